@@ -1,0 +1,185 @@
+//! What a typed request to the outside world is, and what its undo is: another action.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt::{self, Debug};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What the log can keep: any plain type with a stable JSON form.
+pub trait Record: Serialize + DeserializeOwned + Debug + Send + Sync + 'static {}
+
+impl<T: Serialize + DeserializeOwned + Debug + Send + Sync + 'static> Record for T {}
+
+/// A typed request to the outside world. Its serialised form is what the log keeps and what policies judge.
+///
+/// # Contract
+/// - `NAME` is stable for ever; the JSON form only grows, by optional fields.
+/// - Unknown fields are refused: derive `Deserialize` with `#[serde(deny_unknown_fields)]`.
+/// - [`target`](Action::target) and [`lock`](Action::lock) depend on the parameters alone. Two requests that
+///   can touch the same thing give the same lock key.
+pub trait Action: Record {
+    /// The action's name within its connector, such as `insert_row`.
+    const NAME: &'static str;
+    /// The version of the JSON form, from 1; raised when a field is added.
+    const VERSION: u32 = 1;
+    /// What it does to the outside world, where the connector's configuration does not say otherwise.
+    const EFFECT: EffectClass;
+    /// How it is undone, in a few words for people: "deletes the branch, if it still points at `sha`".
+    const REVERSAL: &'static str;
+    /// What the caller gets.
+    type Output: Record;
+    /// What undo and probe need to know of the state before.
+    type PreState: Record;
+    /// The action that undoes this one; [`NoUndo`] where there is none.
+    type Undo: Action;
+
+    /// What it touches.
+    fn target(&self) -> Target;
+
+    /// The key under which requests for the same thing wait for each other; `None` where no other request
+    /// can touch the same thing.
+    fn lock(&self) -> Option<LockKey>;
+}
+
+/// What an action does to the outside world.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EffectClass {
+    /// Changes nothing.
+    ReadOnly,
+    /// Changes something and can be undone.
+    Reversible,
+    /// Changes something for good.
+    Irreversible,
+}
+
+impl fmt::Display for EffectClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ReadOnly => "read_only",
+            Self::Reversible => "reversible",
+            Self::Irreversible => "irreversible",
+        })
+    }
+}
+
+/// What an action touches, in words that policies and people compare: a kind and an id, such as `file` and
+/// `notes/a.md`, and what else identifies it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Target {
+    /// The kind of thing: `file`, `row`, `branch`.
+    pub kind: Cow<'static, str>,
+    /// Which one, in the system's own words.
+    pub id: String,
+    /// What else identifies it, such as `repo`.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
+}
+
+impl Target {
+    /// A target of a kind with an id.
+    pub fn new(kind: &'static str, id: impl Into<String>) -> Self {
+        Self { kind: Cow::Borrowed(kind), id: id.into(), attributes: BTreeMap::new() }
+    }
+
+    /// Adds an attribute.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.attributes.insert(name.to_owned(), value.into());
+        self
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.id)
+    }
+}
+
+/// Requests with equal keys are carried out one after the other within a runtime. The runtime adds the
+/// connector's name, so keys need to be unique within a connector only.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct LockKey(pub String);
+
+/// What capture found that policies need and parameters do not tell: rows affected, base branch, what exists.
+pub type Facts = serde_json::Map<String, Value>;
+
+/// What capture gives.
+#[derive(Debug)]
+pub enum Captured<A: Action, H> {
+    /// The effect is wanted and possible.
+    Ready {
+        /// The state that is about to be changed.
+        pre: A::PreState,
+        /// What policies may ask about it.
+        facts: Facts,
+        /// What `perform` needs to keep from capture, such as an open transaction. Dropped, not performed,
+        /// when the action is refused.
+        held: H,
+    },
+    /// The wanted state is there already: nothing will be changed and nothing undone.
+    AlreadyDone(A::Output),
+}
+
+impl<A: Action, H> Captured<A, H> {
+    /// Ready, with no facts.
+    pub fn ready(pre: A::PreState, held: H) -> Self {
+        Self::Ready { pre, facts: Facts::new(), held }
+    }
+}
+
+/// What a probe found out about an intent whose outcome is unknown.
+#[derive(Debug)]
+pub enum Doubt<O> {
+    /// The effect is there.
+    Applied(O),
+    /// The effect is not there, and the original request can no longer land, or sending it again is
+    /// idempotent.
+    NotApplied,
+    /// The system cannot tell; a person has to. The reason says what was seen.
+    Unknown(String),
+}
+
+/// How much of an action is there to undo.
+#[derive(Debug)]
+pub enum Left<'a, O> {
+    /// All of it; this was its output.
+    Done(&'a O),
+    /// Some or all of it: it failed midway, or its reply was lost.
+    Partly,
+}
+
+/// What undoing takes.
+#[derive(Debug)]
+pub enum Undo<U> {
+    /// This action.
+    By(U),
+    /// Nothing: the action leaves nothing behind.
+    Nothing,
+    /// It cannot be done; the reason is for people.
+    Irreversible(String),
+}
+
+/// The undo of an action that has none. It has no values.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub enum NoUndo {}
+
+impl Action for NoUndo {
+    const NAME: &'static str = "";
+    const EFFECT: EffectClass = EffectClass::ReadOnly;
+    const REVERSAL: &'static str = "";
+    type Output = ();
+    type PreState = ();
+    type Undo = NoUndo;
+
+    fn target(&self) -> Target {
+        match *self {}
+    }
+
+    fn lock(&self) -> Option<LockKey> {
+        match *self {}
+    }
+}

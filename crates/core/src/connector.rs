@@ -1,0 +1,369 @@
+//! What a connector is: a wrapped outside system with a fixed set of actions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::future::Future;
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::action::{Action, Captured, Doubt, EffectClass, Left, NoUndo, Undo};
+use crate::blob::{BlobRef, BlobStore};
+use crate::erased::{Bound, ErasedAction, Prepared};
+use crate::error::{Error, ErrorCode};
+use crate::ids::EffectId;
+use crate::json::JsonText;
+
+/// A wrapped outside system. One value is one account, database or folder.
+///
+/// # Contract
+/// A connector never retries a write by itself, never waits for a lock of the runtime, knows nothing of the
+/// log, and bounds each single request by a time of its own (`timeout_s`).
+pub trait Connector: Debug + Send + Sync + Sized + 'static {
+    /// The kind's name, as in the configuration: `filesystem`.
+    const KIND: &'static str;
+    /// Its part of the configuration. Unknown keys are refused: `#[serde(deny_unknown_fields)]`.
+    type Config: DeserializeOwned + Send;
+
+    /// Makes a connector from its configuration. It may open files, and does not wait for the network.
+    ///
+    /// # Errors
+    /// `invalid_parameters`, naming the key, or what the outside system said.
+    fn open(config: Self::Config, env: &ConfigEnv<'_>) -> Result<Self, Error>;
+
+    /// Names each action: `set.add::<WriteFile>()`.
+    fn actions(set: &mut ActionSet<Self>);
+
+    /// Which system it speaks to: base URL and account, system identifier and database, device and inode.
+    /// Recorded with each intent, compared before each probe and undo.
+    fn identity(&self) -> impl Future<Output = Result<Identity, Error>> + Send;
+}
+
+/// How one action of a connector is carried out, proved and undone.
+///
+/// # Contract
+/// - `capture` changes nothing outside. It compares: what is already so is [`Captured::AlreadyDone`]; for an
+///   undo, a state that is not the one that the action left is a `conflict`, unless [`Cx::force`].
+/// - `perform` is called at most once per capture, after the intent is durable. It keeps to what capture
+///   found, by the system's own precondition where it has one. An error says what may be left
+///   ([`Error::left_nothing`]); an outcome that is not known is the code `in_doubt`.
+/// - `probe` finds out afterwards, from the intent alone, whether the effect is there. It may be called any
+///   number of times, also in another process.
+/// - `undo` is pure.
+/// - Every future may be dropped at any await; dropped before `perform`, nothing may stay behind.
+pub trait Perform<A: Action>: Connector {
+    /// What capture hands to perform; `()` for most.
+    type Held: Send + 'static;
+
+    /// What the action does to the world, as this connector is configured.
+    fn effect(&self) -> EffectClass {
+        A::EFFECT
+    }
+
+    /// Looks at what is about to be changed.
+    fn capture(
+        &self,
+        cx: &Cx,
+        action: &A,
+    ) -> impl Future<Output = Result<Captured<A, Self::Held>, Error>> + Send;
+
+    /// Does it.
+    fn perform(
+        &self,
+        cx: &Cx,
+        action: &A,
+        pre: &A::PreState,
+        held: Self::Held,
+    ) -> impl Future<Output = Result<A::Output, Error>> + Send;
+
+    /// Finds out whether it was done.
+    fn probe(
+        &self,
+        cx: &Cx,
+        action: &A,
+        pre: &A::PreState,
+    ) -> impl Future<Output = Result<Doubt<A::Output>, Error>> + Send;
+
+    /// Says what undoes it.
+    fn undo(&self, action: &A, pre: &A::PreState, left: Left<'_, A::Output>) -> Undo<A::Undo>;
+}
+
+/// Nobody can ask for the undo of what has none; [`NoUndo`] has no values.
+impl<C: Connector> Perform<NoUndo> for C {
+    type Held = ();
+
+    async fn capture(&self, _: &Cx, action: &NoUndo) -> Result<Captured<NoUndo, ()>, Error> {
+        match *action {}
+    }
+
+    async fn perform(&self, _: &Cx, action: &NoUndo, (): &(), (): ()) -> Result<(), Error> {
+        match *action {}
+    }
+
+    async fn probe(&self, _: &Cx, action: &NoUndo, (): &()) -> Result<Doubt<()>, Error> {
+        match *action {}
+    }
+
+    fn undo(&self, action: &NoUndo, (): &(), _: Left<'_, ()>) -> Undo<NoUndo> {
+        match *action {}
+    }
+}
+
+/// Which system a connector speaks to, in its own words; compared as text.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Identity(pub String);
+
+/// Where a configuration stands, for relative paths and secrets.
+#[derive(Debug)]
+pub struct ConfigEnv<'a> {
+    /// The connector's name in the configuration.
+    pub name: &'a str,
+    /// The folder of the configuration file.
+    pub dir: &'a std::path::Path,
+}
+
+/// What a connector is told beside the action.
+#[derive(Debug)]
+pub struct Cx {
+    effect: EffectId,
+    force: bool,
+    blobs: Arc<dyn BlobStore>,
+    put: Mutex<Vec<BlobRef>>,
+}
+
+impl Cx {
+    /// Made by the runtime, one per intent.
+    #[must_use]
+    pub fn new(effect: EffectId, force: bool, blobs: Arc<dyn BlobStore>) -> Self {
+        Self { effect, force, blobs, put: Mutex::new(Vec::new()) }
+    }
+
+    /// The idempotency key of the intent.
+    #[must_use]
+    pub fn effect(&self) -> EffectId {
+        self.effect
+    }
+
+    /// Whether an operator wants a compensation to overwrite what others changed since.
+    #[must_use]
+    pub fn force(&self) -> bool {
+        self.force
+    }
+
+    /// Keeps content that is too large for a pre-state, durably. Blocks on files.
+    ///
+    /// # Errors
+    /// As [`BlobStore::put`].
+    pub fn keep(&self, content: &mut dyn Read) -> io::Result<BlobRef> {
+        let blob = self.blobs.put(content)?;
+        self.put.lock().push(blob.clone());
+        Ok(blob)
+    }
+
+    /// Opens content that was kept. Blocks on files.
+    ///
+    /// # Errors
+    /// As [`BlobStore::open`].
+    pub fn open(&self, blob: &BlobRef) -> io::Result<Box<dyn Read + Send>> {
+        self.blobs.open(blob)
+    }
+
+    /// What was kept through this context so far; the intent names it, so that it is not swept away.
+    #[must_use]
+    pub fn kept(&self) -> Vec<BlobRef> {
+        self.put.lock().clone()
+    }
+}
+
+/// The actions of a connector, filled by [`Connector::actions`].
+#[derive(Debug)]
+pub struct ActionSet<C: Connector> {
+    forward: BTreeMap<&'static str, Make<C>>,
+    undo: BTreeMap<&'static str, Make<C>>,
+}
+
+type Make<C> = fn(Arc<C>) -> Arc<dyn ErasedAction>;
+
+impl<C: Connector> ActionSet<C> {
+    /// Adds an action, and its undo; compiles only where the connector can perform both.
+    pub fn add<A: Action>(&mut self)
+    where
+        C: Perform<A> + Perform<A::Undo>,
+    {
+        self.forward.insert(A::NAME, |connector| Arc::new(Bound::<C, A>::new(connector)));
+        if !<A::Undo as Action>::NAME.is_empty() {
+            self.undo
+                .insert(<A::Undo as Action>::NAME, |connector| Arc::new(Bound::<C, A::Undo>::new(connector)));
+        }
+    }
+}
+
+/// What is to be known of an action without performing it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct ActionSpec {
+    /// Its name within the connector.
+    pub name: &'static str,
+    /// The version of its JSON form.
+    pub version: u32,
+    /// What it does to the world.
+    pub effect: EffectClass,
+    /// How it is undone, for people.
+    pub undo: &'static str,
+}
+
+/// How a connector is used, whatever its kind.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConnectorSettings {
+    /// How many actions may be under way at once.
+    pub max_concurrency: usize,
+}
+
+impl Default for ConnectorSettings {
+    fn default() -> Self {
+        Self { max_concurrency: 8 }
+    }
+}
+
+/// A connector with its allowlist: the toolbox that is handed to agents. Nothing outside the list can be
+/// asked for; what undoes recorded actions can be performed by the runtime only.
+#[derive(Clone, Debug)]
+pub struct Toolbox {
+    kind: &'static str,
+    forward: BTreeMap<&'static str, Arc<dyn ErasedAction>>,
+    undo: BTreeMap<&'static str, Arc<dyn ErasedAction>>,
+    allowed: BTreeSet<&'static str>,
+    settings: ConnectorSettings,
+    identity: Arc<dyn ErasedIdentity>,
+}
+
+trait ErasedIdentity: Debug + Send + Sync {
+    fn identity(&self) -> futures::future::BoxFuture<'_, Result<Identity, Error>>;
+}
+
+#[derive(Debug)]
+struct IdentityOf<C>(Arc<C>);
+
+impl<C: Connector> ErasedIdentity for IdentityOf<C> {
+    fn identity(&self) -> futures::future::BoxFuture<'_, Result<Identity, Error>> {
+        Box::pin(self.0.identity())
+    }
+}
+
+/// Gives every connector its `allow`.
+pub trait Allow: Connector {
+    /// Hands over only the named actions. Default deny: what is not named cannot be asked for, and an empty
+    /// list allows nothing.
+    ///
+    /// # Errors
+    /// `invalid_parameters`, where the connector has no action of a name.
+    fn allow<S: AsRef<str>>(self, actions: impl IntoIterator<Item = S>) -> Result<Toolbox, Error> {
+        let mut set = ActionSet { forward: BTreeMap::new(), undo: BTreeMap::new() };
+        Self::actions(&mut set);
+        let mut allowed = BTreeSet::new();
+        for action in actions {
+            let name = action.as_ref();
+            let Some((known, _)) = set.forward.get_key_value(name) else {
+                let all = set.forward.keys().copied().collect::<Vec<_>>().join(", ");
+                return Err(Error::new(
+                    ErrorCode::InvalidParameters,
+                    format!("kind '{}' has no action '{name}' to allow; it has: {all}", Self::KIND),
+                ));
+            };
+            allowed.insert(*known);
+        }
+        let connector = Arc::new(self);
+        let bind = |makes: BTreeMap<&'static str, Make<Self>>| {
+            makes.into_iter().map(|(name, make)| (name, make(Arc::clone(&connector)))).collect()
+        };
+        Ok(Toolbox {
+            kind: Self::KIND,
+            forward: bind(set.forward),
+            undo: bind(set.undo),
+            allowed,
+            settings: ConnectorSettings::default(),
+            identity: Arc::new(IdentityOf(connector)),
+        })
+    }
+}
+
+impl<C: Connector> Allow for C {}
+
+impl Toolbox {
+    /// Sets how many actions may be under way at once; at least 1. The default is 8.
+    #[must_use]
+    pub fn max_concurrency(mut self, actions: usize) -> Self {
+        self.settings.max_concurrency = actions.max(1);
+        self
+    }
+
+    /// How it is used.
+    #[must_use]
+    pub fn settings(&self) -> &ConnectorSettings {
+        &self.settings
+    }
+
+    /// The kind's name.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    /// Every action that the kind has, and whether it is allowed.
+    pub fn actions(&self) -> impl Iterator<Item = (ActionSpec, bool)> + '_ {
+        self.forward.values().map(|action| (action.spec(), self.allowed.contains(action.spec().name)))
+    }
+
+    /// Which system it speaks to.
+    ///
+    /// # Errors
+    /// What the outside system said.
+    pub async fn identity(&self) -> Result<Identity, Error> {
+        self.identity.identity().await
+    }
+
+    /// The hard floor: whether the list names the action.
+    ///
+    /// # Errors
+    /// `permission_denied`, where it does not.
+    pub fn check_allowed(&self, action: &str) -> Result<(), Error> {
+        if self.allowed.contains(action) {
+            return Ok(());
+        }
+        Err(Error::new(ErrorCode::PermissionDenied, format!("Action '{action}' not in allowlist"))
+            .left_nothing())
+    }
+
+    /// Reads parameters as the named action, whether it is allowed or not. Nothing happens.
+    ///
+    /// # Errors
+    /// `unsupported`, where the kind has no such action; `invalid_parameters`, naming the field.
+    pub fn prepare(&self, action: &str, params: &JsonText) -> Result<Prepared, Error> {
+        Self::find(&self.forward, self.kind, action)?.prepare(params)
+    }
+
+    /// Reads parameters as the named undo. Only a recorded intent leads here.
+    ///
+    /// # Errors
+    /// As [`Toolbox::prepare`].
+    pub fn prepare_undo(&self, action: &str, params: &JsonText) -> Result<Prepared, Error> {
+        Self::find(&self.undo, self.kind, action)?.prepare(params)
+    }
+
+    fn find<'a>(
+        actions: &'a BTreeMap<&'static str, Arc<dyn ErasedAction>>,
+        kind: &str,
+        name: &str,
+    ) -> Result<&'a Arc<dyn ErasedAction>, Error> {
+        actions.get(name).ok_or_else(|| {
+            Error::new(ErrorCode::Unsupported, format!("kind '{kind}' has no action '{name}'")).left_nothing()
+        })
+    }
+}
+
+/// The default of `timeout_s`: the time for one request to the outside system.
+pub const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);

@@ -1,0 +1,26 @@
+//! The words and the rules of enact.
+//!
+//! An agent asks for an [`action`] on a [`connector`]; what happens is recorded as [`event`]s in an
+//! [event store](store::EventStore); the state of a run is a pure [fold](run) over its events, and nothing
+//! else decides what comes next.
+//!
+//! # What this crate does not know
+//! It has no clock, no randomness, no input or output and no async runtime; it does not know how records are
+//! encoded, where they are kept, or which connectors exist.
+
+pub mod action;
+pub mod blob;
+pub mod connector;
+
+mod erased;
+pub mod error;
+pub mod event;
+pub mod ids;
+pub mod json;
+pub mod policy;
+pub mod run;
+pub mod store;
+pub mod time;
+
+pub use erased::{Capture, Prepared, Ready, UndoAction};
+pub use error::{Error, ErrorCode};
