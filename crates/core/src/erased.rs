@@ -38,12 +38,7 @@ impl<C: Debug, A: Action> Debug for Bound<C, A> {
 
 impl<C: Connector + Perform<A>, A: Action> ErasedAction for Bound<C, A> {
     fn spec(&self) -> ActionSpec {
-        ActionSpec {
-            name: A::NAME,
-            version: A::VERSION,
-            effect: self.connector.effect(),
-            undo: A::REVERSAL,
-        }
+        ActionSpec { name: A::NAME, version: A::VERSION, effect: self.connector.effect(), undo: A::REVERSAL }
     }
 
     fn prepare(&self, params: &JsonText) -> Result<Prepared, Error> {
@@ -159,8 +154,7 @@ trait ErasedRequest: Debug + Send + Sync {
     fn lock(&self) -> Option<LockKey>;
     fn capture<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<Capture, Error>>;
     fn perform<'a>(&'a self, cx: &'a Cx, ready: Ready) -> BoxFuture<'a, Result<JsonText, Error>>;
-    fn probe<'a>(&'a self, cx: &'a Cx, pre: &'a JsonText)
-    -> BoxFuture<'a, Result<Doubt<JsonText>, Error>>;
+    fn probe<'a>(&'a self, cx: &'a Cx, pre: &'a JsonText) -> BoxFuture<'a, Result<Doubt<JsonText>, Error>>;
     fn undo(&self, pre: &JsonText, output: Option<&JsonText>) -> Result<Undo<UndoAction>, Error>;
 }
 
@@ -178,12 +172,7 @@ impl<C: Debug, A: Action> Debug for Request<C, A> {
 
 impl<C: Connector + Perform<A>, A: Action> ErasedRequest for Request<C, A> {
     fn spec(&self) -> ActionSpec {
-        ActionSpec {
-            name: A::NAME,
-            version: A::VERSION,
-            effect: self.connector.effect(),
-            undo: A::REVERSAL,
-        }
+        ActionSpec { name: A::NAME, version: A::VERSION, effect: self.connector.effect(), undo: A::REVERSAL }
     }
 
     fn params(&self) -> &JsonText {
@@ -224,11 +213,7 @@ impl<C: Connector + Perform<A>, A: Action> ErasedRequest for Request<C, A> {
         })
     }
 
-    fn probe<'a>(
-        &'a self,
-        cx: &'a Cx,
-        pre: &'a JsonText,
-    ) -> BoxFuture<'a, Result<Doubt<JsonText>, Error>> {
+    fn probe<'a>(&'a self, cx: &'a Cx, pre: &'a JsonText) -> BoxFuture<'a, Result<Doubt<JsonText>, Error>> {
         Box::pin(async move {
             let pre: A::PreState = read(pre, A::NAME, "pre-state")?;
             Ok(match self.connector.probe(cx, &self.action, &pre).await? {

@@ -58,7 +58,7 @@ events! {
     /// The wanted state was there already; nothing was changed.
     12 ActionAlreadyDone(ActionAlreadyDone),
     /// One attempt is about to be performed. Durable before it is.
-    13 ActionIntended(ActionIntended),
+    13 ActionIntended(Arc<ActionIntended>),
     /// The attempt succeeded.
     14 ActionSucceeded(ActionSucceeded),
     /// The attempt failed, or its outcome is not known (`in_doubt`).
@@ -82,7 +82,7 @@ events! {
     /// Somebody wants the run undone.
     40 RollbackRequested(RollbackRequested),
     /// One try of a compensation is about to be performed. Durable before it is.
-    41 CompensationIntended(CompensationIntended),
+    41 CompensationIntended(Arc<CompensationIntended>),
     /// The compensation succeeded: the attempt is undone.
     42 CompensationSucceeded(CompensationSucceeded),
     /// There was nothing to do, or there is no way to do it.

@@ -44,11 +44,7 @@ pub trait EventStore: Debug + Send + Sync + 'static {
 
     /// The durable events of all runs, from position `from` (1 is the first), at most `limit` and at most
     /// [`MAX_PAGE`]. Empty past the end.
-    fn read_all(
-        &self,
-        from: Position,
-        limit: usize,
-    ) -> BoxFuture<'_, Result<Vec<StoredEvent>, StoreError>>;
+    fn read_all(&self, from: Position, limit: usize) -> BoxFuture<'_, Result<Vec<StoredEvent>, StoreError>>;
 
     /// The position up to which the log is durable.
     fn durable(&self) -> Position;
@@ -61,11 +57,7 @@ pub trait EventStore: Debug + Send + Sync + 'static {
 
     /// Runs, newest first, older than `before` (all, where that is `None`), at most `limit`. A run is listed
     /// once its acceptance is durable.
-    fn runs(
-        &self,
-        before: Option<RunId>,
-        limit: usize,
-    ) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>>;
+    fn runs(&self, before: Option<RunId>, limit: usize) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>>;
 
     /// The run that was accepted under an idempotency key, where it was accepted within the retention.
     /// Covers ordered and not yet durable acceptances too.

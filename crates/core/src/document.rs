@@ -1,0 +1,245 @@
+//! The documents of the public contract, made from a run's state.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::action::{EffectClass, Target};
+use crate::error::{ErrorCode, ErrorRecord};
+use crate::ids::{RunId, Seq};
+use crate::json::JsonText;
+use crate::policy::VerdictRecord;
+use crate::run::{ActionEnd, ActionState, Outcome, RunState, RunStatus, UndoOutcome, Undoing};
+use crate::time::Timestamp;
+
+/// One run, as commands and services show it.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunDocument {
+    /// The run.
+    pub run_id: RunId,
+    /// The workflow's name.
+    pub workflow: String,
+    /// The workflow's version.
+    pub version: u32,
+    /// Who asked for the run.
+    pub user: String,
+    /// Where it stands.
+    pub status: RunStatus,
+    /// Its actions by number; left out in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actions: Option<Vec<ActionResult>>,
+    /// All verdicts, those on the run first.
+    pub policy_results: Vec<PolicyResult>,
+    /// The newest rollback.
+    pub rollback: Option<RollbackResult>,
+    /// What failed.
+    pub error: Option<RunError>,
+    /// When the run was accepted.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// One action of a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct ActionResult {
+    /// Its number.
+    pub seq: Seq,
+    /// The connector's name.
+    pub connector: String,
+    /// The action's name within the connector.
+    pub action: String,
+    /// Whether it did what was asked, or that was so already.
+    pub success: bool,
+    /// Whether it was so already.
+    pub already_done: bool,
+    /// What it gave.
+    pub output: Value,
+    /// Why it did not.
+    pub error: Option<ErrorRecord>,
+    /// What `show` adds.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<ActionDetail>,
+}
+
+/// What `show` adds to an action.
+#[derive(Clone, Debug, Serialize)]
+pub struct ActionDetail {
+    /// What it touches.
+    pub target: Option<Target>,
+    /// Its exact parameters.
+    pub params: JsonText,
+    /// The state that the newest attempt was about to change.
+    pub pre_state: Value,
+    /// How many attempts came to an intent.
+    pub attempts: usize,
+    /// What is known of its undo.
+    pub reversal: Reversal,
+}
+
+/// What is known of an action's undo.
+#[derive(Clone, Debug, Serialize)]
+pub struct Reversal {
+    /// Whether it can be undone at all.
+    pub effect: EffectClass,
+    /// The undoing action of the newest attempt, once it was intended.
+    pub action: Option<String>,
+    /// Its parameters.
+    pub params: Option<JsonText>,
+    /// What became of it.
+    pub outcome: Option<UndoOutcome>,
+}
+
+/// A verdict and what it is on.
+#[derive(Clone, Debug, Serialize)]
+pub struct PolicyResult {
+    /// The verdict.
+    #[serde(flatten)]
+    pub verdict: VerdictRecord,
+    /// The action; `None` for the run as a whole.
+    pub seq: Option<Seq>,
+}
+
+/// The outcome of a rollback, newest action first.
+#[derive(Clone, Debug, Serialize)]
+pub struct RollbackResult {
+    /// One entry for each action that it covers.
+    pub actions: Vec<UndoResult>,
+}
+
+/// The outcome of undoing one action.
+#[derive(Clone, Debug, Serialize)]
+pub struct UndoResult {
+    /// The action.
+    pub seq: Seq,
+    /// What became of it.
+    pub outcome: UndoOutcome,
+    /// Why it is not undone.
+    pub error: Option<ErrorRecord>,
+}
+
+/// What failed.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunError {
+    /// The code.
+    pub code: ErrorCode,
+    /// The message for people.
+    pub message: String,
+}
+
+impl RunDocument {
+    /// The document of `run`, `act`, `resume`, `rollback` and the like.
+    #[must_use]
+    pub fn new(state: &RunState) -> Self {
+        let actions = state.actions.iter().map(|(seq, action)| ActionResult::new(*seq, action));
+        Self { actions: Some(actions.collect()), ..Self::summary(state) }
+    }
+
+    /// The same with what `show` adds.
+    #[must_use]
+    pub fn detailed(state: &RunState) -> Self {
+        let actions = state.actions.iter().map(|(seq, action)| {
+            let detail = ActionDetail::new(state, *seq, action);
+            ActionResult { detail: Some(detail), ..ActionResult::new(*seq, action) }
+        });
+        Self { actions: Some(actions.collect()), ..Self::summary(state) }
+    }
+
+    /// The same without the actions, for lists.
+    #[must_use]
+    pub fn summary(state: &RunState) -> Self {
+        Self {
+            run_id: state.id,
+            workflow: state.accepted.workflow.clone(),
+            version: state.accepted.version,
+            user: state.accepted.user.clone(),
+            status: state.status(),
+            actions: None,
+            policy_results: policy_results(state),
+            rollback: state.rollback.is_some().then(|| RollbackResult::new(state)),
+            error: state
+                .error
+                .as_ref()
+                .map(|error| RunError { code: error.code, message: error.message.clone() }),
+            started_at: state.started_at,
+            ended_at: state.ended_at,
+        }
+    }
+}
+
+fn policy_results(state: &RunState) -> Vec<PolicyResult> {
+    let on_run = state.verdicts.iter().map(|verdict| PolicyResult { verdict: verdict.clone(), seq: None });
+    let on_actions = state.actions.iter().flat_map(|(seq, action)| {
+        action.verdicts.iter().map(|verdict| PolicyResult { verdict: verdict.clone(), seq: Some(*seq) })
+    });
+    on_run.chain(on_actions).collect()
+}
+
+impl ActionResult {
+    fn new(seq: Seq, action: &ActionState) -> Self {
+        let (success, output, error) = match action.end.as_ref().map(ActionEnd::result) {
+            Some(Ok(output)) => (true, output.value(), None),
+            Some(Err(error)) => (false, Value::Null, Some(error.clone())),
+            None => (false, Value::Null, action.open_error()),
+        };
+        Self {
+            seq,
+            connector: action.call.connector.clone(),
+            action: action.call.action.clone(),
+            success,
+            already_done: matches!(action.end, Some(ActionEnd::AlreadyDone(_))),
+            output,
+            error,
+            detail: None,
+        }
+    }
+}
+
+impl ActionState {
+    /// What is wrong with an action that has not ended, where something is.
+    fn open_error(&self) -> Option<ErrorRecord> {
+        let in_doubt = |message: &str| {
+            Some(ErrorRecord { code: ErrorCode::InDoubt, message: message.to_owned(), retryable: false })
+        };
+        match &self.attempts.last()?.outcome {
+            Outcome::InDoubt(error) | Outcome::Failed(error, _) => Some(error.clone()),
+            Outcome::Unknown(seen) => in_doubt(seen),
+            Outcome::Abandoned => in_doubt("given up by an operator; it may or may not have happened"),
+            Outcome::Pending | Outcome::Done(_) | Outcome::NotApplied => None,
+        }
+    }
+}
+
+impl ActionDetail {
+    fn new(state: &RunState, seq: Seq, action: &ActionState) -> Self {
+        let newest = action.attempts.last();
+        let outcome = state.undo_outcomes().into_iter().find(|(of, ..)| *of == seq);
+        let undo = newest.and_then(|attempt| match &attempt.undoing {
+            Undoing::Intended(intent) | Undoing::InDoubt(intent, _) => Some(intent),
+            Undoing::Settled(_, _, intent) => intent.as_ref(),
+            Undoing::Not | Undoing::Retrying(_) => None,
+        });
+        Self {
+            target: action.call.target.clone(),
+            params: action.call.params.clone(),
+            pre_state: newest.map_or(Value::Null, |attempt| attempt.intent.pre.value()),
+            attempts: action.attempts.len(),
+            reversal: Reversal {
+                effect: action.call.effect,
+                action: undo.map(|undo| undo.action.clone()),
+                params: undo.map(|undo| undo.params.clone()),
+                outcome: outcome.map(|(_, outcome, _)| outcome),
+            },
+        }
+    }
+}
+
+impl RollbackResult {
+    fn new(state: &RunState) -> Self {
+        let actions = state
+            .undo_outcomes()
+            .into_iter()
+            .map(|(seq, outcome, error)| UndoResult { seq, outcome, error: error.cloned() })
+            .collect();
+        Self { actions }
+    }
+}

@@ -1,0 +1,98 @@
+//! What comes next for a run. Pure: whoever carries it out records what happened and asks again.
+
+use crate::ids::Seq;
+
+use super::{Attempt, Outcome, Phase, Remains, RunState, Undoing};
+
+/// What comes next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Next {
+    /// The policies judge the run.
+    Judge,
+    /// The workflow's code decides.
+    AskWorkflow,
+    /// Find out whether this intent took effect.
+    Settle {
+        /// The action.
+        seq: Seq,
+        /// The attempt.
+        attempt: u32,
+    },
+    /// The outside system cannot tell whether this intent took effect: only an operator can.
+    Quarantine {
+        /// The action.
+        seq: Seq,
+    },
+    /// Undo this attempt.
+    Compensate {
+        /// The action.
+        seq: Seq,
+        /// The attempt.
+        attempt: u32,
+    },
+    /// Find out whether the undo of this attempt took effect.
+    SettleUndo {
+        /// The action.
+        seq: Seq,
+        /// The attempt.
+        attempt: u32,
+    },
+    /// Everything that was to be undone is settled.
+    FinishRollback,
+    /// An operator has to decide.
+    AwaitOperator,
+    /// Nothing; the run has ended.
+    Nothing,
+}
+
+impl RunState {
+    /// What comes next.
+    #[must_use]
+    pub fn next(&self) -> Next {
+        match self.phase {
+            Phase::Judging => Next::Judge,
+            Phase::Running => self.next_forward(),
+            Phase::RollingBack => self.unsettled().unwrap_or_else(|| self.next_undo()),
+            Phase::Quarantined => Next::AwaitOperator,
+            Phase::Ended(_) => Next::Nothing,
+        }
+    }
+
+    fn next_forward(&self) -> Next {
+        let unknown = || {
+            self.attempts()
+                .find(|(_, _, attempt)| matches!(attempt.outcome, Outcome::Unknown(_)))
+                .map(|(seq, _, _)| Next::Quarantine { seq })
+        };
+        self.unsettled().or_else(unknown).unwrap_or(Next::AskWorkflow)
+    }
+
+    /// The oldest intent whose outcome is to be found out.
+    fn unsettled(&self) -> Option<Next> {
+        self.attempts()
+            .find(|(_, _, attempt)| attempt.outcome.is_unsettled())
+            .map(|(seq, attempt, _)| Next::Settle { seq, attempt })
+    }
+
+    /// Undoing goes by intents, newest first, one at a time.
+    fn next_undo(&self) -> Next {
+        self.attempts()
+            .rev()
+            .filter(|(seq, _, _)| self.rollback.as_ref().is_none_or(|rollback| rollback.covers(*seq)))
+            .find_map(|(seq, number, attempt)| attempt.next_undo(seq, number))
+            .unwrap_or(Next::FinishRollback)
+    }
+}
+
+impl Attempt {
+    fn next_undo(&self, seq: Seq, attempt: u32) -> Option<Next> {
+        match (&self.outcome, &self.undoing) {
+            (
+                Outcome::Done(_) | Outcome::Failed(_, Remains::Perhaps),
+                Undoing::Not | Undoing::Retrying(_),
+            ) => Some(Next::Compensate { seq, attempt }),
+            (_, Undoing::Intended(_) | Undoing::InDoubt(..)) => Some(Next::SettleUndo { seq, attempt }),
+            _ => None,
+        }
+    }
+}
