@@ -1,0 +1,44 @@
+//! One action as a run of its own.
+
+use enact_core::error::Error;
+use enact_core::json::JsonText;
+use serde::{Deserialize, Serialize};
+
+use crate::cx::{Tries, WorkflowCx};
+use crate::workflow::Workflow;
+
+/// The workflow that asks for one action.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ActWorkflow;
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ActInput {
+    connector: String,
+    action: String,
+    params: serde_json::Value,
+}
+
+impl ActWorkflow {
+    pub(crate) fn input(connector: &str, action: &str, params: &JsonText) -> JsonText {
+        let input = serde_json::json!({
+            "connector": connector,
+            "action": action,
+            "params": params.value(),
+        });
+        JsonText::from(&input)
+    }
+}
+
+impl Workflow for ActWorkflow {
+    const NAME: &'static str = "act";
+    const VERSION: u32 = 1;
+    type Input = ActInput;
+    type Output = serde_json::Value;
+
+    async fn run(&self, cx: &WorkflowCx, input: ActInput) -> Result<serde_json::Value, Error> {
+        let params = JsonText::from(&input.params);
+        let acted = cx.act(&input.connector, &input.action, params, Tries::default()).await?;
+        Ok(acted.output.value())
+    }
+}

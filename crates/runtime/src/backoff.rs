@@ -1,0 +1,43 @@
+//! How long to wait before trying again.
+
+use std::time::Duration;
+
+use enact_core::error::Error;
+
+/// The first wait.
+const FIRST: Duration = Duration::from_millis(100);
+
+/// No wait is longer, unless the outside system asks for it.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// No wait that an outside system asks for is obeyed beyond this; the attempt fails then, visibly.
+const LONGEST_ASKED: Duration = Duration::from_secs(300);
+
+/// The wait after failure number `failures` (from 1): what the outside system asked for, else twice the wait
+/// before, from 0.1 s up to 10 s, less up to half of it at random, so that many do not come back at once.
+pub(crate) fn backoff(failures: u32, error: &Error) -> Duration {
+    if let Some(asked) = error.wait() {
+        return asked.min(LONGEST_ASKED);
+    }
+    let doublings = failures.saturating_sub(1).min(16);
+    let full = FIRST.saturating_mul(1 << doublings).min(LONGEST);
+    full.mul_f64(rand::random_range(0.5..=1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use enact_core::error::ErrorCode;
+
+    #[test]
+    fn waits_grow_up_to_a_limit_and_obey_the_outside() {
+        let error = Error::new(ErrorCode::Unavailable, "down");
+        assert!(backoff(1, &error) <= FIRST);
+        for failures in [8, 40, u32::MAX] {
+            let wait = backoff(failures, &error);
+            assert!(wait >= LONGEST / 2 && wait <= LONGEST);
+        }
+        let asked = error.retry_after(Duration::from_secs(42));
+        assert_eq!(backoff(1, &asked), Duration::from_secs(42));
+    }
+}

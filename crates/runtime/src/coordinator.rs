@@ -1,0 +1,327 @@
+//! The saga coordinator: knows which runs are being carried, starts a workflow actor for each, brings people's
+//! requests to them, and starts another where one died. What it knows can be lost: the log has everything.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use enact_core::error::{Error, ErrorCode};
+use enact_core::event::RunAccepted;
+use enact_core::ids::{EffectId, RunId};
+use enact_core::run::RunState;
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, ActorRuntime, SupervisionEvent};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio_util::task::TaskTracker;
+
+use crate::history;
+use crate::locks::Guard;
+use crate::run::{Ack, Command, Go, RunActor, RunArgs, RunMsg, Start};
+use crate::shared::Shared;
+
+/// How often the actor of a run is started again before the run is left to the next recovery.
+const RESTARTS: u32 = 3;
+
+/// Who waits for a run to end, or to wait for a person.
+pub(crate) type Watcher = oneshot::Sender<Result<Arc<RunState>, Error>>;
+
+pub(crate) enum CoordinatorMsg {
+    /// Carry a new run.
+    Submit { run: RunId, accepted: Arc<RunAccepted>, ack: Option<Ack>, watcher: Option<Watcher> },
+    /// Carry a run that recovery found.
+    Adopt { run: RunId, guards: HashMap<EffectId, Guard>, go: Go, place: Option<OwnedSemaphorePermit> },
+    /// Bring a request to a run.
+    Command { run: RunId, command: Command, reply: oneshot::Sender<Result<(), Error>> },
+    /// Tell when the run is not carried any more.
+    Watch { run: RunId, watcher: Watcher },
+    /// A workflow actor is done with its run, or had to leave it.
+    Done { run: RunId, actor: ActorId, end: Result<Arc<RunState>, Error> },
+    /// It is time to start the actor of a run again.
+    Restart(RunId),
+    /// Take no new runs; tell when none is carried any more.
+    Drain(oneshot::Sender<()>),
+    /// Leave the runs that are still carried to the next recovery.
+    Leave,
+}
+
+pub(crate) struct Coordinator;
+
+pub(crate) struct CoordinatorArgs {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) max_runs: usize,
+}
+
+pub(crate) struct Carried {
+    shared: Arc<Shared>,
+    max_runs: usize,
+    runs: HashMap<RunId, Entry>,
+    actors: HashMap<ActorId, RunId>,
+    drained: Option<oneshot::Sender<()>>,
+    draining: bool,
+}
+
+struct Entry {
+    actor: ActorRef<RunMsg>,
+    watchers: Vec<Watcher>,
+    track: TaskTracker,
+    restarts: u32,
+}
+
+impl Actor for Coordinator {
+    type Msg = CoordinatorMsg;
+    type State = Carried;
+    type Arguments = CoordinatorArgs;
+
+    async fn pre_start(
+        &self,
+        _: ActorRef<CoordinatorMsg>,
+        args: CoordinatorArgs,
+    ) -> Result<Carried, ActorProcessingErr> {
+        Ok(Carried {
+            shared: args.shared,
+            max_runs: args.max_runs,
+            runs: HashMap::new(),
+            actors: HashMap::new(),
+            drained: None,
+            draining: false,
+        })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<CoordinatorMsg>,
+        message: CoordinatorMsg,
+        carried: &mut Carried,
+    ) -> Result<(), ActorProcessingErr> {
+        carried.take(&myself, message);
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<CoordinatorMsg>,
+        event: SupervisionEvent,
+        carried: &mut Carried,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            SupervisionEvent::ActorFailed(actor, error) => {
+                carried.actor_died(&myself, actor.get_id(), &error.to_string());
+            }
+            SupervisionEvent::ActorTerminated(actor, ..) => {
+                carried.actor_died(&myself, actor.get_id(), "it was stopped");
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Carried {
+    fn take(&mut self, myself: &ActorRef<CoordinatorMsg>, message: CoordinatorMsg) {
+        match message {
+            CoordinatorMsg::Submit { run, accepted, ack, watcher } => {
+                self.submit(myself, run, accepted, ack, watcher);
+            }
+            CoordinatorMsg::Adopt { run, guards, go, place } => {
+                if !self.runs.contains_key(&run) && !self.draining {
+                    self.carry(myself, run, Start::Log { guards, go, place }, Vec::new(), 0);
+                }
+            }
+            CoordinatorMsg::Command { run, command, reply } => self.bring(myself, run, command, reply),
+            CoordinatorMsg::Watch { run, watcher } => match self.runs.get_mut(&run) {
+                Some(entry) => entry.watchers.push(watcher),
+                None => self.tell_from_log(run, watcher),
+            },
+            CoordinatorMsg::Done { run, actor, end } => self.done(myself, run, actor, end),
+            CoordinatorMsg::Restart(run) => {
+                if let Some(entry) = self.runs.remove(&run) {
+                    let start = Start::Log { guards: HashMap::new(), go: Go::On, place: None };
+                    self.carry_tracked(myself, run, start, entry.watchers, entry.restarts, entry.track);
+                }
+            }
+            CoordinatorMsg::Drain(reply) => {
+                self.draining = true;
+                self.drained = Some(reply);
+                self.tell_drained();
+            }
+            CoordinatorMsg::Leave => {
+                self.draining = true;
+                for entry in self.runs.values() {
+                    let (reply, _) = oneshot::channel();
+                    drop(entry.actor.send_message(RunMsg::Command(Command::Leave, reply)));
+                }
+            }
+        }
+    }
+
+    fn submit(
+        &mut self,
+        myself: &ActorRef<CoordinatorMsg>,
+        run: RunId,
+        accepted: Arc<RunAccepted>,
+        ack: Option<Ack>,
+        watcher: Option<Watcher>,
+    ) {
+        let refusal = if self.draining {
+            Some("the runtime is shutting down and takes no new runs".to_owned())
+        } else if self.runs.len() >= self.max_runs {
+            Some(format!("{} runs are under way, the limit of this runtime; try again later", self.max_runs))
+        } else {
+            None
+        };
+        let Some(why) = refusal else {
+            let watchers = watcher.into_iter().collect();
+            return self.carry(myself, run, Start::New { accepted, ack }, watchers, 0);
+        };
+        let error = Error::new(ErrorCode::Unavailable, why).retryable().left_nothing();
+        if let Some(watcher) = watcher {
+            drop(watcher.send(Err(error.clone())));
+        }
+        if let Some(ack) = ack {
+            drop(ack.send(Err(error)));
+        }
+    }
+
+    fn carry(
+        &mut self,
+        myself: &ActorRef<CoordinatorMsg>,
+        run: RunId,
+        start: Start,
+        watchers: Vec<Watcher>,
+        restarts: u32,
+    ) {
+        self.carry_tracked(myself, run, start, watchers, restarts, TaskTracker::new());
+    }
+
+    fn carry_tracked(
+        &mut self,
+        myself: &ActorRef<CoordinatorMsg>,
+        run: RunId,
+        start: Start,
+        watchers: Vec<Watcher>,
+        restarts: u32,
+        track: TaskTracker,
+    ) {
+        let args = RunArgs {
+            run,
+            shared: Arc::clone(&self.shared),
+            coordinator: myself.clone(),
+            track: track.clone(),
+            start,
+        };
+        match ActorRuntime::spawn_linked_instant(None, RunActor, Box::new(args), myself.get_cell()) {
+            Ok((actor, _)) => {
+                self.actors.insert(actor.get_id(), run);
+                self.runs.insert(run, Entry { actor, watchers, track, restarts });
+            }
+            Err(error) => {
+                let error = Error::new(ErrorCode::Internal, format!("run {run} got no actor: {error}"));
+                tell_all(watchers, &Err(error));
+            }
+        }
+    }
+
+    fn bring(
+        &mut self,
+        myself: &ActorRef<CoordinatorMsg>,
+        run: RunId,
+        command: Command,
+        reply: oneshot::Sender<Result<(), Error>>,
+    ) {
+        if !self.runs.contains_key(&run) {
+            if self.draining {
+                let error = Error::new(ErrorCode::Unavailable, "the runtime is shutting down").left_nothing();
+                drop(reply.send(Err(error)));
+                return;
+            }
+            // Until the request is recorded, nothing of the run moves but what can be looked up.
+            let start = Start::Log { guards: HashMap::new(), go: Go::Wait, place: None };
+            self.carry(myself, run, start, Vec::new(), 0);
+        }
+        if let Some(entry) = self.runs.get(&run) {
+            // A dropped reply tells whoever asked to ask again.
+            drop(entry.actor.send_message(RunMsg::Command(command, reply)));
+        }
+    }
+
+    /// A run that nobody carries is as the log says.
+    fn tell_from_log(&self, run: RunId, watcher: Watcher) {
+        let shared = Arc::clone(&self.shared);
+        tokio::spawn(async move {
+            let end = match history::load(&*shared.store, run).await {
+                Ok(Some(state)) => Ok(Arc::new(state)),
+                Ok(None) => Err(history::unknown_run(&run.to_string())),
+                Err(error) => Err(error),
+            };
+            drop(watcher.send(end));
+        });
+    }
+
+    fn done(
+        &mut self,
+        myself: &ActorRef<CoordinatorMsg>,
+        run: RunId,
+        actor: ActorId,
+        end: Result<Arc<RunState>, Error>,
+    ) {
+        if self.actors.remove(&actor).is_none() {
+            return;
+        }
+        if let Err(error) = &end
+            && error.is_retryable()
+            && !self.draining
+            && self.restart_later(myself, run)
+        {
+            return;
+        }
+        if let Some(entry) = self.runs.remove(&run) {
+            tell_all(entry.watchers, &end);
+        }
+        self.tell_drained();
+    }
+
+    fn actor_died(&mut self, myself: &ActorRef<CoordinatorMsg>, actor: ActorId, why: &str) {
+        let Some(run) = self.actors.remove(&actor) else { return };
+        tracing::error!(%run, why, "the actor of a run died");
+        if !self.draining && self.restart_later(myself, run) {
+            return;
+        }
+        if let Some(entry) = self.runs.remove(&run) {
+            let error = Error::new(
+                ErrorCode::Internal,
+                format!("run {run} was left where it was: its actor died ({why}); resume it"),
+            );
+            tell_all(entry.watchers, &Err(error));
+        }
+        self.tell_drained();
+    }
+
+    /// Starts the run's actor again after a while, within the budget.
+    fn restart_later(&mut self, myself: &ActorRef<CoordinatorMsg>, run: RunId) -> bool {
+        let Some(entry) = self.runs.get_mut(&run) else { return false };
+        if entry.restarts >= RESTARTS {
+            return false;
+        }
+        entry.restarts += 1;
+        // Longer than it takes for anything that the actor had put in the log to become durable.
+        let wait = Duration::from_secs(u64::from(entry.restarts).saturating_mul(2));
+        drop(myself.send_after(wait, move || CoordinatorMsg::Restart(run)));
+        true
+    }
+
+    fn tell_drained(&mut self) {
+        if self.draining
+            && self.runs.is_empty()
+            && let Some(drained) = self.drained.take()
+            && drained.send(()).is_err()
+        {
+            tracing::debug!("nobody waits for the runs to end");
+        }
+    }
+}
+
+fn tell_all(watchers: Vec<Watcher>, end: &Result<Arc<RunState>, Error>) {
+    for watcher in watchers {
+        // A watcher may have given up.
+        drop(watcher.send(end.clone()));
+    }
+}

@@ -1,0 +1,252 @@
+//! The gate: the allowlist and the policies. What passes is [`Permitted`], and only what is permitted can be
+//! handed to a connector actor. The right to probe and to undo comes from the recorded intent, and from
+//! nothing else.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use enact_core::Prepared;
+use enact_core::action::{EffectClass, Facts, Target, Undo};
+use enact_core::error::{Error, ErrorCode};
+use enact_core::event::{ActionCall, CompensationIntended};
+use enact_core::ids::{CallPath, Seq};
+use enact_core::json::JsonText;
+use enact_core::policy::{ActionRequest, Request, Stage, Verdict, VerdictRecord};
+use enact_core::run::{Attempt, Outcome, RunState};
+use serde_json::{Map, Value};
+
+use crate::shared::Shared;
+
+/// A typed request that may be handed to a connector. Made here only.
+#[derive(Debug)]
+pub(crate) struct Permitted {
+    call: Arc<ActionCall>,
+    prepared: Prepared,
+}
+
+impl Permitted {
+    pub(crate) fn call(&self) -> &Arc<ActionCall> {
+        &self.call
+    }
+
+    pub(crate) fn prepared(&self) -> &Prepared {
+        &self.prepared
+    }
+
+    /// The key under which it waits for others.
+    pub(crate) fn lock_key(&self) -> Option<String> {
+        self.prepared.lock().map(|key| format!("{}\u{0}{}", self.call.connector, key.0))
+    }
+}
+
+/// A refusal, with all that is to be recorded of it.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) call: Arc<ActionCall>,
+    pub(crate) verdicts: Vec<VerdictRecord>,
+    pub(crate) error: Error,
+}
+
+/// What of a run policies see, parsed once.
+#[derive(Debug, Default)]
+pub(crate) struct Subject {
+    attributes: Map<String, Value>,
+    payload: Value,
+}
+
+impl Subject {
+    pub(crate) fn new(state: &RunState) -> Self {
+        Self {
+            attributes: state.accepted.attributes.decode().unwrap_or_default(),
+            payload: state.accepted.input.value(),
+        }
+    }
+}
+
+/// Judges the run as a whole.
+pub(crate) fn judge_run(shared: &Shared, state: &RunState, subject: &Subject) -> Vec<VerdictRecord> {
+    judge(shared, state, subject, Stage::Run)
+}
+
+/// The first refusal among verdicts.
+pub(crate) fn refusal(verdicts: &[VerdictRecord]) -> Option<Error> {
+    verdicts.iter().find(|verdict| !verdict.passed).map(|verdict| {
+        Error::new(
+            ErrorCode::PolicyDenied,
+            format!("policy '{}' denied it: {}", verdict.policy, verdict.reason),
+        )
+        .left_nothing()
+    })
+}
+
+/// An action as the workflow's code asks for it.
+#[derive(Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) seq: Seq,
+    pub(crate) path: &'a CallPath,
+    pub(crate) connector: &'a str,
+    pub(crate) action: &'a str,
+    pub(crate) params: &'a JsonText,
+}
+
+/// The forward gate: allowlist first, then the parameters, then all policies on the exact action.
+pub(crate) fn admit(
+    shared: &Shared,
+    state: &RunState,
+    subject: &Subject,
+    asked: &Asked<'_>,
+) -> Result<(Permitted, Vec<VerdictRecord>), Box<Refusal>> {
+    let refused = |error| {
+        Box::new(Refusal { call: Arc::new(unread_call(asked)), verdicts: Vec::new(), error })
+    };
+    let toolbox = shared.connector(asked.connector).map_err(refused)?.toolbox();
+    toolbox.check_allowed(asked.action).map_err(refused)?;
+    let prepared = toolbox.prepare(asked.action, asked.params).map_err(refused)?;
+    let spec = prepared.spec();
+    let call = Arc::new(ActionCall {
+        version: spec.version,
+        effect: spec.effect,
+        params: prepared.params().clone(),
+        target: Some(prepared.target()),
+        ..unread_call(asked)
+    });
+    let permitted = Permitted { call, prepared };
+    let verdicts = judge_action(shared, state, subject, &permitted.call, None);
+    match refusal(&verdicts) {
+        Some(error) => Err(Box::new(Refusal { call: permitted.call, verdicts, error })),
+        None => Ok((permitted, verdicts)),
+    }
+}
+
+fn unread_call(asked: &Asked<'_>) -> ActionCall {
+    ActionCall {
+        seq: asked.seq,
+        path: asked.path.clone(),
+        connector: asked.connector.to_owned(),
+        action: asked.action.to_owned(),
+        version: 0,
+        effect: EffectClass::ReadOnly,
+        params: asked.params.clone(),
+        target: None,
+    }
+}
+
+/// The last gate before the intent: all policies again, on what capture found.
+pub(crate) fn judge_captured(
+    shared: &Shared,
+    state: &RunState,
+    subject: &Subject,
+    call: &ActionCall,
+    facts: &Facts,
+) -> Vec<VerdictRecord> {
+    judge_action(shared, state, subject, call, Some(facts))
+}
+
+fn judge_action(
+    shared: &Shared,
+    state: &RunState,
+    subject: &Subject,
+    call: &ActionCall,
+    facts: Option<&Facts>,
+) -> Vec<VerdictRecord> {
+    if shared.policies.is_empty() {
+        return Vec::new();
+    }
+    with_action(shared, call, |action| {
+        let stage = match facts {
+            Some(facts) => Stage::Captured(action, facts),
+            None => Stage::Action(action),
+        };
+        judge(shared, state, subject, stage)
+    })
+}
+
+fn with_action<T>(
+    shared: &Shared,
+    call: &ActionCall,
+    judge: impl FnOnce(ActionRequest<'_>) -> T,
+) -> T {
+    let kind = shared.connector(&call.connector).map_or("", |connector| connector.toolbox().kind());
+    let params = call.params.value();
+    let unknown = Target::new("unknown", "");
+    judge(ActionRequest {
+        connector: &call.connector,
+        kind,
+        action: &call.action,
+        params: &params,
+        target: call.target.as_ref().unwrap_or(&unknown),
+        effect: call.effect,
+    })
+}
+
+/// All policies are asked and all verdicts kept. A policy that panics has said no.
+fn judge(shared: &Shared, state: &RunState, subject: &Subject, stage: Stage<'_>) -> Vec<VerdictRecord> {
+    let request = Request {
+        run: state.id,
+        workflow: &state.accepted.workflow,
+        user: &state.accepted.user,
+        attributes: &subject.attributes,
+        payload: &subject.payload,
+        now: shared.clock.now(),
+        actions_so_far: state.actions.len(),
+        stage,
+    };
+    shared
+        .policies
+        .iter()
+        .map(|policy| {
+            let verdict = catch_unwind(AssertUnwindSafe(|| policy.judge(&request)));
+            let reason = match verdict {
+                Ok(Verdict::Pass) => None,
+                Ok(Verdict::Deny(reason)) => Some(reason),
+                Ok(_) => Some("the policy gave a verdict that this runtime does not know".to_owned()),
+                Err(_) => Some("the policy panicked".to_owned()),
+            };
+            VerdictRecord {
+                policy: policy.name().to_owned(),
+                passed: reason.is_none(),
+                reason: reason.unwrap_or_default(),
+            }
+        })
+        .collect()
+}
+
+/// The right to probe an intent: that it is recorded.
+pub(crate) fn recorded(shared: &Shared, call: &Arc<ActionCall>) -> Result<Permitted, Error> {
+    let toolbox = shared.connector(&call.connector)?.toolbox();
+    let prepared = toolbox.prepare(&call.action, &call.params)?;
+    Ok(Permitted { call: Arc::clone(call), prepared })
+}
+
+/// The right to probe the undo of an intent: that it is recorded.
+pub(crate) fn recorded_undo(
+    shared: &Shared,
+    call: &Arc<ActionCall>,
+    undo: &CompensationIntended,
+) -> Result<Permitted, Error> {
+    let toolbox = shared.connector(&call.connector)?.toolbox();
+    let prepared = toolbox.prepare_undo(&undo.action, &undo.params)?;
+    Ok(Permitted { call: Arc::clone(call), prepared })
+}
+
+/// What undoing an attempt takes, and the right to it: the recorded intent.
+pub(crate) fn compensation(
+    shared: &Shared,
+    call: &Arc<ActionCall>,
+    attempt: &Attempt,
+) -> Result<Undo<(Permitted, enact_core::UndoAction)>, Error> {
+    let toolbox = shared.connector(&call.connector)?.toolbox();
+    let action = toolbox.prepare(&call.action, &call.params)?;
+    let output = match &attempt.outcome {
+        Outcome::Done(output) => output.as_ref(),
+        _ => None,
+    };
+    Ok(match action.undo(&attempt.intent.pre, output)? {
+        Undo::By(undo) => {
+            let prepared = toolbox.prepare_undo(undo.name, &undo.params)?;
+            Undo::By((Permitted { call: Arc::clone(call), prepared }, undo))
+        }
+        Undo::Nothing => Undo::Nothing,
+        Undo::Irreversible(reason) => Undo::Irreversible(reason),
+    })
+}

@@ -1,0 +1,319 @@
+//! One job of a connector: an attempt of an action, the undo of one, or a probe. A job is one task: it captures,
+//! waits for the intent to be durable, performs, and reports to the workflow actor. Dropped before it
+//! performs, it leaves nothing.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use enact_core::Capture;
+use enact_core::action::{Doubt, EffectClass, Facts};
+use enact_core::blob::BlobRef;
+use enact_core::connector::{Cx, Identity};
+use enact_core::error::{Error, ErrorCode};
+use enact_core::event::Finding;
+use enact_core::ids::{Direction, EffectId};
+use enact_core::json::JsonText;
+use enact_core::store::Appended;
+use futures::FutureExt;
+use ractor::ActorRef;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio_util::task::TaskTracker;
+
+use crate::backoff::backoff;
+use crate::connector_actor::Workshop;
+use crate::gate::Permitted;
+use crate::locks::Guard;
+use crate::observe::Stage;
+use crate::run::RunMsg;
+
+/// How often a system that does not answer is asked what became of an intent.
+const PROBE_TRIES: u32 = 5;
+
+pub(crate) struct Job {
+    pub(crate) permitted: Permitted,
+    pub(crate) effect: EffectId,
+    pub(crate) what: What,
+    pub(crate) timeout: Duration,
+    pub(crate) run: ActorRef<RunMsg>,
+    pub(crate) track: TaskTracker,
+    /// Whether the last word is said; a job that is dropped without it says so.
+    pub(crate) told: AtomicBool,
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        if !self.told.load(Ordering::Relaxed) {
+            self.say(Said::Lost);
+        }
+    }
+}
+
+pub(crate) enum What {
+    /// Capture, intend, perform. An undo is the same, with the identity of the intent that it undoes.
+    Act { force: bool, undoes: Option<Identity> },
+    /// Find out what became of an intent.
+    Probe { pre: JsonText, identity: Identity, guard: Option<Guard>, once: bool },
+}
+
+/// What a job says to the workflow actor.
+pub(crate) struct Report {
+    pub(crate) effect: EffectId,
+    pub(crate) said: Said,
+}
+
+pub(crate) enum Said {
+    /// May this be performed? Answered with the intent's place in the log, or not at all.
+    Intend { captured: Box<Intent>, reply: oneshot::Sender<Appended> },
+    /// Nothing happened.
+    CaptureFailed(Error),
+    /// The wanted state was there already.
+    AlreadyDone(JsonText),
+    /// A read-only action's answer.
+    Read(JsonText),
+    /// It was performed, or failed.
+    Performed(Result<JsonText, Error>, Held),
+    /// What became of an intent that was in doubt.
+    Found(Finding, Held),
+    /// The system did not say, and is not asked again for now.
+    NotFound(Error),
+    /// The job is gone without an end: its connector actor was restarted.
+    Lost,
+}
+
+/// What capture found, for the intent.
+pub(crate) struct Intent {
+    pub(crate) pre: JsonText,
+    pub(crate) facts: Facts,
+    pub(crate) blobs: Vec<BlobRef>,
+    pub(crate) identity: Identity,
+}
+
+/// What is held until the outcome has its place in the log: first the target's key, then a permit.
+#[derive(Default)]
+pub(crate) struct Held {
+    _guard: Option<Guard>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Job {
+    pub(crate) async fn run(mut self: Box<Self>, workshop: Arc<Workshop>) {
+        let given = match &mut self.what {
+            What::Probe { guard, .. } => guard.take(),
+            What::Act { .. } => None,
+        };
+        let guard = match (given, self.permitted.lock_key()) {
+            (Some(guard), _) => Some(guard),
+            (None, Some(key)) => Some(workshop.shared.locks.lock(key).await),
+            (None, None) => None,
+        };
+        let permit = Arc::clone(&workshop.permits).acquire_owned().await.ok();
+        let held = Held { _guard: guard, _permit: permit };
+        let force = matches!(self.what, What::Act { force: true, .. });
+        let cx = Cx::new(self.effect, force, workshop.shared.store.blobs());
+        match &self.what {
+            What::Act { undoes, .. } => self.act(&workshop, &cx, undoes.as_ref(), held).await,
+            What::Probe { pre, identity, once, .. } => {
+                let tries = if *once { 1 } else { PROBE_TRIES };
+                self.settle(&workshop, &cx, pre, identity, tries, held).await;
+            }
+        }
+    }
+
+    async fn act(&self, workshop: &Workshop, cx: &Cx, undoes: Option<&Identity>, held: Held) {
+        self.step(workshop, Stage::BeforeCapture);
+        let prepared = self.permitted.prepared();
+        let looked = self.bounded(async {
+            let identity = workshop.toolbox.identity().await?;
+            check_identity(undoes, &identity)?;
+            Ok((identity, prepared.capture(cx).await?))
+        });
+        let (identity, capture) = match looked.await {
+            Ok(Ok(found)) => found,
+            Ok(Err(error)) => return self.say(Said::CaptureFailed(error.left_nothing())),
+            Err(broken) => return self.say(Said::CaptureFailed(broken.before_effect())),
+        };
+        self.step(workshop, Stage::Captured);
+        let (pre, facts, ready) = match capture {
+            Capture::AlreadyDone(output) => return self.say(Said::AlreadyDone(output)),
+            Capture::Ready { pre, facts, ready } => (pre, facts, ready),
+        };
+        if prepared.spec().effect == EffectClass::ReadOnly {
+            return self.say(match self.bounded(prepared.perform(cx, ready)).await {
+                Ok(Ok(output)) => Said::Read(output),
+                Ok(Err(error)) => Said::CaptureFailed(error.left_nothing()),
+                Err(broken) => Said::CaptureFailed(broken.before_effect()),
+            });
+        }
+        let intent = Intent { pre: pre.clone(), facts, blobs: cx.kept(), identity: identity.clone() };
+        if !self.intend(intent).await {
+            return;
+        }
+        self.step(workshop, Stage::Intended);
+        let outcome = match self.bounded(prepared.perform(cx, ready)).await {
+            Ok(outcome) => outcome,
+            Err(broken) => Err(broken.after_intent()),
+        };
+        self.step(workshop, Stage::Performed);
+        let doubt = matches!(&outcome, Err(error) if error.code() == ErrorCode::InDoubt);
+        if !doubt {
+            return self.say(Said::Performed(outcome, held));
+        }
+        // The key stays held: nobody else touches the target until it is known what became of it.
+        self.say(Said::Performed(outcome, Held::default()));
+        self.settle(workshop, cx, &pre, &identity, PROBE_TRIES, held).await;
+    }
+
+    /// Asks for the intent, and waits until it is durable.
+    async fn intend(&self, intent: Intent) -> bool {
+        let (reply, answer) = oneshot::channel();
+        self.say(Said::Intend { captured: Box::new(intent), reply });
+        match answer.await {
+            // A store that does not make it durable has stopped; the workflow actor learns it there too.
+            Ok(appended) => appended.durable().await.is_ok(),
+            Err(_) => {
+                self.told.store(true, Ordering::Relaxed);
+                false
+            }
+        }
+    }
+
+    async fn settle(
+        &self,
+        workshop: &Workshop,
+        cx: &Cx,
+        pre: &JsonText,
+        identity: &Identity,
+        tries: u32,
+        held: Held,
+    ) {
+        let mut tried = 0;
+        loop {
+            tried += 1;
+            self.step(workshop, Stage::BeforeProbe);
+            let error = match self.probe(workshop, cx, pre, identity).await {
+                Ok(finding) => return self.say(Said::Found(finding, held)),
+                Err(error) => error,
+            };
+            tracing::warn!(effect = %self.effect, %error, tried, "the outcome of an intent is not known yet");
+            if tried >= tries {
+                return self.say(Said::NotFound(error));
+            }
+            tokio::time::sleep(backoff(tried, &error)).await;
+        }
+    }
+
+    async fn probe(
+        &self,
+        workshop: &Workshop,
+        cx: &Cx,
+        pre: &JsonText,
+        identity: &Identity,
+    ) -> Result<Finding, Error> {
+        let asked = self.bounded(async {
+            let found = workshop.toolbox.identity().await?;
+            if let Err(other) = check_identity(Some(identity), &found) {
+                return Ok(Doubt::Unknown(other.message().to_owned()));
+            }
+            self.permitted.prepared().probe(cx, pre).await
+        });
+        match asked.await {
+            Ok(Ok(Doubt::Applied(output))) => Ok(Finding::Applied(output)),
+            Ok(Ok(Doubt::NotApplied)) => Ok(Finding::NotApplied),
+            Ok(Ok(Doubt::Unknown(seen))) => Ok(Finding::Unknown(seen)),
+            Ok(Err(error)) => Err(error),
+            Err(broken) => Err(broken.before_effect()),
+        }
+    }
+
+    /// Within the time of an attempt, and with panics contained.
+    async fn bounded<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<Result<T, Error>, Broken> {
+        match tokio::time::timeout(self.timeout, AssertUnwindSafe(work).catch_unwind()).await {
+            Ok(Ok(result)) => Ok(result),
+            Ok(Err(panic)) => Err(Broken::Panicked(panic_text(&*panic))),
+            Err(_) => Err(Broken::TimedOut(self.timeout)),
+        }
+    }
+
+    fn step(&self, workshop: &Workshop, stage: Stage) {
+        workshop.shared.step(self.effect, self.permitted.call(), stage);
+    }
+
+    /// The workflow actor may be gone: then the log has the intent, and recovery asks what became of it.
+    fn say(&self, said: Said) {
+        let goes_on = match &said {
+            Said::Intend { .. } => true,
+            Said::Performed(Err(error), _) => error.code() == ErrorCode::InDoubt,
+            _ => false,
+        };
+        self.told.store(!goes_on, Ordering::Relaxed);
+        let report = Report { effect: self.effect, said };
+        if self.run.send_message(RunMsg::Report(Box::new(report))).is_err() {
+            tracing::debug!(effect = %self.effect, "nobody waits for this report; recovery will settle it");
+        }
+    }
+}
+
+/// Work that did not come to an end of its own.
+enum Broken {
+    TimedOut(Duration),
+    Panicked(String),
+}
+
+impl Broken {
+    fn before_effect(self) -> Error {
+        match self {
+            Self::TimedOut(after) => {
+                Error::new(ErrorCode::Timeout, format!("no answer within {after:?}; nothing was changed"))
+                    .retryable()
+                    .left_nothing()
+            }
+            Self::Panicked(text) => {
+                Error::new(ErrorCode::Internal, format!("the connector panicked: {text}")).left_nothing()
+            }
+        }
+    }
+
+    fn after_intent(self) -> Error {
+        let what = match self {
+            Self::TimedOut(after) => format!("no answer within {after:?}"),
+            Self::Panicked(text) => format!("the connector panicked: {text}"),
+        };
+        Error::new(ErrorCode::InDoubt, format!("{what}; whether it happened is being looked up"))
+    }
+}
+
+fn check_identity(intended: Option<&Identity>, found: &Identity) -> Result<(), Error> {
+    match intended {
+        Some(intended) if intended != found => Err(Error::new(
+            ErrorCode::PreconditionFailed,
+            format!(
+                "the connector now speaks to '{}', and the intent was made on '{}'; nothing was touched",
+                found.0, intended.0
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "without a word".to_owned())
+}
+
+/// A job that is gone without an end and without an intent.
+pub(crate) fn lost() -> Error {
+    Error::new(ErrorCode::Unavailable, "the connector was restarted before it came to act").retryable().left_nothing()
+}
+
+/// Whether the job is an undo.
+pub(crate) fn is_undo(effect: &EffectId) -> bool {
+    effect.direction == Direction::Undo
+}

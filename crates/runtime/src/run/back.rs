@@ -1,0 +1,236 @@
+//! The way back: compensations, newest intent first, one at a time. An undo is an action: it is captured,
+//! intended, performed and probed like any other.
+
+use std::sync::Arc;
+
+use enact_core::action::Undo;
+use enact_core::error::{Error, ErrorCode, Remains};
+use enact_core::event::{
+    CompensationConflicted, CompensationFailed, CompensationIntended, CompensationResolved,
+    CompensationSkipped, CompensationSucceeded, Event, Finding, Skipped,
+};
+use enact_core::ids::{Direction, Seq};
+use enact_core::run::{Attempt, UNDO_BUDGET, Undoing};
+use enact_core::store::{Appended, Durability};
+use tokio::sync::oneshot;
+
+use crate::backoff::backoff;
+use crate::gate;
+use crate::job::{Intent, Report, Said, What, lost};
+
+use super::{Go, Run, RunMsg};
+
+impl Run {
+    /// Begins a try of an undo, unless one is under way or has to wait.
+    pub(super) async fn compensate(&mut self, seq: Seq, number: u32) -> Result<bool, Error> {
+        if self.undo_waits || self.jobs.contains(&(seq, number, Direction::Undo)) {
+            return Ok(false);
+        }
+        let attempt = self.attempt_to_undo(seq, number)?;
+        if attempt.undo_failures >= UNDO_BUDGET {
+            let error = Error::new(
+                ErrorCode::Timeout,
+                format!("tried {UNDO_BUDGET} times without success; ask for the rollback again when it can work"),
+            );
+            self.record_undo_failure(seq, number, &error, false).await?;
+            return Ok(true);
+        }
+        let call = Arc::clone(&attempt.intent.call);
+        let undo = gate::compensation(&self.shared, &call, &attempt);
+        let force = self.state()?.rollback.as_ref().is_some_and(|rollback| rollback.force);
+        match undo {
+            Ok(Undo::By((permitted, _))) => {
+                let undo_try = attempt.undo_tries.saturating_add(1);
+                let what = What::Act { force, undoes: Some(attempt.intent.identity.clone()) };
+                match self.send_job(permitted, seq, number, (Direction::Undo, undo_try), what) {
+                    Ok(()) => Ok(false),
+                    Err(error) => self.undo_failed(seq, number, &error).await.map(|()| true),
+                }
+            }
+            Ok(Undo::Nothing) => self.skip_undo(seq, number, Skipped::NothingToUndo).await.map(|()| true),
+            Ok(Undo::Irreversible(reason)) => {
+                self.skip_undo(seq, number, Skipped::Irreversible(reason)).await.map(|()| true)
+            }
+            Err(error) => self.undo_failed(seq, number, &error).await.map(|()| true),
+        }
+    }
+
+    fn attempt_to_undo(&self, seq: Seq, number: u32) -> Result<Attempt, Error> {
+        self.state()?
+            .attempt(seq, number)
+            .cloned()
+            .ok_or_else(|| Error::new(ErrorCode::Internal, format!("no attempt {number} of {seq} to undo")))
+    }
+
+    pub(super) async fn undo_reported(&mut self, report: Report) -> Result<(), Error> {
+        let (seq, number) = (report.effect.seq, report.effect.attempt);
+        let job = (seq, number, Direction::Undo);
+        match report.said {
+            Said::Intend { captured, reply } => self.intend_undo(seq, number, *captured, reply).await,
+            Said::AlreadyDone(_) => {
+                self.jobs.remove(&job);
+                self.skip_undo(seq, number, Skipped::AlreadyUndone).await
+            }
+            Said::CaptureFailed(error) => {
+                self.jobs.remove(&job);
+                self.undo_failed(seq, number, &error).await
+            }
+            Said::Performed(outcome, held) => {
+                let result = match outcome {
+                    Ok(output) => {
+                        self.jobs.remove(&job);
+                        let event = CompensationSucceeded { seq, attempt: number, output };
+                        self.record_one(Event::CompensationSucceeded(event)).await
+                    }
+                    Err(error) if error.code() == ErrorCode::InDoubt => {
+                        // The job goes on to find out.
+                        self.record_undo_failure(seq, number, &error, false).await
+                    }
+                    Err(error) => {
+                        self.jobs.remove(&job);
+                        self.undo_failed(seq, number, &error).await
+                    }
+                };
+                drop(held);
+                result
+            }
+            Said::Found(finding, held) => {
+                self.jobs.remove(&job);
+                let result = self.undo_found(seq, number, finding).await;
+                drop(held);
+                result
+            }
+            Said::NotFound(error) => {
+                self.jobs.remove(&job);
+                self.undo_not_found_out(seq, number, &error).await
+            }
+            Said::Lost => {
+                self.jobs.remove(&job);
+                match self.attempt_to_undo(seq, number)?.undoing {
+                    Undoing::Intended(_) | Undoing::InDoubt(..) => Ok(()),
+                    _ => self.undo_failed(seq, number, &lost()).await,
+                }
+            }
+            Said::Read(_) => Err(Error::new(ErrorCode::Internal, "an undo that only reads")),
+        }
+    }
+
+    async fn intend_undo(
+        &mut self,
+        seq: Seq,
+        number: u32,
+        captured: Intent,
+        reply: oneshot::Sender<Appended>,
+    ) -> Result<(), Error> {
+        let attempt = self.attempt_to_undo(seq, number)?;
+        let call = Arc::clone(&attempt.intent.call);
+        let Undo::By((_, undo)) = gate::compensation(&self.shared, &call, &attempt)? else {
+            return Err(Error::new(ErrorCode::Internal, format!("the undo of action {seq} is gone")));
+        };
+        let intended = CompensationIntended {
+            seq,
+            attempt: number,
+            undo_try: attempt.undo_tries.saturating_add(1),
+            action: undo.name.to_owned(),
+            version: undo.version,
+            params: undo.params,
+            pre: captured.pre,
+            blobs: captured.blobs,
+            identity: captured.identity,
+            by: self.state()?.rollback_by().to_owned(),
+        };
+        let events = vec![Event::CompensationIntended(Arc::new(intended))];
+        let appended = self.record(events, Durability::Barrier).await?;
+        if reply.send(appended).is_err() {
+            self.jobs.remove(&(seq, number, Direction::Undo));
+        }
+        Ok(())
+    }
+
+    async fn skip_undo(&mut self, seq: Seq, attempt: u32, why: Skipped) -> Result<(), Error> {
+        self.record_one(Event::CompensationSkipped(CompensationSkipped { seq, attempt, why })).await
+    }
+
+    /// A try came to nothing: a conflict is settled, another failure is tried again where that can help.
+    async fn undo_failed(&mut self, seq: Seq, attempt: u32, error: &Error) -> Result<(), Error> {
+        let unchanged = error.remains() == Remains::Nothing;
+        if error.code() == ErrorCode::Conflict
+            || (error.code() == ErrorCode::PreconditionFailed && unchanged)
+        {
+            let event = CompensationConflicted { seq, attempt, error: error.record() };
+            return self.record_one(Event::CompensationConflicted(event)).await;
+        }
+        if error.code() == ErrorCode::Irreversible {
+            let reason = error.message().to_owned();
+            return self.skip_undo(seq, attempt, Skipped::Irreversible(reason)).await;
+        }
+        let failures = self.attempt_to_undo(seq, attempt)?.undo_failures.saturating_add(1);
+        let will_retry = error.is_retryable() && failures < UNDO_BUDGET;
+        self.record_undo_failure(seq, attempt, error, will_retry).await?;
+        if will_retry {
+            self.undo_waits = true;
+            drop(self.myself.send_after(backoff(failures, error), || RunMsg::UndoDue));
+        }
+        Ok(())
+    }
+
+    async fn record_undo_failure(
+        &mut self,
+        seq: Seq,
+        attempt: u32,
+        error: &Error,
+        will_retry: bool,
+    ) -> Result<(), Error> {
+        let event = CompensationFailed { seq, attempt, error: error.record(), will_retry };
+        self.record_one(Event::CompensationFailed(event)).await
+    }
+
+    /// Finds out what became of the intent of an undo, unless its job is still under way.
+    pub(super) async fn settle_undo(&mut self, seq: Seq, number: u32) -> Result<bool, Error> {
+        if self.jobs.contains(&(seq, number, Direction::Undo)) {
+            return Ok(false);
+        }
+        let attempt = self.attempt_to_undo(seq, number)?;
+        let (Undoing::Intended(intent) | Undoing::InDoubt(intent, _)) = &attempt.undoing else {
+            return Err(Error::new(ErrorCode::Internal, format!("the undo of action {seq} is not in doubt")));
+        };
+        let call = Arc::clone(&attempt.intent.call);
+        let sent = gate::recorded_undo(&self.shared, &call, intent).and_then(|permitted| {
+            let effect = self.effect(seq, number, Direction::Undo, intent.undo_try);
+            let what = What::Probe {
+                pre: intent.pre.clone(),
+                identity: intent.identity.clone(),
+                guard: self.guards.remove(&effect),
+                once: self.go == Go::SettleOnly,
+            };
+            self.send_job(permitted, seq, number, (Direction::Undo, intent.undo_try), what)
+        });
+        match sent {
+            Ok(()) => Ok(false),
+            Err(error) => {
+                self.undo_not_found_out(seq, number, &error).await?;
+                Ok(!self.finished)
+            }
+        }
+    }
+
+    async fn undo_found(&mut self, seq: Seq, attempt: u32, finding: Finding) -> Result<(), Error> {
+        self.record_one(Event::CompensationResolved(CompensationResolved { seq, attempt, finding })).await
+    }
+
+    async fn undo_not_found_out(&mut self, seq: Seq, attempt: u32, error: &Error) -> Result<(), Error> {
+        if self.go == Go::SettleOnly {
+            return self.finish().await;
+        }
+        let seen = format!("it could not be looked up: {error}");
+        self.undo_found(seq, attempt, Finding::Unknown(seen)).await
+    }
+
+    pub(super) async fn finish_rollback(&mut self) -> Result<bool, Error> {
+        if !self.jobs.is_empty() {
+            return Ok(false);
+        }
+        self.record_end(vec![Event::RollbackFinished]).await?;
+        Ok(true)
+    }
+}

@@ -1,0 +1,174 @@
+//! What people ask of a run: to stop it, to undo it, to decide what it cannot.
+
+use enact_core::error::{Error, ErrorCode};
+use enact_core::event::{CancelRequested, Event, OperatorDecided, RollbackRequested};
+use enact_core::ids::Seq;
+use enact_core::run::{Phase, RunEnd};
+use enact_core::store::Durability;
+use tokio::sync::oneshot;
+
+use super::{Go, Run, Word};
+
+/// What somebody asks of a run.
+#[derive(Clone, Debug)]
+pub(crate) enum Command {
+    /// Go on.
+    Resume { by: String },
+    /// Stop it; what it did is undone.
+    Cancel { by: String, reason: Option<String> },
+    /// Undo it.
+    Rollback(RollbackOptions),
+    /// An operator's word.
+    Decide(Word),
+    /// Stop carrying it on here; the log keeps it resumable.
+    Leave,
+}
+
+/// How a run is to be undone.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub struct RollbackOptions {
+    /// Actions up to this one are kept; `None` keeps none.
+    pub to: Option<Seq>,
+    /// Overwrite what others changed since.
+    pub force: bool,
+    /// Who asks.
+    pub by: String,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+impl RollbackOptions {
+    /// Undo all of it, on behalf of `by`, and leave alone what others changed.
+    pub fn by(by: impl Into<String>) -> Self {
+        Self { by: by.into(), ..Self::default() }
+    }
+
+    /// Keep the actions up to this one.
+    #[must_use]
+    pub fn to(mut self, to: Option<Seq>) -> Self {
+        self.to = to;
+        self
+    }
+
+    /// Overwrite what others changed since.
+    #[must_use]
+    pub fn force(mut self, force: bool) -> Self {
+        self.force = force;
+        self
+    }
+
+    /// Say why.
+    #[must_use]
+    pub fn reason(mut self, reason: Option<String>) -> Self {
+        self.reason = reason;
+        self
+    }
+}
+
+impl Run {
+    /// Records what is asked; the fold then says what follows. What cannot be asked of the run as it stands is
+    /// refused, and nothing is changed.
+    pub(super) async fn commanded(
+        &mut self,
+        command: Command,
+        reply: oneshot::Sender<Result<(), Error>>,
+    ) -> Result<(), Error> {
+        if matches!(command, Command::Leave) {
+            drop(reply.send(Ok(())));
+            return Err(Error::new(ErrorCode::Unavailable, "the runtime is shutting down; the run is resumable"));
+        }
+        let events = match self.events_of(command) {
+            Ok(events) => events,
+            Err(refused) => {
+                drop(reply.send(Err(refused)));
+                // Where the run was taken up for this request alone, it is put down again.
+                return if self.go == Go::Wait { self.finish().await } else { Ok(()) };
+            }
+        };
+        self.go = Go::On;
+        if !events.is_empty() {
+            self.by = self.shared.store.pseudonym(&asker(&events).unwrap_or_default());
+            let appended = self.record(events, Durability::Barrier).await?;
+            appended.durable().await?;
+            self.stop_code_unless_running()?;
+        }
+        drop(reply.send(Ok(())));
+        Ok(())
+    }
+
+    fn stop_code_unless_running(&mut self) -> Result<(), Error> {
+        if self.state()?.phase != Phase::Running {
+            self.stop_code();
+            self.code_end = None;
+        }
+        Ok(())
+    }
+
+    fn events_of(&self, command: Command) -> Result<Vec<Event>, Error> {
+        let state = self.state()?;
+        let phase = state.phase;
+        match command {
+            Command::Leave => Ok(Vec::new()),
+            Command::Resume { by } => Ok(match phase {
+                Phase::Quarantined => {
+                    let decision = enact_core::event::Decision::Retry;
+                    vec![Event::OperatorDecided(OperatorDecided { by, seq: None, decision })]
+                }
+                _ => Vec::new(),
+            }),
+            Command::Cancel { by, reason } => match phase {
+                Phase::Judging | Phase::Running | Phase::Quarantined => {
+                    Ok(vec![Event::CancelRequested(CancelRequested { by, reason })])
+                }
+                Phase::RollingBack | Phase::Ended(RunEnd::RolledBack) => Ok(Vec::new()),
+                Phase::Ended(_) => Err(self.refused("cancelled: it has ended; roll it back instead")),
+            },
+            Command::Rollback(options) => Ok(self.rollback_events(options, phase)),
+            Command::Decide(word) => {
+                if !matches!(phase, Phase::Quarantined | Phase::Ended(RunEnd::PartiallyRolledBack)) {
+                    return Err(self.refused("resolved: nothing of it waits for an operator's word"));
+                }
+                let Word { by, seq, decision } = word;
+                let event = Event::OperatorDecided(OperatorDecided { by, seq, decision });
+                // Tried on a copy: a word on an action that is not in doubt changes nothing.
+                state.clone().apply(self.shared.clock.now(), &event).map_err(|illegal| {
+                    Error::new(ErrorCode::Conflict, format!("run {} cannot be resolved: {}", self.id, illegal.why))
+                })?;
+                Ok(vec![event])
+            }
+        }
+    }
+
+    fn rollback_events(&self, options: RollbackOptions, phase: Phase) -> Vec<Event> {
+        let RollbackOptions { to, force, by, reason } = options;
+        let cancel = CancelRequested { by: by.clone(), reason: reason.clone() };
+        let request = Event::RollbackRequested(RollbackRequested { by, reason, to, force });
+        match phase {
+            Phase::Judging | Phase::Running => vec![Event::CancelRequested(cancel), request],
+            Phase::Quarantined => vec![request],
+            Phase::RollingBack => {
+                let under_way = self.state.as_ref().and_then(|state| state.rollback.as_ref());
+                let same = under_way.is_some_and(|now| now.to == to && now.force == force);
+                if same { Vec::new() } else { vec![request] }
+            }
+            Phase::Ended(_) => {
+                let useful = self.state.as_ref().is_some_and(|state| state.can_roll_back(to));
+                if useful { vec![request] } else { Vec::new() }
+            }
+        }
+    }
+
+    fn refused(&self, what: &str) -> Error {
+        Error::new(ErrorCode::Conflict, format!("run {} cannot be {what}", self.id))
+    }
+}
+
+fn asker(events: &[Event]) -> Option<String> {
+    events.iter().rev().find_map(|event| match event {
+        Event::CancelRequested(event) => Some(event.by.clone()),
+        Event::RollbackRequested(event) => Some(event.by.clone()),
+        Event::OperatorDecided(event) => Some(event.by.clone()),
+        _ => None,
+    })
+}

@@ -1,0 +1,720 @@
+//! The way forward: the workflow's code asks, the gate judges, a connector acts, the outcome is recorded and
+//! handed back.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use enact_core::error::{Error, ErrorCode, ErrorRecord, Remains};
+use enact_core::event::{
+    ActionAlreadyDone, ActionCall, ActionCaptureFailed, ActionFailed, ActionIntended, ActionRead,
+    ActionRefused, ActionResolved, ActionSucceeded, Event, Finding, PoliciesEvaluated, RunAccepted,
+    RunBlocked, RunFailed, RunQuarantined, RunSucceeded, TimerFired, TimerSet, ValueRecorded,
+};
+use enact_core::ids::{CallPath, Direction, EventSeq, Seq};
+use enact_core::json::JsonText;
+use enact_core::policy::VerdictRecord;
+use enact_core::run::{ActionEnd, Call as Recorded, Outcome, Phase, RunState};
+use enact_core::store::{Appended, Durability};
+use enact_core::time::Timestamp;
+use futures::FutureExt;
+use tokio::sync::oneshot;
+
+use crate::backoff::backoff;
+use crate::connector_actor::ConnectorMsg;
+use crate::cx::{Acted, Tries, WorkflowCx};
+use crate::gate::{self, Asked, Permitted};
+use crate::job::{Held, Intent, Job, Report, Said, What, is_undo, lost, panic_text};
+
+use super::{Ack, Ask, AskedAction, Call, Go, Reply, Run, RunMsg};
+
+/// An action that the code waits for.
+pub(super) struct Asking {
+    pub(super) tries: Tries,
+    action: AskedAction,
+    path: CallPath,
+    call: Option<Arc<ActionCall>>,
+    verdicts: Vec<VerdictRecord>,
+    failures: u32,
+    reply: oneshot::Sender<Result<Reply, Error>>,
+}
+
+impl Run {
+    // The run as a whole.
+
+    /// Judges the run and accepts it, in one append. One that is refused has ended with it.
+    pub(super) async fn accept(
+        &mut self,
+        accepted: Arc<RunAccepted>,
+        ack: Option<Ack>,
+    ) -> Result<(), Error> {
+        let recorded = self.record_acceptance(accepted, ack.is_some()).await;
+        let Some(ack) = ack else {
+            self.last = recorded?;
+            return Ok(());
+        };
+        let durable = match recorded {
+            Ok(Some(appended)) => appended.durable().await.map_err(Error::from),
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        // Whoever asked may be gone; the run goes on.
+        drop(ack.send(durable.clone()));
+        durable
+    }
+
+    async fn record_acceptance(
+        &mut self,
+        accepted: Arc<RunAccepted>,
+        barrier: bool,
+    ) -> Result<Option<Appended>, Error> {
+        let key = accepted.key.clone();
+        let acceptance = Event::RunAccepted(accepted);
+        let now = self.shared.clock.now();
+        let first = RunState::begin(self.id, EventSeq(1), now, &acceptance).map_err(super::defect)?;
+        let verdicts = gate::judge_run(&self.shared, &first, &gate::Subject::new(&first));
+        let refusal = gate::refusal(&verdicts);
+        let mut events = vec![acceptance, Event::PoliciesEvaluated(PoliciesEvaluated { verdicts })];
+        if let Some(error) = &refusal {
+            events.push(Event::RunBlocked(RunBlocked { error: error.record() }));
+        }
+        let wait = barrier || refusal.is_some();
+        let durability = if wait { Durability::Barrier } else { Durability::Enqueued };
+        let appended = self.record_with_key(events, durability, key).await?;
+        Ok(wait.then_some(appended))
+    }
+
+    pub(super) async fn judge(&mut self) -> Result<bool, Error> {
+        let subject = self.subject()?;
+        let verdicts = gate::judge_run(&self.shared, self.state()?, &subject);
+        let refusal = gate::refusal(&verdicts);
+        let mut events = vec![Event::PoliciesEvaluated(PoliciesEvaluated { verdicts })];
+        if let Some(error) = refusal {
+            events.push(Event::RunBlocked(RunBlocked { error: error.record() }));
+        }
+        self.record_end(events).await?;
+        Ok(true)
+    }
+
+    /// Starts the workflow's code, or draws the conclusion from its end.
+    pub(super) async fn ask_workflow(&mut self) -> Result<bool, Error> {
+        if !self.jobs.is_empty() {
+            return Ok(false);
+        }
+        if let Some(end) = self.code_end.take() {
+            self.conclude(end).await?;
+            return Ok(true);
+        }
+        if self.code.is_some() {
+            return Ok(false);
+        }
+        let accepted = Arc::clone(&self.state()?.accepted);
+        let workflow = match self.shared.workflows.of_run(&accepted) {
+            Ok(workflow) => workflow,
+            Err(error) => {
+                self.quarantine(error, None).await?;
+                return Ok(true);
+            }
+        };
+        let input = accepted.input.clone();
+        let cx = WorkflowCx::new(self.myself.clone(), Arc::clone(&self.shared), self.id, accepted);
+        let actor = self.myself.clone();
+        let code = tokio::spawn(async move {
+            let end = AssertUnwindSafe(workflow.run(&cx, input)).catch_unwind().await;
+            let end = end.unwrap_or_else(|panic| {
+                Err(Error::new(
+                    ErrorCode::Internal,
+                    format!("the workflow panicked: {}", panic_text(&*panic)),
+                ))
+            });
+            if actor.send_message(RunMsg::CodeEnded(end)).is_err() {
+                tracing::debug!("a workflow ended after its actor");
+            }
+        });
+        self.code = Some(code.abort_handle());
+        Ok(false)
+    }
+
+    async fn conclude(&mut self, end: Result<JsonText, Error>) -> Result<(), Error> {
+        let unasked = self.state()?.calls.keys().find(|path| !self.replayed.contains(*path)).cloned();
+        if let Some(path) = unasked {
+            let recorded = self.describe_call(&path);
+            let ended = match &end {
+                Ok(_) => "ended normally".to_owned(),
+                Err(error) => format!("ended with: {error}"),
+            };
+            return self.quarantine(diverged(&path, &recorded, &ended), None).await;
+        }
+        let event = match end {
+            Ok(output) => Event::RunSucceeded(RunSucceeded { output }),
+            Err(error) if error.code().is_refusal() && !self.state()?.may_have_effects() => {
+                Event::RunBlocked(RunBlocked { error: error.record() })
+            }
+            Err(error) => Event::RunFailed(RunFailed { error: error.record() }),
+        };
+        self.record_end(vec![event]).await
+    }
+
+    pub(super) async fn quarantine(&mut self, error: Error, seq: Option<Seq>) -> Result<(), Error> {
+        tracing::warn!(run = %self.id, %error, "a run needs an operator");
+        self.stop_code();
+        let error = ErrorRecord { retryable: false, ..error.record() };
+        self.record_end(vec![Event::RunQuarantined(RunQuarantined { error, seq })]).await
+    }
+
+    pub(super) async fn quarantine_doubt(&mut self, seq: Seq) -> Result<bool, Error> {
+        let state = self.state()?;
+        let seen = state.attempts().find_map(|(of, _, attempt)| match &attempt.outcome {
+            Outcome::Unknown(seen) if of == seq => Some(seen.clone()),
+            _ => None,
+        });
+        let name = state.actions.get(&seq).map_or_else(String::new, |action| {
+            format!(" ({}.{})", action.call.connector, action.call.action)
+        });
+        let error = Error::new(
+            ErrorCode::InDoubt,
+            format!(
+                "whether action {seq}{name} happened is not known: {}. Look at the system, then say `enact \
+                 resolve {} --seq {seq} --as applied|not-applied|abandon`, or roll the run back",
+                seen.unwrap_or_default(),
+                self.id
+            ),
+        );
+        self.quarantine(error, Some(seq)).await?;
+        Ok(true)
+    }
+
+    // The code's calls.
+
+    pub(super) async fn asked(&mut self, ask: Ask) -> Result<(), Error> {
+        if self.state()?.phase != Phase::Running || self.code.is_none() {
+            return Ok(());
+        }
+        let Ask { path, call, reply } = ask;
+        self.replayed.insert(path.clone());
+        let recorded = self.state()?.calls.get(&path).cloned();
+        match (call, recorded) {
+            (Call::Action(action), recorded @ (None | Some(Recorded::Action(_)))) => {
+                self.asked_action(path, action, recorded, reply).await
+            }
+            (Call::Sleep(how_long), None) => {
+                let due = self.shared.clock.now().after(how_long);
+                self.record_one(Event::TimerSet(TimerSet { path: path.clone(), due })).await?;
+                self.wait_until(path, due, reply);
+                Ok(())
+            }
+            (Call::Sleep(_), Some(Recorded::Timer { due, fired })) => {
+                if fired {
+                    answer(reply, Ok(Reply::Awake));
+                } else {
+                    self.wait_until(path, due, reply);
+                }
+                Ok(())
+            }
+            (call @ (Call::Now | Call::Random), None) => {
+                let (what, value) = match call {
+                    Call::Now => ("now", JsonText::encode(&self.shared.clock.now())?),
+                    _ => ("random", JsonText::encode(&self.shared.clock.random())?),
+                };
+                let what = what.to_owned();
+                let event = ValueRecorded { path, what, value: value.clone() };
+                self.record_one(Event::ValueRecorded(event)).await?;
+                answer(reply, Ok(Reply::Value(value)));
+                Ok(())
+            }
+            (Call::Now, Some(Recorded::Value { what, value })) if what == "now" => {
+                answer(reply, Ok(Reply::Value(value)));
+                Ok(())
+            }
+            (Call::Random, Some(Recorded::Value { what, value })) if what == "random" => {
+                answer(reply, Ok(Reply::Value(value)));
+                Ok(())
+            }
+            (call, Some(_)) => {
+                let recorded = self.describe_call(&path);
+                let asks = match call {
+                    Call::Action(action) => format!("asks for {}.{}", action.connector, action.action),
+                    Call::Sleep(how_long) => format!("sleeps for {how_long:?}"),
+                    Call::Now => "asks for the time".to_owned(),
+                    Call::Random => "asks for a random number".to_owned(),
+                };
+                self.quarantine(diverged(&path, &recorded, &asks), None).await
+            }
+        }
+    }
+
+    fn wait_until(
+        &mut self,
+        path: CallPath,
+        due: Timestamp,
+        reply: oneshot::Sender<Result<Reply, Error>>,
+    ) {
+        self.timers.insert(path.clone(), reply);
+        let wait = due.since(self.shared.clock.now());
+        drop(self.myself.send_after(wait, move || RunMsg::TimerDue(path)));
+    }
+
+    pub(super) async fn fire(&mut self, path: CallPath) -> Result<(), Error> {
+        let Some(reply) = self.timers.remove(&path) else { return Ok(()) };
+        self.record_one(Event::TimerFired(TimerFired { path })).await?;
+        answer(reply, Ok(Reply::Awake));
+        Ok(())
+    }
+
+    async fn asked_action(
+        &mut self,
+        path: CallPath,
+        action: AskedAction,
+        recorded: Option<Recorded>,
+        reply: oneshot::Sender<Result<Reply, Error>>,
+    ) -> Result<(), Error> {
+        let seq = match recorded {
+            Some(Recorded::Action(seq)) => seq,
+            _ => self.free_seq()?,
+        };
+        if let Some(known) = self.state()?.actions.get(&seq) {
+            if !self.is_same(&known.call, &action) {
+                let recorded = self.describe_call(&path);
+                let asks =
+                    format!("asks for {}.{} with {}", action.connector, action.action, short(&action.params));
+                return self.quarantine(diverged(&path, &recorded, &asks), None).await;
+            }
+            if let Some(end) = &known.end {
+                answer(reply, reply_of(seq, end));
+                return Ok(());
+            }
+        }
+        let tries = action.tries;
+        let failures = self.failures_so_far(seq)?;
+        let asking =
+            Asking { tries, action, path, call: None, verdicts: Vec::new(), failures, reply };
+        self.asked.insert(seq, asking);
+        self.attempt(seq).await
+    }
+
+    /// Numbers count actions in the order in which they are asked for; one that a crash has forgotten is given
+    /// again.
+    fn free_seq(&self) -> Result<Seq, Error> {
+        let state = self.state()?;
+        let count = u64::try_from(state.actions.len().saturating_add(self.asked.len())).unwrap_or(u64::MAX);
+        let is_free = |seq: &Seq| !state.actions.contains_key(seq) && !self.asked.contains_key(seq);
+        let dense = Seq(state.actions.len() as u64).next();
+        if self.asked.is_empty() && is_free(&dense) {
+            return Ok(dense);
+        }
+        (1..=count.saturating_add(1))
+            .map(Seq)
+            .find(is_free)
+            .ok_or_else(|| Error::new(ErrorCode::Internal, "the run is out of action numbers"))
+    }
+
+    fn failures_so_far(&self, seq: Seq) -> Result<u32, Error> {
+        let failed = self.state()?.actions.get(&seq).map_or(0, |action| {
+            action.attempts.iter().filter(|attempt| matches!(attempt.outcome, Outcome::Failed(..))).count()
+        });
+        Ok(u32::try_from(failed).unwrap_or(u32::MAX))
+    }
+
+    /// Whether the code asks for what is recorded, read with today's types.
+    fn is_same(&self, recorded: &ActionCall, asked: &AskedAction) -> bool {
+        if recorded.connector != asked.connector || recorded.action != asked.action {
+            return false;
+        }
+        if recorded.params == asked.params || recorded.params.value() == asked.params.value() {
+            return true;
+        }
+        let Ok(connector) = self.shared.connector(&asked.connector) else { return false };
+        let read = |params| connector.toolbox().prepare(&asked.action, params).map(|read| read.params().value());
+        match (read(&recorded.params), read(&asked.params)) {
+            (Ok(then), Ok(now)) => then == now,
+            _ => false,
+        }
+    }
+
+    /// Sends an action through the gate and to its connector.
+    async fn attempt(&mut self, seq: Seq) -> Result<(), Error> {
+        let subject = self.subject()?;
+        let Some(asking) = self.asked.get(&seq) else { return Ok(()) };
+        let asked = Asked {
+            seq,
+            path: &asking.path,
+            connector: &asking.action.connector,
+            action: &asking.action.action,
+            params: &asking.action.params,
+        };
+        match gate::admit(&self.shared, self.state()?, &subject, &asked) {
+            Err(refusal) => {
+                let error = refusal.error;
+                let event =
+                    ActionRefused { call: refusal.call, verdicts: refusal.verdicts, error: error.record() };
+                self.record_one(Event::ActionRefused(event)).await?;
+                self.hand_back(seq)
+            }
+            Ok((permitted, verdicts)) => {
+                let attempts = self.state()?.actions.get(&seq).map_or(0, |action| action.attempts.len());
+                let attempt = u32::try_from(attempts).unwrap_or(u32::MAX).saturating_add(1);
+                if let Some(asking) = self.asked.get_mut(&seq) {
+                    asking.call = Some(Arc::clone(permitted.call()));
+                    asking.verdicts = verdicts;
+                }
+                let what = What::Act { force: false, undoes: None };
+                match self.send_job(permitted, seq, attempt, (Direction::Forward, 0), what) {
+                    Ok(()) => Ok(()),
+                    Err(error) => self.capture_failed(seq, error).await,
+                }
+            }
+        }
+    }
+
+    pub(super) async fn retry(&mut self, seq: Seq) -> Result<(), Error> {
+        if self.state()?.phase == Phase::Running && self.asked.contains_key(&seq) {
+            return self.attempt(seq).await;
+        }
+        Ok(())
+    }
+
+    pub(super) fn send_job(
+        &mut self,
+        permitted: Permitted,
+        seq: Seq,
+        attempt: u32,
+        (direction, undo_try): (Direction, u32),
+        what: What,
+    ) -> Result<(), Error> {
+        let connector = permitted.call().connector.clone();
+        let job = Job {
+            permitted,
+            effect: self.effect(seq, attempt, direction, undo_try),
+            what,
+            timeout: self.timeout_of(seq),
+            run: self.myself.clone(),
+            track: self.track.clone(),
+            told: AtomicBool::new(false),
+        };
+        self.shared.connector(&connector)?.send(ConnectorMsg::Do(Box::new(job)))?;
+        self.jobs.insert((seq, attempt, direction));
+        Ok(())
+    }
+
+    // Reports.
+
+    pub(super) async fn reported(&mut self, report: Report) -> Result<(), Error> {
+        let (seq, attempt) = (report.effect.seq, report.effect.attempt);
+        if is_undo(&report.effect) {
+            return self.undo_reported(report).await;
+        }
+        let job = (seq, attempt, Direction::Forward);
+        match report.said {
+            Said::Intend { captured, reply } => self.intend(seq, attempt, *captured, reply).await,
+            Said::Performed(outcome, held) => {
+                let doubt = matches!(&outcome, Err(error) if error.code() == ErrorCode::InDoubt);
+                if !doubt {
+                    self.jobs.remove(&job);
+                }
+                self.performed(seq, attempt, outcome, held).await
+            }
+            Said::Found(finding, held) => {
+                self.jobs.remove(&job);
+                let result = self.found(seq, attempt, finding).await;
+                drop(held);
+                result
+            }
+            Said::NotFound(error) => {
+                self.jobs.remove(&job);
+                self.not_found_out(seq, attempt, &error).await
+            }
+            Said::CaptureFailed(error) => {
+                self.jobs.remove(&job);
+                if self.is_waited_for(seq)? { self.capture_failed(seq, error).await } else { Ok(()) }
+            }
+            Said::Read(output) => {
+                self.jobs.remove(&job);
+                let Some((call, verdicts)) = self.asked_call(seq)? else { return Ok(()) };
+                self.record_one(Event::ActionRead(ActionRead { call, verdicts, output })).await?;
+                self.hand_back(seq)
+            }
+            Said::AlreadyDone(output) => {
+                self.jobs.remove(&job);
+                self.already_done(seq, output).await
+            }
+            Said::Lost => {
+                self.jobs.remove(&job);
+                // An intent of it is probed next; without one, nothing happened.
+                match self.state()?.attempt(seq, attempt) {
+                    Some(_) => Ok(()),
+                    None if self.is_waited_for(seq)? => self.capture_failed(seq, lost()).await,
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// The action as it passed the gate, where the code still waits for it.
+    fn asked_call(&self, seq: Seq) -> Result<Option<(Arc<ActionCall>, Vec<VerdictRecord>)>, Error> {
+        if !self.is_waited_for(seq)? {
+            return Ok(None);
+        }
+        Ok(self.asked.get(&seq).and_then(|asking| {
+            asking.call.as_ref().map(|call| (Arc::clone(call), asking.verdicts.clone()))
+        }))
+    }
+
+    fn is_waited_for(&self, seq: Seq) -> Result<bool, Error> {
+        Ok(self.state()?.phase == Phase::Running && self.asked.contains_key(&seq))
+    }
+
+    /// The gate on what capture found, then the intent. Where nothing is answered, nothing is performed.
+    async fn intend(
+        &mut self,
+        seq: Seq,
+        attempt: u32,
+        captured: Intent,
+        reply: oneshot::Sender<Appended>,
+    ) -> Result<(), Error> {
+        let Some((call, mut verdicts)) = self.asked_call(seq)? else {
+            self.jobs.remove(&(seq, attempt, Direction::Forward));
+            return Ok(());
+        };
+        if !self.shared.policies.is_empty() {
+            let subject = self.subject()?;
+            verdicts =
+                gate::judge_captured(&self.shared, self.state()?, &subject, &call, &captured.facts);
+            if let Some(error) = gate::refusal(&verdicts) {
+                self.jobs.remove(&(seq, attempt, Direction::Forward));
+                let event = ActionRefused { call, verdicts, error: error.record() };
+                self.record_one(Event::ActionRefused(event)).await?;
+                return self.hand_back(seq);
+            }
+        }
+        let intended = ActionIntended {
+            call,
+            attempt,
+            verdicts,
+            facts: JsonText::encode(&captured.facts)?,
+            pre: captured.pre,
+            blobs: captured.blobs,
+            identity: captured.identity,
+        };
+        let events = vec![Event::ActionIntended(Arc::new(intended))];
+        let appended = self.record(events, Durability::Barrier).await?;
+        // Nobody listens where the job was dropped: then the intent stands alone, and is probed.
+        if reply.send(appended).is_err() {
+            self.jobs.remove(&(seq, attempt, Direction::Forward));
+        }
+        Ok(())
+    }
+
+    async fn performed(
+        &mut self,
+        seq: Seq,
+        attempt: u32,
+        outcome: Result<JsonText, Error>,
+        held: Held,
+    ) -> Result<(), Error> {
+        match outcome {
+            Ok(output) => {
+                self.record_one(Event::ActionSucceeded(ActionSucceeded { seq, attempt, output })).await?;
+                drop(held);
+                self.hand_back(seq)
+            }
+            Err(error) => {
+                let doubt = error.code() == ErrorCode::InDoubt;
+                let will_retry = !doubt && self.will_retry(seq, &error)?;
+                let remains = if doubt { Remains::Perhaps } else { error.remains() };
+                let event =
+                    ActionFailed { seq, attempt, error: error.record(), remains, will_retry };
+                self.record_one(Event::ActionFailed(event)).await?;
+                drop(held);
+                if doubt {
+                    return Ok(());
+                }
+                if will_retry { self.retry_later(seq, &error) } else { self.hand_back(seq) }
+            }
+        }
+    }
+
+    fn will_retry(&mut self, seq: Seq, error: &Error) -> Result<bool, Error> {
+        if !self.is_waited_for(seq)? {
+            return Ok(false);
+        }
+        let Some(asking) = self.asked.get_mut(&seq) else { return Ok(false) };
+        asking.failures = asking.failures.saturating_add(1);
+        Ok(error.is_retryable() && asking.failures < asking.tries.max_attempts)
+    }
+
+    fn retry_later(&mut self, seq: Seq, error: &Error) -> Result<(), Error> {
+        let failures = self.asked.get(&seq).map_or(1, |asking| asking.failures);
+        drop(self.myself.send_after(backoff(failures, error), move || RunMsg::RetryDue(seq)));
+        Ok(())
+    }
+
+    async fn capture_failed(&mut self, seq: Seq, error: Error) -> Result<(), Error> {
+        if self.will_retry(seq, &error)? {
+            return self.retry_later(seq, &error);
+        }
+        let Some((call, verdicts)) = self.asked_call(seq)? else { return Ok(()) };
+        let event = ActionCaptureFailed { call, verdicts, error: error.record() };
+        self.record_one(Event::ActionCaptureFailed(event)).await?;
+        self.hand_back(seq)
+    }
+
+    /// Once an intent exists, capture never says that it was so already: only a probe does.
+    async fn already_done(&mut self, seq: Seq, output: JsonText) -> Result<(), Error> {
+        let Some((call, verdicts)) = self.asked_call(seq)? else { return Ok(()) };
+        let own = self.state()?.actions.get(&seq).and_then(|action| {
+            let last = action.attempts.iter().rposition(|attempt| attempt.outcome.may_have_effect())?;
+            u32::try_from(last).ok()?.checked_add(1)
+        });
+        if let Some(attempt) = own {
+            return self.probe(seq, attempt).await.map(drop);
+        }
+        self.record_one(Event::ActionAlreadyDone(ActionAlreadyDone { call, verdicts, output })).await?;
+        self.hand_back(seq)
+    }
+
+    // Doubt.
+
+    /// Finds out what became of an intent, unless its job is still under way.
+    pub(super) async fn settle(&mut self, seq: Seq, attempt: u32) -> Result<bool, Error> {
+        if self.jobs.contains(&(seq, attempt, Direction::Forward)) {
+            return Ok(false);
+        }
+        self.probe(seq, attempt).await
+    }
+
+    async fn probe(&mut self, seq: Seq, attempt: u32) -> Result<bool, Error> {
+        let Some(call) = self.state()?.actions.get(&seq).map(|action| Arc::clone(&action.call)) else {
+            return Err(Error::new(ErrorCode::Internal, format!("no action {seq} to probe")));
+        };
+        let Some(intent) = self.state()?.attempt(seq, attempt).map(|attempt| Arc::clone(&attempt.intent))
+        else {
+            return Err(Error::new(ErrorCode::Internal, format!("no attempt {attempt} of {seq} to probe")));
+        };
+        let sent = gate::recorded(&self.shared, &call).and_then(|permitted| {
+            let effect = self.effect(seq, attempt, Direction::Forward, 0);
+            let what = What::Probe {
+                pre: intent.pre.clone(),
+                identity: intent.identity.clone(),
+                guard: self.guards.remove(&effect),
+                once: self.go == Go::SettleOnly,
+            };
+            self.send_job(permitted, seq, attempt, (Direction::Forward, 0), what)
+        });
+        match sent {
+            Ok(()) => Ok(false),
+            Err(error) => {
+                self.not_found_out(seq, attempt, &error).await?;
+                Ok(!self.finished)
+            }
+        }
+    }
+
+    async fn found(&mut self, seq: Seq, attempt: u32, finding: Finding) -> Result<(), Error> {
+        let was = self.state()?.attempt(seq, attempt).map(|attempt| attempt.outcome.clone());
+        let running = self.state()?.phase == Phase::Running;
+        // A timed-out attempt counts as a failure; one that a crash interrupted does not.
+        let will_retry = finding == Finding::NotApplied
+            && running
+            && match (&was, self.asked.get_mut(&seq)) {
+                (Some(Outcome::InDoubt(_)), Some(asking)) => {
+                    asking.failures = asking.failures.saturating_add(1);
+                    asking.failures < asking.tries.max_attempts
+                }
+                (Some(Outcome::Failed(..)), _) => false,
+                _ => true,
+            };
+        if matches!(was, Some(Outcome::Failed(..))) && !matches!(finding, Finding::Applied(_)) {
+            return self.not_ours(seq).await;
+        }
+        let event = ActionResolved { seq, attempt, finding, will_retry };
+        self.record_one(Event::ActionResolved(event)).await?;
+        if will_retry && self.asked.contains_key(&seq) {
+            let error = Error::new(ErrorCode::Timeout, "timed out");
+            return self.retry_later(seq, &error);
+        }
+        self.hand_back(seq)
+    }
+
+    /// The wanted state is there, and it cannot be told that it is ours.
+    async fn not_ours(&mut self, seq: Seq) -> Result<(), Error> {
+        let Some((call, verdicts)) = self.asked_call(seq)? else { return Ok(()) };
+        let error = Error::new(
+            ErrorCode::Conflict,
+            "an earlier attempt failed midway, and the state is now as it was wanted; whether that is its doing \
+             or somebody else's cannot be told",
+        );
+        let event = ActionCaptureFailed { call, verdicts, error: error.record() };
+        self.record_one(Event::ActionCaptureFailed(event)).await?;
+        self.hand_back(seq)
+    }
+
+    async fn not_found_out(&mut self, seq: Seq, attempt: u32, error: &Error) -> Result<(), Error> {
+        if self.go == Go::SettleOnly {
+            // It stays in doubt, and is asked again when the run is resumed.
+            return self.finish().await;
+        }
+        let seen = format!("it could not be looked up: {error}");
+        self.found(seq, attempt, Finding::Unknown(seen)).await
+    }
+
+    /// Gives the code the action's end, where it has ended and the code waits.
+    fn hand_back(&mut self, seq: Seq) -> Result<(), Error> {
+        let Some(end) = self.state()?.actions.get(&seq).and_then(|action| action.end.clone()) else {
+            return Ok(());
+        };
+        if let Some(asking) = self.asked.remove(&seq) {
+            answer(asking.reply, reply_of(seq, &end));
+        }
+        Ok(())
+    }
+
+    fn describe_call(&self, path: &CallPath) -> String {
+        let Some(state) = &self.state else { return String::new() };
+        match state.calls.get(path) {
+            Some(Recorded::Action(seq)) => state.actions.get(seq).map_or_else(String::new, |action| {
+                let call = &action.call;
+                format!("{}.{} with {}", call.connector, call.action, short(&call.params))
+            }),
+            Some(Recorded::Timer { due, .. }) => format!("a sleep until {due}"),
+            Some(Recorded::Value { what, .. }) => format!("a recorded value ({what})"),
+            None => "nothing".to_owned(),
+        }
+    }
+}
+
+fn reply_of(seq: Seq, end: &ActionEnd) -> Result<Reply, Error> {
+    match end.result() {
+        Ok(output) => Ok(Reply::Acted(Acted {
+            seq,
+            already_done: matches!(end, ActionEnd::AlreadyDone(_)),
+            output: output.clone(),
+        })),
+        Err(error) => Err(error.clone().into()),
+    }
+}
+
+/// The code may have gone on without the answer.
+fn answer(reply: oneshot::Sender<Result<Reply, Error>>, answer: Result<Reply, Error>) {
+    drop(reply.send(answer));
+}
+
+fn diverged(path: &CallPath, recorded: &str, now: &str) -> Error {
+    Error::new(
+        ErrorCode::Conflict,
+        format!(
+            "the workflow does not match its history at call {path}: recorded is {recorded}; now the code {now}. \
+             Register the version that the run was started with and resume it, or roll it back"
+        ),
+    )
+}
+
+/// Enough of parameters to recognise them.
+fn short(params: &JsonText) -> String {
+    const ENOUGH: usize = 200;
+    let text = params.as_str();
+    if text.chars().count() <= ENOUGH {
+        return text.to_owned();
+    }
+    let begin: String = text.chars().take(ENOUGH).collect();
+    format!("{begin}…")
+}

@@ -1,0 +1,413 @@
+//! The workflow actor: carries out one run, and is the sole writer of its stream.
+//!
+//! It holds the fold of the run and asks it what comes next. The workflow's code runs in a task of its own and
+//! asks for calls by message; connector actors carry out jobs and report by message. Each message becomes
+//! events, and the events move the fold. When the run has ended, or waits for a person, the actor tells the
+//! coordinator and stops; the log has everything to start another.
+
+mod back;
+mod command;
+mod forward;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt::{self, Debug};
+use std::sync::Arc;
+use std::time::Duration;
+
+use enact_core::error::{Error, ErrorCode};
+use enact_core::event::{Decision, Event, NewEvent, RunAccepted};
+use enact_core::ids::{CallPath, Direction, EffectId, EventSeq, Pseudonym, RunId, Seq};
+use enact_core::json::JsonText;
+use enact_core::run::{Next, RunState};
+use enact_core::store::{Append, Appended, Durability, Fence, RunMark};
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::task::AbortHandle;
+use tokio_util::task::TaskTracker;
+
+use crate::coordinator::CoordinatorMsg;
+use crate::cx::{Acted, DEFAULT_TIMEOUT, Tries};
+use crate::gate::Subject;
+use crate::history;
+use crate::job::Report;
+use crate::locks::Guard;
+use crate::shared::Shared;
+
+pub(crate) use command::Command;
+pub use command::RollbackOptions;
+
+/// What a workflow actor is told.
+pub(crate) enum RunMsg {
+    /// Begin, or go on where the log ends.
+    Begin,
+    /// The workflow's code asks for something.
+    Ask(Box<Ask>),
+    /// The workflow's code has ended.
+    CodeEnded(Result<JsonText, Error>),
+    /// A connector reports.
+    Report(Box<Report>),
+    /// It is time to try an action again.
+    RetryDue(Seq),
+    /// It is time to try an undo again.
+    UndoDue,
+    /// A sleep is over.
+    TimerDue(CallPath),
+    /// Somebody outside wants something.
+    Command(Command, oneshot::Sender<Result<(), Error>>),
+}
+
+/// A call of the workflow's code.
+pub(crate) struct Ask {
+    pub(crate) path: CallPath,
+    pub(crate) call: Call,
+    pub(crate) reply: oneshot::Sender<Result<Reply, Error>>,
+}
+
+pub(crate) enum Call {
+    Action(AskedAction),
+    Sleep(Duration),
+    Now,
+    Random,
+}
+
+pub(crate) struct AskedAction {
+    pub(crate) connector: String,
+    pub(crate) action: String,
+    pub(crate) params: JsonText,
+    pub(crate) tries: Tries,
+}
+
+#[derive(Debug)]
+pub(crate) enum Reply {
+    Acted(Acted),
+    Awake,
+    Value(JsonText),
+}
+
+pub(crate) struct RunActor;
+
+pub(crate) struct RunArgs {
+    pub(crate) run: RunId,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) coordinator: ActorRef<CoordinatorMsg>,
+    pub(crate) track: TaskTracker,
+    pub(crate) start: Start,
+}
+
+/// How an actor of a run begins.
+pub(crate) enum Start {
+    /// A new run. Who waits for its acceptance to be durable is told.
+    New { accepted: Arc<RunAccepted>, ack: Option<Ack> },
+    /// A run of the log. Recovery hands over the keys of its targets in doubt, and a place in its wave.
+    Log { guards: HashMap<EffectId, Guard>, go: Go, place: Option<OwnedSemaphorePermit> },
+}
+
+/// Tells that a run is accepted, durably, or why not.
+pub(crate) type Ack = oneshot::Sender<Result<(), Error>>;
+
+/// How far an actor takes a run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Go {
+    /// To its end, or to where it waits for a person.
+    On,
+    /// Until nothing of it is in doubt that can be looked up.
+    SettleOnly,
+    /// Nowhere, until a command says so.
+    Wait,
+}
+
+/// A run while an actor carries it.
+pub(crate) struct Run {
+    shared: Arc<Shared>,
+    coordinator: ActorRef<CoordinatorMsg>,
+    myself: ActorRef<RunMsg>,
+    track: TaskTracker,
+    go: Go,
+    by: Pseudonym,
+    new: Option<(Arc<RunAccepted>, Option<Ack>)>,
+    place: Option<OwnedSemaphorePermit>,
+    state: Option<Box<RunState>>,
+    subject: Option<Arc<Subject>>,
+    guards: HashMap<EffectId, Guard>,
+    /// Jobs that will report.
+    jobs: HashSet<(Seq, u32, Direction)>,
+    /// Actions that the code waits for.
+    asked: HashMap<Seq, forward::Asking>,
+    timers: HashMap<CallPath, oneshot::Sender<Result<Reply, Error>>>,
+    /// Calls that the code has made in this life of the actor.
+    replayed: BTreeSet<CallPath>,
+    code: Option<AbortHandle>,
+    code_end: Option<Result<JsonText, Error>>,
+    undo_waits: bool,
+    /// What the run ended or stopped with, to be durable before anybody is told.
+    last: Option<Appended>,
+    finished: bool,
+    id: RunId,
+}
+
+impl Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "run {}", self.id)
+    }
+}
+
+impl Actor for RunActor {
+    type Msg = RunMsg;
+    type State = Box<Run>;
+    type Arguments = Box<RunArgs>;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<RunMsg>,
+        args: Box<RunArgs>,
+    ) -> Result<Self::State, ActorProcessingErr> {
+        let run = Run::new(myself.clone(), *args);
+        myself.send_message(RunMsg::Begin)?;
+        Ok(Box::new(run))
+    }
+
+    async fn handle(
+        &self,
+        _: ActorRef<RunMsg>,
+        message: RunMsg,
+        run: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        if run.finished {
+            return Ok(());
+        }
+        if let Err(error) = run.take(message).await {
+            run.halt(error);
+        }
+        Ok(())
+    }
+
+    async fn post_stop(&self, _: ActorRef<RunMsg>, run: &mut Self::State) -> Result<(), ActorProcessingErr> {
+        run.stop_code();
+        Ok(())
+    }
+}
+
+impl Run {
+    fn new(myself: ActorRef<RunMsg>, args: RunArgs) -> Self {
+        let (new, guards, go, place) = match args.start {
+            Start::New { accepted, ack } => (Some((accepted, ack)), HashMap::new(), Go::On, None),
+            Start::Log { guards, go, place } => (None, guards, go, place),
+        };
+        Self {
+            shared: args.shared,
+            coordinator: args.coordinator,
+            myself,
+            track: args.track,
+            go,
+            by: Pseudonym::default(),
+            new,
+            place,
+            state: None,
+            subject: None,
+            guards,
+            jobs: HashSet::new(),
+            asked: HashMap::new(),
+            timers: HashMap::new(),
+            replayed: BTreeSet::new(),
+            code: None,
+            code_end: None,
+            undo_waits: false,
+            last: None,
+            finished: false,
+            id: args.run,
+        }
+    }
+
+    /// One message. An error means that the run cannot be carried on here: the log is not available.
+    async fn take(&mut self, message: RunMsg) -> Result<(), Error> {
+        match message {
+            RunMsg::Begin => self.begin().await?,
+            RunMsg::Ask(ask) => self.asked(*ask).await?,
+            RunMsg::CodeEnded(end) => self.code_end = Some(end),
+            RunMsg::Report(report) => self.reported(*report).await?,
+            RunMsg::RetryDue(seq) => self.retry(seq).await?,
+            RunMsg::UndoDue => self.undo_waits = false,
+            RunMsg::TimerDue(path) => self.fire(path).await?,
+            RunMsg::Command(command, reply) => self.commanded(command, reply).await?,
+        }
+        self.advance().await
+    }
+
+    async fn begin(&mut self) -> Result<(), Error> {
+        // Jobs of an earlier life of this actor end first: what they did is found out by probing, and nothing
+        // that they still do can come after a probe.
+        self.track.close();
+        self.track.wait().await;
+        self.track.reopen();
+        if let Some((accepted, ack)) = self.new.take() {
+            return self.accept(accepted, ack).await;
+        }
+        let loaded = history::load(&*self.shared.store, self.id).await?;
+        let state = loaded.ok_or_else(|| history::unknown_run(&self.id.to_string()))?;
+        self.state = Some(Box::new(state));
+        self.by = self.shared.store.pseudonym(&self.state()?.accepted.user);
+        Ok(())
+    }
+
+    /// Does what the fold says until something is to be waited for.
+    async fn advance(&mut self) -> Result<(), Error> {
+        while !self.finished && self.go != Go::Wait {
+            let next = self.state()?.next();
+            if !matches!(next, Next::Settle { .. } | Next::SettleUndo { .. }) {
+                self.place = None;
+            }
+            let goes_on = match next {
+                Next::Settle { seq, attempt } => self.settle(seq, attempt).await?,
+                Next::SettleUndo { seq, attempt } => self.settle_undo(seq, attempt).await?,
+                _ if self.go == Go::SettleOnly => {
+                    self.finish().await?;
+                    false
+                }
+                Next::Judge => self.judge().await?,
+                Next::AskWorkflow => self.ask_workflow().await?,
+                Next::Quarantine { seq } => self.quarantine_doubt(seq).await?,
+                Next::Compensate { seq, attempt } => self.compensate(seq, attempt).await?,
+                Next::FinishRollback => self.finish_rollback().await?,
+                Next::AwaitOperator | Next::Nothing => {
+                    if self.jobs.is_empty() {
+                        self.finish().await?;
+                    }
+                    false
+                }
+            };
+            if !goes_on {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> Result<&RunState, Error> {
+        self.state.as_deref().ok_or_else(|| Error::new(ErrorCode::Internal, "the run has not begun"))
+    }
+
+    /// What policies see of the run.
+    fn subject(&mut self) -> Result<Arc<Subject>, Error> {
+        if let Some(subject) = &self.subject {
+            return Ok(Arc::clone(subject));
+        }
+        let subject = Arc::new(if self.shared.policies.is_empty() {
+            Subject::default()
+        } else {
+            Subject::new(self.state()?)
+        });
+        self.subject = Some(Arc::clone(&subject));
+        Ok(subject)
+    }
+
+    /// Moves the fold and puts the events at the end of the stream.
+    async fn record(&mut self, events: Vec<Event>, durability: Durability) -> Result<Appended, Error> {
+        self.record_with_key(events, durability, None).await
+    }
+
+    async fn record_one(&mut self, event: Event) -> Result<(), Error> {
+        self.record(vec![event], Durability::Enqueued).await.map(drop)
+    }
+
+    async fn record_with_key(
+        &mut self,
+        events: Vec<Event>,
+        durability: Durability,
+        key: Option<String>,
+    ) -> Result<Appended, Error> {
+        let at = self.shared.clock.now();
+        let expected = self.state.as_ref().map_or(EventSeq(0), |state| state.version);
+        for event in &events {
+            match &mut self.state {
+                Some(state) => state.apply(at, event).map_err(defect)?,
+                None => {
+                    let state = RunState::begin(self.id, EventSeq(1), at, event).map_err(defect)?;
+                    self.by = self.shared.store.pseudonym(&state.accepted.user);
+                    self.state = Some(Box::new(state));
+                }
+            }
+        }
+        let mark = if self.state()?.has_ended() { RunMark::Closed } else { RunMark::Open };
+        let watched = if self.shared.observers.is_empty() { Vec::new() } else { events.clone() };
+        let by = self.by;
+        let append = Append {
+            run: self.id,
+            expected,
+            fence: Fence::NONE,
+            events: events.into_iter().map(|event| NewEvent { at, by, event }).collect(),
+            mark,
+            key,
+            durability,
+        };
+        let appended = self.shared.store.append(append).await?;
+        let mut number = expected;
+        for event in &watched {
+            number = number.next();
+            self.shared.event(self.id, number, event);
+        }
+        Ok(appended)
+    }
+
+    /// The run has ended, or waits for a person, or is only to be settled: all of it is made durable, and whoever
+    /// waits is told.
+    async fn finish(&mut self) -> Result<(), Error> {
+        self.finished = true;
+        self.stop_code();
+        if let Some(last) = self.last.take() {
+            last.durable().await?;
+        }
+        let state = self.state.take().ok_or_else(|| Error::new(ErrorCode::Internal, "the run has not begun"))?;
+        self.tell(Ok(Arc::from(state)));
+        Ok(())
+    }
+
+    /// Records what a run ends or stops with; [`Run::finish`] waits until it is durable.
+    async fn record_end(&mut self, events: Vec<Event>) -> Result<(), Error> {
+        self.last = Some(self.record(events, Durability::Barrier).await?);
+        Ok(())
+    }
+
+    /// The run cannot be carried on here. The log has what happened; recovery goes on from there.
+    fn halt(&mut self, error: Error) {
+        tracing::error!(run = %self.id, %error, "a run stopped where it was; it is resumed from the log");
+        self.finished = true;
+        self.stop_code();
+        self.tell(Err(error));
+    }
+
+    fn tell(&mut self, end: Result<Arc<RunState>, Error>) {
+        let told = CoordinatorMsg::Done { run: self.id, actor: self.myself.get_id(), end };
+        if self.coordinator.send_message(told).is_err() {
+            tracing::debug!(run = %self.id, "the runtime is gone");
+        }
+        self.myself.stop(None);
+    }
+
+    fn stop_code(&mut self) {
+        if let Some(code) = self.code.take() {
+            code.abort();
+        }
+        self.asked.clear();
+        self.timers.clear();
+    }
+
+    fn effect(&self, seq: Seq, attempt: u32, direction: Direction, undo_try: u32) -> EffectId {
+        EffectId { run: self.id, seq, attempt, direction, undo_try }
+    }
+
+    fn timeout_of(&self, seq: Seq) -> Duration {
+        self.asked.get(&seq).map_or(DEFAULT_TIMEOUT, |asking| asking.tries.timeout)
+    }
+}
+
+fn defect(illegal: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::new(ErrorCode::Internal, format!("the runtime has a defect: {illegal}")).with_source(illegal)
+}
+
+/// An operator's word on one action, or to try a quarantined run again.
+#[derive(Clone, Debug)]
+pub(crate) struct Word {
+    pub(crate) by: String,
+    pub(crate) seq: Option<Seq>,
+    pub(crate) decision: Decision,
+}

@@ -1,0 +1,100 @@
+//! What all actors of a runtime share.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Debug};
+use std::sync::Arc;
+
+use enact_core::connector::Toolbox;
+use enact_core::error::{Error, ErrorCode};
+use enact_core::event::{ActionCall, Event};
+use enact_core::ids::{EffectId, EventSeq, RunId};
+use enact_core::policy::Policy;
+use enact_core::store::EventStore;
+use parking_lot::RwLock;
+use ractor::ActorRef;
+
+use crate::clock::Clock;
+use crate::connector_actor::ConnectorMsg;
+use crate::locks::Locks;
+use crate::observe::{Observer, Stage, Step};
+use crate::workflow::Workflows;
+
+pub(crate) struct Shared {
+    pub(crate) store: Arc<dyn EventStore>,
+    pub(crate) connectors: BTreeMap<String, ConnectorHandle>,
+    pub(crate) policies: Vec<Arc<dyn Policy>>,
+    pub(crate) workflows: Workflows,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) observers: Vec<Arc<dyn Observer>>,
+    pub(crate) locks: Locks,
+}
+
+impl Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("store", &self.store).field("connectors", &self.connectors).finish()
+    }
+}
+
+impl Shared {
+    pub(crate) fn connector(&self, name: &str) -> Result<&ConnectorHandle, Error> {
+        self.connectors.get(name).ok_or_else(|| {
+            let known = self.connectors.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            Error::new(
+                ErrorCode::InvalidParameters,
+                format!("no connector '{name}' is configured; there are: {known}"),
+            )
+            .left_nothing()
+        })
+    }
+
+    pub(crate) fn step(&self, effect: EffectId, call: &ActionCall, stage: Stage) {
+        for observer in &self.observers {
+            observer.on_step(&Step { effect, call, stage });
+        }
+    }
+
+    pub(crate) fn event(&self, run: RunId, event_seq: EventSeq, event: &Event) {
+        for observer in &self.observers {
+            observer.on_event(run, event_seq, event);
+        }
+    }
+}
+
+/// A connector and the actor that carries out its actions. The actor is another one after a restart.
+#[derive(Debug)]
+pub(crate) struct ConnectorHandle {
+    name: String,
+    toolbox: Arc<Toolbox>,
+    actor: RwLock<Option<ActorRef<ConnectorMsg>>>,
+}
+
+impl ConnectorHandle {
+    pub(crate) fn new(name: String, toolbox: Toolbox) -> Self {
+        Self { name, toolbox: Arc::new(toolbox), actor: RwLock::new(None) }
+    }
+
+    pub(crate) fn toolbox(&self) -> &Arc<Toolbox> {
+        &self.toolbox
+    }
+
+    pub(crate) fn set_actor(&self, actor: Option<ActorRef<ConnectorMsg>>) {
+        *self.actor.write() = actor;
+    }
+
+    /// Hands a message to the actor.
+    pub(crate) fn send(&self, message: ConnectorMsg) -> Result<(), Error> {
+        let sent = match &*self.actor.read() {
+            Some(actor) => actor.send_message(message).is_ok(),
+            None => false,
+        };
+        if sent {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorCode::Unavailable,
+            format!("connector '{}' does not run at the moment; it is being restarted", self.name),
+        )
+        .retryable()
+        .left_nothing())
+    }
+}
