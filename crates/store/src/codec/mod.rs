@@ -1,0 +1,244 @@
+//! How an event is written as bytes, and read back for ever.
+//!
+//! A record is a clear header, of a fixed size and nothing personal in it, and a payload: the body of the
+//! event in bincode. Header and payload are under a CRC32 against decay; the [leaf hash](merkle::leaf) over
+//! the header and the hash of the payload is computed once, when the record is made, and kept in the record,
+//! so that a proof stays valid when the payload is later encrypted, erased or pruned.
+//!
+//! ```text
+//!   0  4  magic "ENR1"             \
+//!   4  2  record format             |
+//!   6  2  kind                      |
+//!   8  2  version of the payload    |
+//!  10  2  zero                      |  the header that the leaf hash covers
+//!  12 16  run                       |
+//!  28  8  number within the run     |
+//!  36  8  position                  |
+//!  44  8  time, µs since 1970       |
+//!  52 16  pseudonym of the user     |
+//!  68  4  length of the payload    /
+//!  72 32  leaf hash
+//! 104  4  CRC32 of all before and of the payload
+//! 108     payload
+//! ```
+//! Integers are little-endian.
+//!
+//! This module alone knows bincode. It knows no files and no store; bytes that it cannot read are an error,
+//! never a panic.
+
+pub(crate) mod bytes;
+pub(crate) mod merkle;
+pub(crate) mod payload;
+
+use std::path::Path;
+
+use enact_core::event::{NewEvent, StoredEvent};
+use enact_core::ids::{EventSeq, Position, Pseudonym, RunId};
+use enact_core::store::{MAX_RECORD_BYTES, StoreError};
+use enact_core::time::Timestamp;
+
+use self::bytes::{Reader, put_u16, put_u32, put_u64};
+use self::merkle::Hash;
+
+const MAGIC: [u8; 4] = *b"ENR1";
+/// The newest record format that this build reads, and the one that it writes.
+pub const RECORD_FORMAT: u16 = 1;
+/// The size of everything but the payload.
+pub(crate) const HEADER_BYTES: usize = 108;
+const HASHED_BYTES: usize = 72;
+const CRC_AT: usize = 104;
+
+/// Why bytes are not a record of this build.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub(crate) enum CodecError {
+    /// They are, of a later build.
+    #[error("{what} {found} is newer than {known}")]
+    Newer {
+        /// Which number.
+        what: &'static str,
+        /// As it stands in the bytes.
+        found: u32,
+        /// The newest known.
+        known: u32,
+    },
+    /// They are not what was written.
+    #[error("{0}")]
+    Damaged(String),
+}
+
+impl CodecError {
+    pub(crate) fn damaged(what: impl Into<String>) -> Self {
+        Self::Damaged(what.into())
+    }
+
+    /// As an error of the store, with the file or folder that the bytes came from.
+    pub(crate) fn at(self, path: &Path, place: impl std::fmt::Display) -> StoreError {
+        match self {
+            Self::Newer { found, known, .. } => {
+                StoreError::NewerFormat { path: path.to_owned(), found, known }
+            }
+            Self::Damaged(what) => {
+                StoreError::Corrupt { path: path.to_owned(), what: format!("{place}: {what}") }
+            }
+        }
+    }
+}
+
+/// An event, encoded as far as that is possible before its place in the log is known.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    kind: u16,
+    version: u16,
+    at: Timestamp,
+    by: Pseudonym,
+    payload: Vec<u8>,
+    payload_hash: Hash,
+}
+
+impl Prepared {
+    /// Encodes the body of an event.
+    pub(crate) fn new(event: &NewEvent) -> Result<Self, StoreError> {
+        let (version, payload) = payload::encode(&event.event)?;
+        let size = payload.len().saturating_add(HEADER_BYTES);
+        if size > MAX_RECORD_BYTES {
+            return Err(StoreError::TooLarge { size });
+        }
+        let payload_hash = merkle::payload(&payload);
+        let kind = event.event.code();
+        Ok(Self { kind, version, at: event.at, by: event.by, payload, payload_hash })
+    }
+
+    /// The size of the record.
+    pub(crate) fn record_bytes(&self) -> usize {
+        self.payload.len() + HEADER_BYTES
+    }
+
+    /// Writes the record, now that its place is known.
+    pub(crate) fn write(&self, run: RunId, seq: EventSeq, position: Position, to: &mut Vec<u8>) {
+        let start = to.len();
+        to.extend_from_slice(&MAGIC);
+        put_u16(to, RECORD_FORMAT);
+        put_u16(to, self.kind);
+        put_u16(to, self.version);
+        put_u16(to, 0);
+        to.extend_from_slice(run.as_bytes());
+        put_u64(to, seq.0);
+        put_u64(to, position.0);
+        put_u64(to, self.at.unix_us());
+        to.extend_from_slice(&self.by.0);
+        // `new` refuses payloads that do not fit.
+        put_u32(to, u32::try_from(self.payload.len()).unwrap_or(u32::MAX));
+        let leaf = merkle::leaf(to.get(start..).unwrap_or_default(), &self.payload_hash);
+        to.extend_from_slice(&leaf);
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(to.get(start..).unwrap_or_default());
+        crc.update(&self.payload);
+        put_u32(to, crc.finalize());
+        to.extend_from_slice(&self.payload);
+    }
+}
+
+/// A record whose bytes were found to be whole; its payload is not yet read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Record<'a> {
+    pub(crate) run: RunId,
+    pub(crate) seq: EventSeq,
+    pub(crate) position: Position,
+    pub(crate) at: Timestamp,
+    pub(crate) leaf: Hash,
+    kind: u16,
+    version: u16,
+    by: Pseudonym,
+    header: &'a [u8],
+    payload: &'a [u8],
+}
+
+/// The size of the record that begins with these bytes, as its header says; `None` where they are too few.
+/// Nothing is checked.
+pub(crate) fn record_size(bytes: &[u8]) -> Option<usize> {
+    let mut reader = Reader::new(bytes.get(HASHED_BYTES - 4..HASHED_BYTES)?);
+    usize::try_from(reader.u32()?).ok()?.checked_add(HEADER_BYTES)
+}
+
+impl<'a> Record<'a> {
+    /// Takes one record from the front of `bytes` and gives what follows it.
+    pub(crate) fn split(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), CodecError> {
+        let size = record_size(bytes).ok_or_else(|| CodecError::damaged("a record is cut off"))?;
+        let header = bytes.get(..HEADER_BYTES).ok_or_else(|| CodecError::damaged("a record is cut off"))?;
+        check_format(header)?;
+        let (whole, rest) = bytes
+            .split_at_checked(size)
+            .ok_or_else(|| CodecError::damaged(format!("a record of {size} bytes is cut off")))?;
+        Ok((Self::whole(header, whole)?, rest))
+    }
+
+    fn whole(header: &'a [u8], whole: &'a [u8]) -> Result<Self, CodecError> {
+        let payload = whole.get(HEADER_BYTES..).unwrap_or_default();
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(header.get(..CRC_AT).unwrap_or_default());
+        crc.update(payload);
+        let mut reader = Reader::new(header.get(6..).unwrap_or_default());
+        let record = Self::fields(&mut reader, header, payload)
+            .ok_or_else(|| CodecError::damaged("a record's header is cut off"))?;
+        if reader.u32() == Some(crc.finalize()) {
+            Ok(record)
+        } else {
+            Err(CodecError::damaged("a record does not have the checksum that it was written with"))
+        }
+    }
+
+    fn fields(reader: &mut Reader<'a>, header: &'a [u8], payload: &'a [u8]) -> Option<Self> {
+        let kind = reader.u16()?;
+        let version = reader.u16()?;
+        reader.u16()?;
+        let run = RunId::from_bytes(reader.array()?);
+        let seq = EventSeq(reader.u64()?);
+        let position = Position(reader.u64()?);
+        let at = Timestamp::from_unix_us(reader.u64()?);
+        let by = Pseudonym(reader.array()?);
+        reader.u32()?;
+        let leaf = reader.array()?;
+        Some(Self { run, seq, position, at, leaf, kind, version, by, header, payload })
+    }
+
+    /// Whether the leaf hash is that of header and payload.
+    pub(crate) fn leaf_is_right(&self) -> bool {
+        let hashed = self.header.get(..HASHED_BYTES).unwrap_or_default();
+        merkle::leaf(hashed, &merkle::payload(self.payload)) == self.leaf
+    }
+
+    /// Reads the payload.
+    pub(crate) fn event(&self) -> Result<StoredEvent, CodecError> {
+        Ok(StoredEvent {
+            position: self.position,
+            run_id: self.run,
+            event_seq: self.seq,
+            at: self.at,
+            by: self.by,
+            event: payload::decode(self.kind, self.version, self.payload)?,
+        })
+    }
+}
+
+/// Refuses what is no record at all, and the records of a later build, before anything else is believed.
+fn check_format(header: &[u8]) -> Result<(), CodecError> {
+    let mut reader = Reader::new(header);
+    if reader.array() != Some(MAGIC) {
+        return Err(CodecError::damaged("no record begins here"));
+    }
+    let found = reader.u16().unwrap_or_default();
+    let flags = Reader::new(header.get(10..12).unwrap_or_default()).u16().unwrap_or_default();
+    if found > RECORD_FORMAT || flags != 0 {
+        // A flipped bit can look like a later format; the checksum of the known layout tells them apart only
+        // where the layout is known, so the whole-group checksum of the journal is what catches that.
+        return Err(CodecError::Newer {
+            what: "record format",
+            found: u32::from(found.max(RECORD_FORMAT + 1)),
+            known: u32::from(RECORD_FORMAT),
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
