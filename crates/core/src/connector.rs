@@ -127,20 +127,21 @@ pub struct ConfigEnv<'a> {
     pub dir: &'a std::path::Path,
 }
 
-/// What a connector is told beside the action.
-#[derive(Debug)]
+/// What a connector is told beside the action. Clones are the same context: a connector whose calls block
+/// takes one along to where blocking is allowed.
+#[derive(Clone, Debug)]
 pub struct Cx {
     effect: EffectId,
     force: bool,
     blobs: Arc<dyn BlobStore>,
-    put: Mutex<Vec<BlobRef>>,
+    put: Arc<Mutex<Vec<BlobRef>>>,
 }
 
 impl Cx {
     /// Made by the runtime, one per intent.
     #[must_use]
     pub fn new(effect: EffectId, force: bool, blobs: Arc<dyn BlobStore>) -> Self {
-        Self { effect, force, blobs, put: Mutex::new(Vec::new()) }
+        Self { effect, force, blobs, put: Arc::default() }
     }
 
     /// The idempotency key of the intent.

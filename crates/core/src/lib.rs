@@ -11,6 +11,7 @@
 pub mod action;
 pub mod blob;
 pub mod connector;
+pub mod content;
 pub mod document;
 
 mod erased;

@@ -1,0 +1,162 @@
+//! Content of the outside world as pre-states keep it: in the record where it is small, in a blob where it is
+//! not.
+//!
+//! It knows the form that documents show and how to read the bytes back. It does not know what the bytes are.
+
+use std::fmt::{self, Debug};
+use std::io::{self, Cursor, Read};
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use sha2::{Digest, Sha256};
+
+use crate::blob::BlobRef;
+use crate::connector::Cx;
+
+/// Content up to this many bytes stands in the record itself; more is kept in a blob.
+pub const INLINE_BYTES: usize = 64 * 1024;
+
+/// Some bytes of the outside world: `{"base64", "size", "sha256"}`, above [`INLINE_BYTES`] only `size` and
+/// `sha256`, which then name a blob.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Content {
+    #[serde(default, rename = "base64", skip_serializing_if = "Option::is_none")]
+    inline: Option<Base64>,
+    size: u64,
+    sha256: String,
+}
+
+impl Content {
+    /// Keeps all that `content` gives: here where it is small, else durably in a blob. Memory does not grow
+    /// with it. Blocks on files.
+    ///
+    /// # Errors
+    /// Those of reading and of [`Cx::keep`].
+    pub fn keep(cx: &Cx, content: &mut dyn Read) -> io::Result<Self> {
+        let mut start = Vec::new();
+        content.take(INLINE_BYTES as u64 + 1).read_to_end(&mut start)?;
+        if start.len() <= INLINE_BYTES {
+            return Ok(Self {
+                size: start.len() as u64,
+                sha256: format!("{:x}", Sha256::digest(&start)),
+                inline: Some(Base64(start.into())),
+            });
+        }
+        let BlobRef { sha256, size } = cx.keep(&mut Cursor::new(start).chain(content))?;
+        Ok(Self { inline: None, size, sha256 })
+    }
+
+    /// Opens it for reading from its beginning. Blocks on files.
+    ///
+    /// # Errors
+    /// As [`Cx::open`].
+    pub fn open(&self, cx: &Cx) -> io::Result<Box<dyn Read + Send>> {
+        match &self.inline {
+            Some(Base64(bytes)) => Ok(Box::new(Cursor::new(Arc::clone(bytes)))),
+            None => cx.open(&BlobRef { sha256: self.sha256.clone(), size: self.size }),
+        }
+    }
+
+    /// The lower-case hexadecimal SHA-256 of the bytes.
+    #[must_use]
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// The number of bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+}
+
+// The bytes themselves do not belong in traces.
+impl Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sha256:{} ({} bytes)", self.sha256, self.size)
+    }
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Base64(Arc<[u8]>);
+
+impl Serialize for Base64 {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&STANDARD.encode(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Base64 {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        STANDARD.decode(text).map(|bytes| Self(bytes.into())).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use parking_lot::Mutex;
+
+    use super::*;
+    use crate::blob::BlobStore;
+    use crate::ids::{Direction, EffectId, RunId, Seq};
+    use crate::json::JsonText;
+
+    #[derive(Debug, Default)]
+    struct Blobs(Mutex<HashMap<String, Vec<u8>>>);
+
+    impl BlobStore for Blobs {
+        fn put(&self, content: &mut dyn Read) -> io::Result<BlobRef> {
+            let mut bytes = Vec::new();
+            content.read_to_end(&mut bytes)?;
+            let blob = BlobRef { sha256: format!("{:x}", Sha256::digest(&bytes)), size: bytes.len() as u64 };
+            self.0.lock().insert(blob.sha256.clone(), bytes);
+            Ok(blob)
+        }
+
+        fn open(&self, blob: &BlobRef) -> io::Result<Box<dyn Read + Send>> {
+            let bytes = self.0.lock().get(&blob.sha256).cloned();
+            Ok(Box::new(Cursor::new(bytes.ok_or(io::ErrorKind::NotFound)?)))
+        }
+    }
+
+    fn cx() -> Cx {
+        let run = RunId::from_parts(1, [0; 10]);
+        let effect = EffectId { run, seq: Seq(1), attempt: 1, direction: Direction::Forward, undo_try: 0 };
+        Cx::new(effect, false, Arc::new(Blobs::default()))
+    }
+
+    fn read(content: &Content, cx: &Cx) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        content.open(cx).unwrap().read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn small_content_stands_in_the_record() {
+        let cx = cx();
+        let bytes = vec![0xff; INLINE_BYTES];
+        let content = Content::keep(&cx, &mut bytes.as_slice()).unwrap();
+        assert!(cx.kept().is_empty());
+        let text = JsonText::encode(&content).unwrap();
+        assert_eq!(text.value()["size"], INLINE_BYTES);
+        let again: Content = text.decode().unwrap();
+        assert_eq!(again, content);
+        assert_eq!(read(&again, &cx), bytes);
+    }
+
+    #[test]
+    fn large_content_is_a_blob_that_the_record_names() {
+        let cx = cx();
+        let bytes = vec![7; INLINE_BYTES + 1];
+        let content = Content::keep(&cx, &mut bytes.as_slice()).unwrap();
+        let text = JsonText::encode(&content).unwrap();
+        assert_eq!(cx.kept(), [text.decode::<BlobRef>().unwrap()]);
+        assert_eq!(read(&content, &cx), bytes);
+    }
+}
