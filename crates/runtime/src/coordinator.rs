@@ -35,6 +35,8 @@ pub(crate) enum CoordinatorMsg {
     Watch { run: RunId, watcher: Watcher },
     /// A workflow actor is done with its run, or had to leave it.
     Done { run: RunId, actor: ActorId, end: Result<Arc<RunState>, Error> },
+    /// A workflow actor is gone.
+    Gone { actor: ActorId, why: String },
     /// It is time to start the actor of a run again.
     Restart(RunId),
     /// Take no new runs; tell when none is carried any more.
@@ -102,14 +104,14 @@ impl Actor for Coordinator {
         event: SupervisionEvent,
         carried: &mut Carried,
     ) -> Result<(), ActorProcessingErr> {
-        match event {
-            SupervisionEvent::ActorFailed(actor, error) => {
-                carried.actor_died(&myself, actor.get_id(), &error.to_string());
-            }
-            SupervisionEvent::ActorTerminated(actor, ..) => {
-                carried.actor_died(&myself, actor.get_id(), "it was stopped");
-            }
-            _ => {}
+        let (actor, why) = match event {
+            SupervisionEvent::ActorFailed(actor, error) => (actor.get_id(), error.to_string()),
+            SupervisionEvent::ActorTerminated(actor, ..) => (actor.get_id(), "it was stopped".to_owned()),
+            _ => return Ok(()),
+        };
+        // Such events overtake messages, and what the actor said last is among those: this goes behind it.
+        if carried.actors.contains_key(&actor) {
+            myself.send_message(CoordinatorMsg::Gone { actor, why })?;
         }
         Ok(())
     }
@@ -132,6 +134,7 @@ impl Carried {
                 None => self.tell_from_log(run, watcher),
             },
             CoordinatorMsg::Done { run, actor, end } => self.done(myself, run, actor, end),
+            CoordinatorMsg::Gone { actor, why } => self.actor_died(myself, actor, &why),
             CoordinatorMsg::Restart(run) => {
                 if let Some(entry) = self.runs.remove(&run) {
                     let start = Start::Log { guards: HashMap::new(), go: Go::On, place: None };

@@ -38,8 +38,6 @@ pub use command::RollbackOptions;
 
 /// What a workflow actor is told.
 pub(crate) enum RunMsg {
-    /// Begin, or go on where the log ends.
-    Begin,
     /// The workflow's code asks for something.
     Ask(Box<Ask>),
     /// The workflow's code has ended.
@@ -161,9 +159,23 @@ impl Actor for RunActor {
         myself: ActorRef<RunMsg>,
         args: Box<RunArgs>,
     ) -> Result<Self::State, ActorProcessingErr> {
-        let run = Run::new(myself.clone(), *args);
-        myself.send_message(RunMsg::Begin)?;
-        Ok(Box::new(run))
+        Ok(Box::new(Run::new(myself, *args)))
+    }
+
+    /// Before the first message, whoever sent it and when.
+    async fn post_start(
+        &self,
+        _: ActorRef<RunMsg>,
+        run: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        let begun = match run.begin().await {
+            Ok(()) => run.advance().await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = begun {
+            run.halt(error);
+        }
+        Ok(())
     }
 
     async fn handle(
@@ -221,7 +233,6 @@ impl Run {
     /// One message. An error means that the run cannot be carried on here: the log is not available.
     async fn take(&mut self, message: RunMsg) -> Result<(), Error> {
         match message {
-            RunMsg::Begin => self.begin().await?,
             RunMsg::Ask(ask) => self.asked(*ask).await?,
             RunMsg::CodeEnded(end) => self.code_end = Some(end),
             RunMsg::Report(report) => self.reported(*report).await?,
