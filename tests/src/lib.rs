@@ -1,1 +1,1 @@
-//! Placeholder until the first member lands.
+//! Tests of the whole, through its public interfaces. They are in `tests/`.

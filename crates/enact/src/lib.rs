@@ -18,7 +18,7 @@
 //!
 //!     async fn run(&self, cx: &WorkflowCx, text: String) -> Result<String, Error> {
 //!         let files = cx.connector::<Filesystem>("files")?;
-//!         let written = files.act(WriteFile::new("note.md", &text)).await?;
+//!         let written = files.act(WriteFile::new("note.md", text)).await?;
 //!         Ok(written.sha256)
 //!     }
 //! }
@@ -26,11 +26,10 @@
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let scratch = tempfile::tempdir()?;
-//! # let (data, root) = (scratch.path().join("data"), scratch.path().join("root"));
-//! # std::fs::create_dir(&root)?;
+//! # let root = scratch.path();
 //! let enact = Enact::builder()
-//!     .store(Arc::new(SledStore::open(&data)?))
-//!     .connector("files", Filesystem::new(&root)?.allow(["read_file", "write_file"])?)
+//!     .store(Arc::new(MemoryStore::new()))
+//!     .connector("files", Filesystem::new(root)?.allow(["read_file", "write_file"])?)
 //!     .workflow(Note)
 //!     .start()
 //!     .await?; // recovers what a crash interrupted
@@ -54,15 +53,11 @@ pub use enact_runtime::{
     Acted, Builder, Clock, DynWorkflow, Enact, LoadText, Observer, Recovery, RollbackOptions, Run,
     RunRequest, Stage, Step, Submitted, SystemClock, Tool, Tries, Workflow, WorkflowCx,
 };
-pub use enact_store::{MemoryStore, SledStore};
+pub use enact_store::MemoryStore;
 
 /// The filesystem connector.
 #[cfg(feature = "filesystem")]
 pub use enact_connector_filesystem as filesystem;
-
-/// Declarative workflows in YAML.
-#[cfg(feature = "yaml")]
-pub use enact_workflow as yaml;
 
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -74,8 +69,6 @@ pub mod prelude {
     pub use enact_core::error::{Error, ErrorCode};
     pub use enact_core::policy::{Policy, Request, Verdict};
     pub use enact_core::run::RunStatus;
-    pub use enact_runtime::{
-        Enact, Recovery, RollbackOptions, Run, RunRequest, Tries, Workflow, WorkflowCx,
-    };
-    pub use enact_store::SledStore;
+    pub use enact_runtime::{Enact, Recovery, RollbackOptions, Run, RunRequest, Tries, Workflow, WorkflowCx};
+    pub use enact_store::MemoryStore;
 }

@@ -27,6 +27,8 @@ pub(crate) type Watcher = oneshot::Sender<Result<Arc<RunState>, Error>>;
 pub(crate) enum CoordinatorMsg {
     /// Carry a new run.
     Submit { run: RunId, accepted: Arc<RunAccepted>, ack: Option<Ack>, watcher: Option<Watcher> },
+    /// Recovery found these runs and brings them, a wave at a time.
+    Expect(Vec<RunId>),
     /// Carry a run that recovery found.
     Adopt { run: RunId, guards: HashMap<EffectId, Guard>, go: Go, place: Option<OwnedSemaphorePermit> },
     /// Bring a request to a run.
@@ -57,6 +59,8 @@ pub(crate) struct Carried {
     max_runs: usize,
     runs: HashMap<RunId, Entry>,
     actors: HashMap<ActorId, RunId>,
+    /// Runs that recovery brings, and who waits for them already.
+    expected: HashMap<RunId, Vec<Watcher>>,
     drained: Option<oneshot::Sender<()>>,
     draining: bool,
 }
@@ -83,6 +87,7 @@ impl Actor for Coordinator {
             max_runs: args.max_runs,
             runs: HashMap::new(),
             actors: HashMap::new(),
+            expected: HashMap::new(),
             drained: None,
             draining: false,
         })
@@ -129,10 +134,16 @@ impl Carried {
                 }
             }
             CoordinatorMsg::Command { run, command, reply } => self.bring(myself, run, command, reply),
-            CoordinatorMsg::Watch { run, watcher } => match self.runs.get_mut(&run) {
-                Some(entry) => entry.watchers.push(watcher),
-                None => self.tell_from_log(run, watcher),
-            },
+            CoordinatorMsg::Expect(runs) => {
+                self.expected.extend(runs.into_iter().map(|run| (run, Vec::new())));
+            }
+            CoordinatorMsg::Watch { run, watcher } => {
+                let carried = self.runs.get_mut(&run).map(|entry| &mut entry.watchers);
+                match carried.or_else(|| self.expected.get_mut(&run)) {
+                    Some(watchers) => watchers.push(watcher),
+                    None => self.tell_from_log(run, watcher),
+                }
+            }
             CoordinatorMsg::Done { run, actor, end } => self.done(myself, run, actor, end),
             CoordinatorMsg::Gone { actor, why } => self.actor_died(myself, actor, &why),
             CoordinatorMsg::Restart(run) => {
@@ -200,10 +211,11 @@ impl Carried {
         myself: &ActorRef<CoordinatorMsg>,
         run: RunId,
         start: Start,
-        watchers: Vec<Watcher>,
+        mut watchers: Vec<Watcher>,
         restarts: u32,
         track: TaskTracker,
     ) {
+        watchers.extend(self.expected.remove(&run).unwrap_or_default());
         let args = RunArgs {
             run,
             shared: Arc::clone(&self.shared),

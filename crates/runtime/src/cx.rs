@@ -20,7 +20,7 @@ use ractor::ActorRef;
 use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
-use crate::run::{AskedAction, Ask, Call, Reply, RunMsg};
+use crate::run::{Ask, AskedAction, Call, Reply, RunMsg};
 use crate::shared::Shared;
 
 /// How many branches of one join are carried out at the same time.
@@ -129,8 +129,7 @@ impl WorkflowCx {
         params: JsonText,
         tries: Tries,
     ) -> Result<Acted, Error> {
-        let asked =
-            AskedAction { connector: connector.to_owned(), action: action.to_owned(), params, tries };
+        let asked = AskedAction { connector: connector.to_owned(), action: action.to_owned(), params, tries };
         match self.ask(Call::Action(asked)).await? {
             Reply::Acted(acted) => Ok(acted),
             reply => Err(unexpected(&reply)),
@@ -184,11 +183,7 @@ impl WorkflowCx {
             .zip(branches)
             .map(|(index, branch)| (self.in_branch(join.clone(), index), branch))
             .collect();
-        stream::iter(branches)
-            .map(|(cx, branch)| branch(cx))
-            .buffered(MAX_PARALLEL)
-            .collect()
-            .await
+        stream::iter(branches).map(|(cx, branch)| branch(cx)).buffered(MAX_PARALLEL).collect().await
     }
 
     fn in_branch(&self, join: CallPath, index: u32) -> Self {

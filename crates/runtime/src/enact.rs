@@ -140,9 +140,8 @@ impl Builder {
     /// # Errors
     /// `invalid_parameters`, where no store is given or two connectors have one name; what the store says.
     pub async fn start(mut self) -> Result<Enact, Error> {
-        let store = self
-            .store
-            .ok_or_else(|| Error::new(ErrorCode::InvalidParameters, "a runtime needs a store"))?;
+        let store =
+            self.store.ok_or_else(|| Error::new(ErrorCode::InvalidParameters, "a runtime needs a store"))?;
         if let Some(name) = self.twice {
             let message = format!("two connectors are named '{name}'");
             return Err(Error::new(ErrorCode::InvalidParameters, message));
@@ -366,12 +365,8 @@ impl Enact {
         }
         let run = self.new_id();
         let (ack, acked) = oneshot::channel();
-        let submit = CoordinatorMsg::Submit {
-            run,
-            accepted: Arc::clone(&accepted),
-            ack: Some(ack),
-            watcher: None,
-        };
+        let submit =
+            CoordinatorMsg::Submit { run, accepted: Arc::clone(&accepted), ack: Some(ack), watcher: None };
         self.send(submit)?;
         match acked.await.map_err(|_| gone())? {
             Ok(()) => Ok(Submitted { run, existing: false }),

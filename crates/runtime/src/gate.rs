@@ -96,9 +96,8 @@ pub(crate) fn admit(
     subject: &Subject,
     asked: &Asked<'_>,
 ) -> Result<(Permitted, Vec<VerdictRecord>), Box<Refusal>> {
-    let refused = |error| {
-        Box::new(Refusal { call: Arc::new(unread_call(asked)), verdicts: Vec::new(), error })
-    };
+    let refused =
+        |error| Box::new(Refusal { call: Arc::new(unread_call(asked)), verdicts: Vec::new(), error });
     let toolbox = shared.connector(asked.connector).map_err(refused)?.toolbox();
     toolbox.check_allowed(asked.action).map_err(refused)?;
     let prepared = toolbox.prepare(asked.action, asked.params).map_err(refused)?;
@@ -161,11 +160,7 @@ fn judge_action(
     })
 }
 
-fn with_action<T>(
-    shared: &Shared,
-    call: &ActionCall,
-    judge: impl FnOnce(ActionRequest<'_>) -> T,
-) -> T {
+fn with_action<T>(shared: &Shared, call: &ActionCall, judge: impl FnOnce(ActionRequest<'_>) -> T) -> T {
     let kind = shared.connector(&call.connector).map_or("", |connector| connector.toolbox().kind());
     let params = call.params.value();
     let unknown = Target::new("unknown", "");

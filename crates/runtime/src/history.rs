@@ -69,7 +69,9 @@ pub async fn find(store: &dyn EventStore, text: &str) -> Result<RunId, Error> {
             if let Some(other) = found.replace(run) {
                 return Err(Error::new(
                     ErrorCode::InvalidParameters,
-                    format!("'{text}' begins the ids of several runs, such as {other} and {run}; give more of it"),
+                    format!(
+                        "'{text}' begins the ids of several runs, such as {other} and {run}; give more of it"
+                    ),
                 ));
             }
         }

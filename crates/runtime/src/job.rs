@@ -230,7 +230,10 @@ impl Job {
     }
 
     /// Within the time of an attempt, and with panics contained.
-    async fn bounded<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<Result<T, Error>, Broken> {
+    async fn bounded<T>(
+        &self,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<Result<T, Error>, Broken> {
         match tokio::time::timeout(self.timeout, AssertUnwindSafe(work).catch_unwind()).await {
             Ok(Ok(result)) => Ok(result),
             Ok(Err(panic)) => Err(Broken::Panicked(panic_text(&*panic))),
@@ -310,7 +313,9 @@ pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
 
 /// A job that is gone without an end and without an intent.
 pub(crate) fn lost() -> Error {
-    Error::new(ErrorCode::Unavailable, "the connector was restarted before it came to act").retryable().left_nothing()
+    Error::new(ErrorCode::Unavailable, "the connector was restarted before it came to act")
+        .retryable()
+        .left_nothing()
 }
 
 /// Whether the job is an undo.

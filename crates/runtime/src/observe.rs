@@ -1,8 +1,8 @@
 //! Watching actions as they happen: progress for people, crash points for tests.
 
 use enact_core::event::{ActionCall, Event};
-use enact_core::ids::{EventSeq, RunId};
 use enact_core::ids::EffectId;
+use enact_core::ids::{EventSeq, RunId};
 
 /// Told of each step of each action, in the task that takes the step. What it does delays that step; it cannot
 /// change it.

@@ -34,11 +34,7 @@ struct Found {
 /// Finds the open runs, takes the keys of their targets in doubt, and lets the coordinator carry them, a wave at
 /// a time. Returns when all keys are taken: from then on new runs may be admitted. A run that cannot be read
 /// is reported and left; it does not delay the others.
-pub(crate) async fn recover(
-    shared: &Arc<Shared>,
-    coordinator: &CoordinatorRef,
-    go: Go,
-) -> Result<(), Error> {
+pub(crate) async fn recover(shared: &Arc<Shared>, coordinator: &CoordinatorRef, go: Go) -> Result<(), Error> {
     let open = shared.store.open_runs().await?;
     let found: Vec<Found> = stream::iter(open)
         .map(|run| find(shared, run, go))
@@ -53,6 +49,10 @@ pub(crate) async fn recover(
         Error::new(ErrorCode::Unavailable, "the coordinator is being restarted").retryable()
     })?;
     tracing::info!(runs = found.len(), "recovering interrupted runs");
+    let expected = found.iter().map(|found| found.run).collect();
+    coordinator
+        .send_message(CoordinatorMsg::Expect(expected))
+        .map_err(|_| Error::new(ErrorCode::Unavailable, "the coordinator is being restarted").retryable())?;
     tokio::spawn(async move {
         let places = Arc::new(Semaphore::new(WAVE));
         for Found { run, guards } in found {
@@ -106,10 +106,10 @@ fn doubts(shared: &Shared, state: &RunState) -> Vec<(EffectId, String)> {
             _ => continue,
         };
         // What cannot be prepared cannot be probed either; the run says so when it is carried on.
-        if let Some(key) = permitted.ok().and_then(|permitted| permitted.lock_key()) {
-            if !doubts.iter().any(|(_, known)| *known == key) {
-                doubts.push((effect, key));
-            }
+        if let Some(key) = permitted.ok().and_then(|permitted| permitted.lock_key())
+            && !doubts.iter().any(|(_, known)| *known == key)
+        {
+            doubts.push((effect, key));
         }
     }
     doubts

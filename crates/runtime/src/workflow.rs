@@ -145,7 +145,10 @@ impl Workflows {
             (WorkflowSource::Text(text), Some(loader)) => loader.load(text),
             (WorkflowSource::Text(_), None) => Err(Error::new(
                 ErrorCode::Unsupported,
-                format!("run of the declarative workflow '{}': this runtime has no loader for them", run.workflow),
+                format!(
+                    "run of the declarative workflow '{}': this runtime has no loader for them",
+                    run.workflow
+                ),
             )),
         }
     }
@@ -154,6 +157,8 @@ impl Workflows {
 fn unknown(name: &str, version: u32) -> Error {
     Error::new(
         ErrorCode::Unsupported,
-        format!("workflow '{name}' version {version} is not registered; register it beside newer ones and resume"),
+        format!(
+            "workflow '{name}' version {version} is not registered; register it beside newer ones and resume"
+        ),
     )
 }

@@ -1,5 +1,7 @@
 //! Runs, from their acceptance to their end.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
 use std::sync::Arc;
 
 use enact_core::connector::Allow;
@@ -56,7 +58,8 @@ async fn a_run_completes_and_is_rolled_back_newest_first() {
     let run = enact.rollback(run.id, RollbackOptions::by("me")).await.unwrap();
     assert_eq!(run.status(), RunStatus::RolledBack);
     assert_eq!(world.values(), before);
-    let outcomes: Vec<_> = run.state().undo_outcomes().iter().map(|(seq, outcome, _)| (seq.0, *outcome)).collect();
+    let outcomes: Vec<_> =
+        run.state().undo_outcomes().iter().map(|(seq, outcome, _)| (seq.0, *outcome)).collect();
     use UndoOutcome::{NothingToUndo, Undone};
     assert_eq!(outcomes, [(4, NothingToUndo), (3, Undone), (2, Undone), (1, Undone)]);
 }

@@ -1,6 +1,13 @@
-//! The event store of enact: a journal as the only commit point, sled volumes behind it, blobs beside it, and
-//! an in-memory twin for tests.
+//! The event store of enact: the record format, and the store in memory.
+//!
+//! The journal, the only commit point of the durable store, and the sled volumes behind it are being built beside
+//! this; until they are wired in, nothing outlives the process.
 
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "the journal and the volumes, which use the rest of the codec, are not wired in yet"
+)]
 mod codec;
 mod memory;
 mod memory_blobs;

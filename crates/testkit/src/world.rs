@@ -7,9 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use enact_core::action::{
-    Action, Captured, Doubt, EffectClass, Facts, Left, LockKey, NoUndo, Target, Undo,
-};
+use enact_core::action::{Action, Captured, Doubt, EffectClass, Facts, Left, LockKey, NoUndo, Target, Undo};
 use enact_core::connector::{ActionSet, ConfigEnv, Connector, Cx, Identity, Perform};
 use enact_core::error::{Error, ErrorCode};
 use enact_core::ids::EffectId;
@@ -72,6 +70,18 @@ impl World {
         Self::default()
     }
 
+    /// The world as it is now, apart: what happens here later does not happen there.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        let state = self.0.lock();
+        Self(Arc::new(Mutex::new(State {
+            values: state.values.clone(),
+            ledger: state.ledger.clone(),
+            identity: state.identity,
+            ..State::default()
+        })))
+    }
+
     /// Somebody else writes a value.
     pub fn set(&self, key: &str, value: &str) {
         self.0.lock().values.insert(key.to_owned(), value.to_owned());
@@ -129,15 +139,21 @@ impl World {
     pub fn open_gate(&self) {
         let waiting = self.0.lock().gate.take().unwrap_or_default();
         for waiter in waiting {
-            // Whoever waited may be gone.
-            drop(waiter.send(()));
+            // Whoever waited may be gone, and then nothing is to be opened.
+            if waiter.send(()).is_err() {
+                continue;
+            }
         }
     }
 
     /// How many wait at the gate.
     #[must_use]
     pub fn at_gate(&self) -> usize {
-        self.0.lock().gate.as_ref().map_or(0, |waiting| waiting.iter().filter(|one| !one.is_canceled()).count())
+        self.0
+            .lock()
+            .gate
+            .as_ref()
+            .map_or(0, |waiting| waiting.iter().filter(|one| !one.is_canceled()).count())
     }
 
     async fn pass_gate(&self) {
@@ -148,7 +164,8 @@ impl World {
             gate.push(opened);
             waiting
         };
-        drop(waiting.await);
+        // Closed or opened, the gate is no more.
+        waiting.await.unwrap_or_default();
     }
 
     /// Makes an effect, with what is to go wrong.
@@ -173,7 +190,7 @@ impl World {
                 return Err(Error::new(ErrorCode::Forbidden, "not you").left_nothing());
             }
             Some(Fault::LoseRequest) => return Err(Error::new(ErrorCode::InDoubt, "the request was lost")),
-            Some(Fault::PanicBefore) => std::panic::panic_any("the world broke before the effect"),
+            Some(Fault::PanicBefore) => broken("before"),
             _ => {}
         }
         {
@@ -183,7 +200,7 @@ impl World {
         }
         match fault {
             Some(Fault::LoseReply) => Err(Error::new(ErrorCode::InDoubt, "the reply was lost")),
-            Some(Fault::PanicAfter) => std::panic::panic_any("the world broke after the effect"),
+            Some(Fault::PanicAfter) => broken("after"),
             Some(Fault::FailMidway) => Err(Error::new(ErrorCode::Forbidden, "half of it is done")),
             Some(Fault::Hang) => futures::future::pending().await,
             _ => Ok(()),
@@ -324,6 +341,11 @@ pub struct Changed {
 pub struct Got {
     /// The value.
     pub value: Option<String>,
+}
+
+#[expect(clippy::panic, reason = "a connector that panics is one of the faults")]
+fn broken(when: &str) -> ! {
+    panic!("the world broke {when} the effect")
 }
 
 fn target(key: &str) -> Target {

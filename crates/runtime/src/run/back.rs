@@ -30,7 +30,9 @@ impl Run {
         if attempt.undo_failures >= UNDO_BUDGET {
             let error = Error::new(
                 ErrorCode::Timeout,
-                format!("tried {UNDO_BUDGET} times without success; ask for the rollback again when it can work"),
+                format!(
+                    "tried {UNDO_BUDGET} times without success; ask for the rollback again when it can work"
+                ),
             );
             self.record_undo_failure(seq, number, &error, false).await?;
             return Ok(true);
@@ -154,8 +156,7 @@ impl Run {
     /// A try came to nothing: a conflict is settled, another failure is tried again where that can help.
     async fn undo_failed(&mut self, seq: Seq, attempt: u32, error: &Error) -> Result<(), Error> {
         let unchanged = error.remains() == Remains::Nothing;
-        if error.code() == ErrorCode::Conflict
-            || (error.code() == ErrorCode::PreconditionFailed && unchanged)
+        if error.code() == ErrorCode::Conflict || (error.code() == ErrorCode::PreconditionFailed && unchanged)
         {
             let event = CompensationConflicted { seq, attempt, error: error.record() };
             return self.record_one(Event::CompensationConflicted(event)).await;

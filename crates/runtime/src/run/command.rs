@@ -76,7 +76,10 @@ impl Run {
     ) -> Result<(), Error> {
         if matches!(command, Command::Leave) {
             drop(reply.send(Ok(())));
-            return Err(Error::new(ErrorCode::Unavailable, "the runtime is shutting down; the run is resumable"));
+            return Err(Error::new(
+                ErrorCode::Unavailable,
+                "the runtime is shutting down; the run is resumable",
+            ));
         }
         let events = match self.events_of(command) {
             Ok(events) => events,
@@ -133,7 +136,10 @@ impl Run {
                 let event = Event::OperatorDecided(OperatorDecided { by, seq, decision });
                 // Tried on a copy: a word on an action that is not in doubt changes nothing.
                 state.clone().apply(self.shared.clock.now(), &event).map_err(|illegal| {
-                    Error::new(ErrorCode::Conflict, format!("run {} cannot be resolved: {}", self.id, illegal.why))
+                    Error::new(
+                        ErrorCode::Conflict,
+                        format!("run {} cannot be resolved: {}", self.id, illegal.why),
+                    )
                 })?;
                 Ok(vec![event])
             }

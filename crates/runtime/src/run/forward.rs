@@ -39,15 +39,14 @@ pub(super) struct Asking {
     reply: oneshot::Sender<Result<Reply, Error>>,
 }
 
+/// An action as it passed the gate, and the verdicts on it.
+type PassedGate = (Arc<ActionCall>, Vec<VerdictRecord>);
+
 impl Run {
     // The run as a whole.
 
     /// Judges the run and accepts it, in one append. One that is refused has ended with it.
-    pub(super) async fn accept(
-        &mut self,
-        accepted: Arc<RunAccepted>,
-        ack: Option<Ack>,
-    ) -> Result<(), Error> {
+    pub(super) async fn accept(&mut self, accepted: Arc<RunAccepted>, ack: Option<Ack>) -> Result<(), Error> {
         let recorded = self.record_acceptance(accepted, ack.is_some()).await;
         let Some(ack) = ack else {
             self.last = recorded?;
@@ -243,12 +242,7 @@ impl Run {
         }
     }
 
-    fn wait_until(
-        &mut self,
-        path: CallPath,
-        due: Timestamp,
-        reply: oneshot::Sender<Result<Reply, Error>>,
-    ) {
+    fn wait_until(&mut self, path: CallPath, due: Timestamp, reply: oneshot::Sender<Result<Reply, Error>>) {
         self.timers.insert(path.clone(), reply);
         let wait = due.since(self.shared.clock.now());
         drop(self.myself.send_after(wait, move || RunMsg::TimerDue(path)));
@@ -286,8 +280,7 @@ impl Run {
         }
         let tries = action.tries;
         let failures = self.failures_so_far(seq)?;
-        let asking =
-            Asking { tries, action, path, call: None, verdicts: Vec::new(), failures, reply };
+        let asking = Asking { tries, action, path, call: None, verdicts: Vec::new(), failures, reply };
         self.asked.insert(seq, asking);
         self.attempt(seq).await
     }
@@ -324,7 +317,8 @@ impl Run {
             return true;
         }
         let Ok(connector) = self.shared.connector(&asked.connector) else { return false };
-        let read = |params| connector.toolbox().prepare(&asked.action, params).map(|read| read.params().value());
+        let read =
+            |params| connector.toolbox().prepare(&asked.action, params).map(|read| read.params().value());
         match (read(&recorded.params), read(&asked.params)) {
             (Ok(then), Ok(now)) => then == now,
             _ => false,
@@ -450,13 +444,14 @@ impl Run {
     }
 
     /// The action as it passed the gate, where the code still waits for it.
-    fn asked_call(&self, seq: Seq) -> Result<Option<(Arc<ActionCall>, Vec<VerdictRecord>)>, Error> {
+    fn asked_call(&self, seq: Seq) -> Result<Option<PassedGate>, Error> {
         if !self.is_waited_for(seq)? {
             return Ok(None);
         }
-        Ok(self.asked.get(&seq).and_then(|asking| {
-            asking.call.as_ref().map(|call| (Arc::clone(call), asking.verdicts.clone()))
-        }))
+        Ok(self
+            .asked
+            .get(&seq)
+            .and_then(|asking| asking.call.as_ref().map(|call| (Arc::clone(call), asking.verdicts.clone()))))
     }
 
     fn is_waited_for(&self, seq: Seq) -> Result<bool, Error> {
@@ -477,8 +472,7 @@ impl Run {
         };
         if !self.shared.policies.is_empty() {
             let subject = self.subject()?;
-            verdicts =
-                gate::judge_captured(&self.shared, self.state()?, &subject, &call, &captured.facts);
+            verdicts = gate::judge_captured(&self.shared, self.state()?, &subject, &call, &captured.facts);
             if let Some(error) = gate::refusal(&verdicts) {
                 self.jobs.remove(&(seq, attempt, Direction::Forward));
                 let event = ActionRefused { call, verdicts, error: error.record() };
@@ -521,8 +515,7 @@ impl Run {
                 let doubt = error.code() == ErrorCode::InDoubt;
                 let will_retry = !doubt && self.will_retry(seq, &error)?;
                 let remains = if doubt { Remains::Perhaps } else { error.remains() };
-                let event =
-                    ActionFailed { seq, attempt, error: error.record(), remains, will_retry };
+                let event = ActionFailed { seq, attempt, error: error.record(), remains, will_retry };
                 self.record_one(Event::ActionFailed(event)).await?;
                 drop(held);
                 if doubt {

@@ -163,11 +163,7 @@ impl Actor for RunActor {
     }
 
     /// Before the first message, whoever sent it and when.
-    async fn post_start(
-        &self,
-        _: ActorRef<RunMsg>,
-        run: &mut Self::State,
-    ) -> Result<(), ActorProcessingErr> {
+    async fn post_start(&self, _: ActorRef<RunMsg>, run: &mut Self::State) -> Result<(), ActorProcessingErr> {
         let begun = match run.begin().await {
             Ok(()) => run.advance().await,
             Err(error) => Err(error),
@@ -367,7 +363,8 @@ impl Run {
         if let Some(last) = self.last.take() {
             last.durable().await?;
         }
-        let state = self.state.take().ok_or_else(|| Error::new(ErrorCode::Internal, "the run has not begun"))?;
+        let state =
+            self.state.take().ok_or_else(|| Error::new(ErrorCode::Internal, "the run has not begun"))?;
         self.tell(Ok(Arc::from(state)));
         Ok(())
     }

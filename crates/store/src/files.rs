@@ -1,0 +1,127 @@
+//! Files and folders as the store wants them: private to their owner, whole or not there, and durable, with
+//! their names, when a call has returned.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use enact_core::store::StoreError;
+
+/// Says what was tried, when it fails.
+pub(crate) trait Tried<T> {
+    /// Names the attempt and the path.
+    fn tried(self, what: &str, path: &Path) -> Result<T, StoreError>;
+}
+
+impl<T> Tried<T> for io::Result<T> {
+    fn tried(self, what: &str, path: &Path) -> Result<T, StoreError> {
+        self.map_err(|error| StoreError::io(format!("{what} {}", path.display()), error))
+    }
+}
+
+/// Makes a folder for the owner alone, and its name durable. It may exist.
+pub(crate) fn create_dir(path: &Path) -> Result<(), StoreError> {
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => sync_parent(path),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+    .tried("creating the folder", path)
+}
+
+/// How files of the store are created: new, for the owner alone.
+pub(crate) fn new_file() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).read(true).create(true).truncate(true).mode(0o600);
+    options
+}
+
+/// Makes the names in a folder durable.
+pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Makes the name of `path` durable.
+pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), sync_dir)
+}
+
+/// The name under which a file is written before it is whole.
+pub(crate) fn unfinished(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    name.into()
+}
+
+/// Puts a file in place as a whole, durably: the old content or the new one is there after any crash.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), StoreError> {
+    replace_with(path, |file| file.write_all(content))
+}
+
+/// As [`replace`], with a function that writes the content.
+pub(crate) fn replace_with(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<(), StoreError> {
+    let temporary = unfinished(path);
+    let put = || {
+        let mut file = new_file().open(&temporary)?;
+        write(&mut file)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        sync_parent(path)
+    };
+    put().inspect_err(|_| forget(&temporary)).tried("writing", path)
+}
+
+/// Removes what is not needed any more. That it stays is no harm: it is tried again at the next opening.
+pub(crate) fn forget(path: &Path) {
+    if let Err(error) = fs::remove_file(path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(path = %path.display(), %error, "a leftover file could not be removed");
+    }
+}
+
+/// Reads a file, where there is one.
+pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).tried("reading", path),
+    }
+}
+
+/// Removes a folder and all in it, durably. It may be gone already.
+pub(crate) fn remove_dir(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_dir_all(path) {
+        Ok(()) => sync_parent(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+    .tried("removing the folder", path)
+}
+
+/// The entries of a folder, sorted by name.
+pub(crate) fn list(path: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let entries = fs::read_dir(path).tried("listing", path)?;
+    let mut paths = entries
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<io::Result<Vec<_>>>()
+        .tried("listing", path)?;
+    paths.sort();
+    Ok(paths)
+}
+
+/// Makes a folder, and all files and folders below it, durable.
+pub(crate) fn sync_tree(path: &Path) -> Result<(), StoreError> {
+    for entry in list(path)? {
+        if entry.is_dir() {
+            sync_tree(&entry)?;
+        } else {
+            File::open(&entry).and_then(|file| file.sync_all()).tried("syncing", &entry)?;
+        }
+    }
+    sync_dir(path).tried("syncing", path)
+}

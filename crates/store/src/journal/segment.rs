@@ -1,0 +1,118 @@
+//! Segments: the files that the journal is written into, full of zeros before they are used.
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use enact_core::store::StoreError;
+
+use super::disk::{Disk, DiskFile};
+use super::frame::{JOURNAL_FORMAT, SECTOR};
+use crate::codec::bytes::{Reader, put_u16, put_u32, put_u64};
+use crate::files::{self, Tried};
+
+/// Where the first frame of a segment begins.
+pub(crate) const SEGMENT_START: u64 = SECTOR as u64;
+const MAGIC: [u8; 4] = *b"ENJ1";
+const SUFFIX: &str = "journal";
+const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+
+/// The file of a segment.
+pub(crate) fn path(dir: &Path, number: u64) -> PathBuf {
+    dir.join(format!("{number:012}.{SUFFIX}"))
+}
+
+/// The numbers of the segments in a folder, in their order. What a crash left half-made is removed.
+pub(crate) fn numbers(dir: &Path) -> Result<Vec<u64>, StoreError> {
+    let mut numbers = Vec::new();
+    for path in files::list(dir)? {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        match name.strip_suffix(&format!(".{SUFFIX}")).and_then(|number| number.parse().ok()) {
+            Some(number) => numbers.push(number),
+            None if name.ends_with(".new") => files::forget(&path),
+            None => tracing::warn!(path = %path.display(), "not a file of the journal; left alone"),
+        }
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// The first bytes of a segment.
+fn header(store: &[u8; 16], number: u64) -> Vec<u8> {
+    let mut header = Vec::with_capacity(SECTOR);
+    header.extend_from_slice(&MAGIC);
+    put_u16(&mut header, JOURNAL_FORMAT);
+    put_u16(&mut header, 0);
+    put_u64(&mut header, number);
+    header.extend_from_slice(store);
+    let crc = crc32fast::hash(&header);
+    put_u32(&mut header, crc);
+    header
+}
+
+/// Checks that a file is the segment that its name says.
+pub(crate) fn check(path: &Path, bytes: &[u8], store: &[u8; 16], number: u64) -> Result<(), StoreError> {
+    let corrupt = |what: &str| StoreError::Corrupt { path: path.to_owned(), what: what.to_owned() };
+    let expected = header(store, number);
+    if bytes.starts_with(&expected) {
+        return Ok(());
+    }
+    let found = bytes.get(..expected.len()).ok_or_else(|| corrupt("the segment is cut off in its header"))?;
+    let mut reader = Reader::new(found);
+    let (magic, format) = (reader.array(), reader.u16().unwrap_or_default());
+    let (covered, crc) = found.split_at(found.len() - 4);
+    if magic == Some(MAGIC) && Reader::new(crc).u32() == Some(crc32fast::hash(covered)) {
+        if format > JOURNAL_FORMAT {
+            let (found, known) = (u32::from(format), u32::from(JOURNAL_FORMAT));
+            return Err(StoreError::NewerFormat { path: path.to_owned(), found, known });
+        }
+        return Err(corrupt("the segment belongs to another store or place"));
+    }
+    Err(corrupt("the header of the segment is damaged"))
+}
+
+/// Makes a segment of `bytes` in size, durably: it is there as a whole, or not at all.
+///
+/// All of it is written once, with zeros, so that writing into it later changes no length and takes no space:
+/// the sync of a group then writes that group alone.
+pub(crate) fn create(
+    disk: &dyn Disk,
+    dir: &Path,
+    store: &[u8; 16],
+    number: u64,
+    bytes: u64,
+    content: &[u8],
+) -> io::Result<()> {
+    let path = path(dir, number);
+    let unfinished = files::unfinished(&path);
+    let put = || {
+        let mut file = disk.create(&unfinished)?;
+        let header = header(store, number);
+        file.write_all_at(&header, 0)?;
+        fill(file.as_mut(), header.len() as u64, SEGMENT_START)?;
+        file.write_all_at(content, SEGMENT_START)?;
+        fill(file.as_mut(), SEGMENT_START + content.len() as u64, bytes)?;
+        file.sync()?;
+        fs::rename(&unfinished, &path)?;
+        files::sync_dir(dir)
+    };
+    put().inspect_err(|_| files::forget(&unfinished))
+}
+
+/// Writes zeros.
+pub(crate) fn fill(file: &mut dyn DiskFile, mut from: u64, to: u64) -> io::Result<()> {
+    while from < to {
+        let count = usize::try_from(to - from).unwrap_or(usize::MAX).min(ZEROS.len());
+        file.write_all_at(ZEROS.get(..count).unwrap_or(&ZEROS), from)?;
+        from += count as u64;
+    }
+    Ok(())
+}
+
+/// Removes a segment that is not needed any more.
+pub(crate) fn remove(dir: &Path, number: u64) -> Result<(), StoreError> {
+    let path = path(dir, number);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).tried("removing", &path),
+        _ => files::sync_dir(dir).tried("syncing", dir),
+    }
+}

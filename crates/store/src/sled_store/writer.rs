@@ -1,0 +1,71 @@
+//! The one thread that writes the journal.
+
+use std::sync::Arc;
+
+use enact_core::ids::Position;
+use enact_core::store::StoreError;
+
+use super::order::{Order, Ordered};
+use crate::journal::{Journal, WriteError, frame};
+use crate::volume::backlog::Backlog;
+use crate::watermark::Watermark;
+
+/// What the writer works with.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    pub(crate) order: Arc<Order>,
+    pub(crate) journal: Journal,
+    pub(crate) durable: Arc<Watermark>,
+    pub(crate) backlog: Arc<Backlog>,
+}
+
+impl Writer {
+    /// Writes groups until the store is closed or poisoned, and gives the journal back.
+    pub(crate) fn run(mut self) -> Journal {
+        while let Some(group) = self.order.take_group() {
+            if let Err(why) = self.write(group) {
+                tracing::error!(%why, "the store stopped");
+                self.durable.stop(&why);
+                self.order.poison(&why);
+                break;
+            }
+        }
+        self.backlog.close();
+        self.durable.stop(&StoreError::Closed);
+        self.journal
+    }
+
+    fn write(&mut self, group: Vec<Ordered>) -> Result<(), StoreError> {
+        let mut buffer = Vec::with_capacity(group.iter().map(size).sum::<usize>() + frame::SECTOR * 2);
+        frame::begin(&mut buffer);
+        for append in &group {
+            append.header.write(&append.events, &mut buffer);
+        }
+        let last = group.last().map_or(Position(0), |append| append.header.last());
+        match self.journal.write(&mut buffer, last) {
+            Ok(()) => {}
+            Err(WriteError::NoSpace(error)) => {
+                tracing::warn!(%error, "no space for the journal; appends are refused until there is");
+                let why = StoreError::io("there is no space for the journal; nothing was appended", error);
+                self.order.take_back(group, &why);
+                return Ok(());
+            }
+            Err(WriteError::Fatal(why)) => {
+                let why = StoreError::Poisoned(why);
+                self.order.release(&group);
+                group.into_iter().for_each(|append| append.done(Err(why.clone())));
+                return Err(why);
+            }
+        }
+        self.durable.raise(last);
+        self.order.release(&group);
+        group.into_iter().for_each(|append| append.done(Ok(())));
+        self.backlog.push(buffer, last);
+        Ok(())
+    }
+}
+
+fn size(append: &Ordered) -> usize {
+    let records: usize = append.events.iter().map(crate::codec::Prepared::record_bytes).sum();
+    records + append.header.overhead()
+}
