@@ -6,11 +6,12 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use enact_connector_filesystem::Filesystem;
 use enact_core::action::Undo;
+use enact_core::blob::BlobStore;
 use enact_core::connector::{Allow, Cx, Toolbox};
 use enact_core::ids::{Direction, EffectId, RunId, Seq};
 use enact_core::json::JsonText;
@@ -19,15 +20,19 @@ use enact_store::MemoryBlobs;
 use enact_testkit::connector_suite::World;
 use serde_json::Value;
 
-pub(crate) const ALL: [&str; 4] = ["read_file", "write_file", "delete_file", "list_dir"];
+/// What stands beside the root in `secret.txt`.
+pub(crate) const SECRET: &str = "outside";
+
+const ALL: [&str; 4] = ["read_file", "write_file", "delete_file", "list_dir"];
 
 /// A temporary folder; `root` in it is the connector's root, and beside it there is something to protect.
 #[derive(Debug)]
 pub(crate) struct Folder {
-    pub(crate) scratch: tempfile::TempDir,
-    pub(crate) toolbox: Toolbox,
-    blobs: MemoryBlobs,
+    base: PathBuf,
+    toolbox: Toolbox,
+    blobs: Arc<dyn BlobStore>,
     effects: AtomicU32,
+    _scratch: Option<tempfile::TempDir>,
 }
 
 impl World for Folder {
@@ -48,16 +53,36 @@ impl Folder {
     /// An empty root, and a connector with options.
     pub(crate) fn of(options: impl FnOnce(Filesystem) -> Filesystem) -> Self {
         let scratch = tempfile::tempdir().unwrap();
-        fs::create_dir(scratch.path().join("root")).unwrap();
-        fs::write(scratch.path().join("secret.txt"), "outside").unwrap();
-        let files = options(Filesystem::new(scratch.path().join("root")).unwrap());
-        let toolbox = files.allow(ALL).unwrap();
-        Self { scratch, toolbox, blobs: MemoryBlobs::default(), effects: AtomicU32::new(1) }
+        let world = Self::at(scratch.path(), options);
+        Self { _scratch: Some(scratch), ..world }
+    }
+
+    /// The world in this folder, made where it is not there yet.
+    pub(crate) fn at(base: &Path, options: impl FnOnce(Filesystem) -> Filesystem) -> Self {
+        let root = base.join("root");
+        if !root.exists() {
+            fs::create_dir(&root).unwrap();
+            fs::write(base.join("secret.txt"), SECRET).unwrap();
+        }
+        let toolbox = options(Filesystem::new(root).unwrap()).allow(ALL).unwrap();
+        let (blobs, effects) = (Arc::new(MemoryBlobs::default()), AtomicU32::new(1));
+        Self { base: base.to_owned(), toolbox, blobs, effects, _scratch: None }
+    }
+
+    /// Keeps large content elsewhere.
+    pub(crate) fn with_blobs(self, blobs: impl BlobStore) -> Self {
+        Self { blobs: Arc::new(blobs), ..self }
     }
 
     /// A few files with what is easily lost: CRLF, a mode, an old time, an attribute, a link.
     pub(crate) fn with_some_files() -> Self {
         let world = Self::empty();
+        world.fill();
+        world
+    }
+
+    pub(crate) fn fill(&self) {
+        let world = self;
         fs::create_dir(world.path("docs")).unwrap();
         world.write("docs/a.txt", "old\r\n");
         world.set_mode("docs/a.txt", 0o640);
@@ -75,11 +100,19 @@ impl Folder {
             rustix::fs::AtFlags::SYMLINK_NOFOLLOW,
         )
         .unwrap();
-        world
     }
 
     pub(crate) fn root(&self) -> PathBuf {
-        self.scratch.path().join("root")
+        self.base.join("root")
+    }
+
+    /// Beside the root.
+    pub(crate) fn outside(&self, name: &str) -> PathBuf {
+        self.base.join(name)
+    }
+
+    pub(crate) fn toolbox(&self) -> &Toolbox {
+        &self.toolbox
     }
 
     pub(crate) fn path(&self, path: &str) -> PathBuf {
@@ -130,20 +163,24 @@ impl Folder {
     }
 
     fn cx(&self, direction: Direction, force: bool) -> Cx {
-        let attempt = self.effects.fetch_add(1, Ordering::Relaxed);
+        self.cx_of(direction, self.effects.fetch_add(1, Ordering::Relaxed), force)
+    }
+
+    /// The context of an intent that has this number.
+    pub(crate) fn cx_of(&self, direction: Direction, attempt: u32, force: bool) -> Cx {
         let run = RunId::from_parts(1_700_000_000_000, [7; 10]);
         let undo_try = u32::from(direction == Direction::Undo);
         let effect = EffectId { run, seq: Seq(1), attempt, direction, undo_try };
-        Cx::new(effect, force, Arc::new(self.blobs.clone()))
+        Cx::new(effect, force, Arc::clone(&self.blobs))
     }
 
-    pub(crate) fn prepare(&self, action: &str, params: &Value) -> Result<Prepared, Error> {
-        self.toolbox.prepare(action, &JsonText::from(params))
+    pub(crate) fn prepare(&self, action: &str, params: Value) -> Result<Prepared, Error> {
+        self.toolbox.prepare(action, &JsonText::from(&params))
     }
 
     /// Captures and performs, as the runtime does.
     pub(crate) async fn act(&self, action: &str, params: Value) -> Result<Done, Error> {
-        let prepared = self.prepare(action, &params)?;
+        let prepared = self.prepare(action, params)?;
         self.carry_out(prepared, self.cx(Direction::Forward, false)).await
     }
 
@@ -159,10 +196,6 @@ impl Folder {
         })
     }
 
-    pub(crate) fn forward_cx(&self) -> Cx {
-        self.cx(Direction::Forward, false)
-    }
-
     pub(crate) fn undo_of(&self, action: &Prepared, pre: &JsonText) -> Prepared {
         match action.undo(pre, None).unwrap() {
             Undo::By(undo) => self.toolbox.prepare_undo(undo.name, &undo.params).unwrap(),
@@ -174,6 +207,38 @@ impl Folder {
     pub(crate) async fn undo(&self, done: &Done, force: bool) -> Result<Done, Error> {
         let undo = self.undo_of(&done.action, &done.pre);
         self.carry_out(undo, self.cx(Direction::Undo, force)).await
+    }
+}
+
+/// Runs a future on a runtime of its own.
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+/// Says how long something in the background goes on.
+#[derive(Debug)]
+pub(crate) struct Background(AtomicBool);
+
+impl Background {
+    pub(crate) fn new() -> Self {
+        Self(AtomicBool::new(true))
+    }
+
+    pub(crate) fn goes_on(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// It ends when this is dropped, also by a failing test.
+    pub(crate) fn stop_at_the_end(&self) -> impl Drop + '_ {
+        Stop(self)
+    }
+}
+
+struct Stop<'a>(&'a Background);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.0.store(false, Ordering::Relaxed);
     }
 }
 
