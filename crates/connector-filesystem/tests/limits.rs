@@ -17,11 +17,11 @@ use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use enact_core::action::Doubt;
 use enact_core::blob::{BlobRef, BlobStore};
 use enact_core::error::Remains;
 use enact_core::ids::Direction;
 use enact_core::{Capture, ErrorCode};
-use enact_core::action::Doubt;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -116,7 +116,8 @@ fn a_full_disk_leaves_everything_as_it_was() {
     block_on(async {
         for path in ["small", "new", "deep/er/new"] {
             let before = world.picture();
-            let error = world.act("write_file", json!({ "path": path, "content": content })).await.unwrap_err();
+            let error =
+                world.act("write_file", json!({ "path": path, "content": content })).await.unwrap_err();
             assert_eq!((error.code(), error.is_retryable()), (ErrorCode::Unavailable, true), "{error}");
             assert_eq!(error.remains(), Remains::Nothing, "{error}");
             assert!(error.message().contains("disk is full"), "{error}");
@@ -192,7 +193,11 @@ fn permissions_are_the_systems_and_are_said() {
         let before = fs::read_dir(world.path("locked")).unwrap().count();
         for (action, params) in attempts {
             let error = block_on(world.act(action, params.clone())).unwrap_err();
-            assert_eq!((error.code(), error.remains()), (ErrorCode::Forbidden, Remains::Nothing), "{params} {error}");
+            assert_eq!(
+                (error.code(), error.remains()),
+                (ErrorCode::Forbidden, Remains::Nothing),
+                "{params} {error}"
+            );
         }
         assert_eq!(fs::read_dir(world.path("locked")).unwrap().count(), before);
     });
