@@ -8,7 +8,7 @@
 //! It knows the contract of [`Perform`](enact_core::connector::Perform) and nothing of any system.
 //!
 //! ```
-//! # async fn example<W: enact_testkit::connector_suite::World>(fresh: impl AsyncFn() -> W, touch: fn(&W)) {
+//! # async fn example<W: enact_testkit::connector_suite::World + 'static>(fresh: impl AsyncFn() -> W, touch: fn(&W)) {
 //! use enact_testkit::connector_suite::{Case, check};
 //! use serde_json::json;
 //!
