@@ -102,7 +102,7 @@ impl Connector for Filesystem {
     type Config = Config;
 
     fn open(config: Config, env: &ConfigEnv<'_>) -> Result<Self, Error> {
-        let timeout = config.timeout();
+        let timeout = config.timeout()?;
         Ok(Self::new(env.dir.join(&config.root))?.max_read_bytes(config.max_read_bytes).timeout(timeout))
     }
 

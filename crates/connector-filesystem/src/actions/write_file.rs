@@ -324,3 +324,55 @@ fn probe(root: &Root, step: &Step, pre: &WriteFilePre) -> Result<Shape, Error> {
     clear_stage(root, &pre.path, &pre.creates, &pre.temp)?;
     Ok(Seen::at(&root.locate(&pre.path, Last::Keep)?, step)?.shape)
 }
+
+#[cfg(test)]
+mod tests {
+    use enact_core::json::JsonText;
+
+    use super::*;
+
+    fn read(params: &str) -> Result<WriteFile, Error> {
+        JsonText::parse(params).unwrap().decode()
+    }
+
+    #[test]
+    fn parameters_are_the_contracts() {
+        let text = WriteFile::new("./a//b.txt", "x\r\n").mode(0o755);
+        let json = JsonText::encode(&text).unwrap();
+        assert_eq!(json.as_str(), r#"{"path":"a/b.txt","content":"x\r\n","mode":"0755"}"#);
+        assert_eq!(json.decode::<WriteFile>().unwrap(), text);
+        let bytes = WriteFile::bytes("a", [0, 255]);
+        let json = JsonText::encode(&bytes).unwrap();
+        assert_eq!(json.as_str(), r#"{"path":"a","content_base64":"AP8="}"#);
+        assert_eq!(json.decode::<WriteFile>().unwrap(), bytes);
+    }
+
+    #[test]
+    fn content_is_given_once() {
+        let none = read(r#"{"path":"a"}"#).unwrap_err();
+        assert!(none.message().contains("missing field `content`"), "{none}");
+        let both = read(r#"{"path":"a","content":"","content_base64":""}"#).unwrap_err();
+        assert!(both.message().contains("`content_base64`"), "{both}");
+        let neither_text_nor_base64 = read(r#"{"path":"a","content_base64":"?"}"#).unwrap_err();
+        assert!(neither_text_nor_base64.message().contains("content_base64"), "{neither_text_nor_base64}");
+    }
+
+    #[test]
+    fn a_wrong_field_is_named() {
+        for (params, field) in [
+            (r#"{"content":""}"#, "path"),
+            (r#"{"path":"/etc/passwd","content":""}"#, "path"),
+            (r#"{"path":"a/","content":""}"#, "path"),
+            (r#"{"path":"a","content":"","mode":755}"#, "mode"),
+            (r#"{"path":"a","content":"","made":"0755"}"#, "made"),
+        ] {
+            let error = read(params).unwrap_err();
+            assert!(error.message().contains(field), "{params}: {error}");
+        }
+    }
+
+    #[test]
+    fn content_is_not_in_traces() {
+        assert!(!format!("{:?}", WriteFile::new("a", "secret")).contains("secret"));
+    }
+}
