@@ -59,6 +59,10 @@ pub use enact_store::MemoryStore;
 #[cfg(feature = "filesystem")]
 pub use enact_connector_filesystem as filesystem;
 
+/// Declarative workflows in YAML.
+#[cfg(feature = "yaml")]
+pub use enact_workflow as yaml;
+
 #[cfg(feature = "testing")]
 pub mod testing;
 

@@ -3,11 +3,12 @@
 //! Knows the expression language and its bounds; does not know workflows. An expression is pure: the same
 //! values give the same result, for ever, because a run that is carried on asks again.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::LazyLock;
 
 use enact_core::error::{Error, ErrorCode};
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::ValueKind;
+use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{
     AutoEscape, Environment, ErrorKind, Output, State, UndefinedBehavior, Value, escape_formatter,
 };
@@ -16,7 +17,7 @@ use serde_json::Value as Json;
 use crate::bounds;
 use crate::fields::{nearest, shorten};
 use crate::scope::{NAMES, OF_A_STEP, OF_THE_RUN};
-use crate::value::to_json;
+use crate::value::{from_json, to_json};
 
 /// How much work one evaluation may take: about one unit for each operation and for each 64 bytes made. So it
 /// also bounds memory, to 128 MiB.
@@ -24,6 +25,9 @@ const MAX_WORK: u64 = 2_000_000;
 
 /// What to do about a name that is undefined.
 const ABSENT: &str = "; where it may be absent, say so: `| default(…)` or `is defined`";
+
+/// What is said where the engine has a defect of its own, such as an overflow.
+const ENGINE_FAILED: &str = "the expression engine broke on it; write it differently";
 
 /// How deep loops and conditions may stand in each other while they run.
 const MAX_NESTING: usize = 100;
@@ -56,6 +60,10 @@ impl Template {
     /// What is wrong with it.
     pub(crate) fn parse(field: &str, source: &str, steps: &[&str]) -> Result<Self, String> {
         bounds::check_text(source)?;
+        contained(|| Self::compile(field, source, steps)).unwrap_or_else(|| Err(ENGINE_FAILED.to_owned()))
+    }
+
+    fn compile(field: &str, source: &str, steps: &[&str]) -> Result<Self, String> {
         let kind = match single(source) {
             Some(code) => Kind::Expression(code.to_owned()),
             None => Kind::Text,
@@ -68,7 +76,8 @@ impl Template {
                 ENGINE.template_from_str(source).map(|template| template.undeclared_variables(true))
             }
         };
-        let names = names.map_err(|error| explain(&error, source))?;
+        let mut names = Vec::from_iter(names.map_err(|error| explain(&error, source))?);
+        names.sort();
         // A name that a statement sets may still be defined later; only evaluation can tell.
         let sets_names = kind == Kind::Text && source.contains("{%");
         for name in names {
@@ -87,13 +96,14 @@ impl Template {
     /// # Errors
     /// `invalid_parameters`, naming field and expression: an undefined name, a wrong use, too much work.
     pub(crate) fn evaluate(&self, view: &Value) -> Result<Json, Error> {
-        match &self.kind {
+        let result = contained(|| match &self.kind {
             Kind::Expression(code) => self.value(code, view).and_then(|value| self.json(&value)),
-            Kind::Text => ENGINE
-                .render_str(&self.source, view.clone())
-                .map(Json::String)
-                .map_err(|error| self.failed(&error)),
-        }
+            Kind::Text => {
+                let text = ENGINE.render_str(&self.source, view.clone());
+                text.map(Json::String).map_err(|error| self.failed(&error))
+            }
+        });
+        result.unwrap_or_else(|| Err(self.error(&self.source, ENGINE_FAILED)))
     }
 
     /// Whether it holds, as Jinja decides: false, 0, empty and none do not.
@@ -101,14 +111,7 @@ impl Template {
     /// # Errors
     /// As [`Template::evaluate`].
     pub(crate) fn holds(&self, view: &Value) -> Result<bool, Error> {
-        match &self.kind {
-            Kind::Expression(code) => {
-                let value = self.value(code, view)?;
-                self.json(&value)?;
-                Ok(value.is_true())
-            }
-            Kind::Text => self.evaluate(view).map(|text| text != Json::String(String::new())),
-        }
+        Ok(from_json(self.evaluate(view)?).is_true())
     }
 
     fn value(&self, code: &str, view: &Value) -> Result<Value, Error> {
@@ -134,6 +137,11 @@ impl Template {
         let message = format!("{}: {}: {message}", self.field, shorten(code, 120));
         Error::new(ErrorCode::InvalidParameters, message).left_nothing()
     }
+}
+
+/// Does what the engine may panic on; `None` where it did. The engine has no state that could be left broken.
+fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
+    panic::catch_unwind(AssertUnwindSafe(work)).ok()
 }
 
 /// The code of a text that is one single expression.
@@ -163,6 +171,7 @@ static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     // `debug` shows the engine's inside; what a `namespace` holds can grow without a bound on its depth.
     engine.remove_global("debug");
     engine.remove_global("namespace");
+    engine.add_filter("tojson", tojson);
     engine
 });
 
@@ -175,6 +184,17 @@ fn write(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Resu
     let json =
         to_json(value).map_err(|message| minijinja::Error::new(ErrorKind::BadSerialization, message))?;
     out.write_str(&json.to_string()).map_err(minijinja::Error::from)
+}
+
+/// The filter `tojson`: a value as JSON text; with `indent=true` on several lines. Unlike the engine's own, it
+/// does not escape what is special in HTML, and bounds the indentation.
+fn tojson(value: &Value, options: Kwargs) -> Result<String, minijinja::Error> {
+    let broken = |message| minijinja::Error::new(ErrorKind::BadSerialization, message);
+    let indent = options.get::<Option<bool>>("indent")?.unwrap_or_default();
+    options.assert_all_used()?;
+    let json = to_json(value).map_err(broken)?;
+    let text = if indent { serde_json::to_string_pretty(&json) } else { serde_json::to_string(&json) };
+    text.map_err(|error| broken(error.to_string()))
 }
 
 /// Refuses a name that cannot be defined when the step comes.
@@ -240,6 +260,9 @@ fn explain(error: &minijinja::Error, source: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
     use serde_json::json;
 
     use super::*;
@@ -425,6 +448,125 @@ mod tests {
         for filter in ["random", "shuffle", "uuid"] {
             assert!(eval(&format!("{{{{ payload.list | {filter} }}}}")).unwrap_err().contains("unknown"));
         }
+    }
+
+    #[test]
+    fn values_are_written_as_json_on_request() {
+        assert_eq!(eval("{{ payload.object | tojson }}"), Ok(json!(r#"{"k":[1.5]}"#)));
+        assert_eq!(eval("{{ '<&>' | tojson }}"), Ok(json!("\"<&>\"")));
+        assert_eq!(eval("{{ [1] | tojson(indent=true) }}"), Ok(json!("[\n  1\n]")));
+        assert!(eval("{{ [1] | tojson(indent=1000000) }}").is_err());
+        assert!(eval("{{ [payload.missing] | tojson }}").unwrap_err().contains("undefined"));
+    }
+
+    #[test]
+    fn a_defect_of_the_engine_is_an_error() {
+        assert_eq!(contained(|| -> u32 { panic!("a defect") }), None);
+        // Negating the smallest step overflows in the engine; where overflows are not checked, it wraps.
+        match eval("{{ payload.list[::-9223372036854775808] }}") {
+            Ok(list) => assert!(list.is_array()),
+            Err(message) => assert!(message.contains("the expression engine broke on it"), "{message}"),
+        }
+    }
+
+    fn piece() -> impl Strategy<Value = &'static str> {
+        select(vec![
+            "payload",
+            ".list",
+            ".object",
+            ".n",
+            ".text",
+            "[0]",
+            "[1:]",
+            "[::-1]",
+            "steps.branch.output",
+            " ~ ",
+            " + ",
+            " * ",
+            " ** ",
+            " // ",
+            " % ",
+            " - ",
+            " in ",
+            " is ",
+            " if ",
+            " else ",
+            " and ",
+            "not ",
+            "(",
+            ")",
+            "[",
+            "]",
+            "{",
+            "}",
+            ":",
+            ",",
+            "9",
+            "99999999999",
+            "-1",
+            "0.1",
+            "1e300",
+            "'x'",
+            "'%s%d%9f'",
+            "|list",
+            "|map('upper')",
+            "|map('batch', 2)",
+            "|batch(3, 'x')",
+            "|slice(3)",
+            "|join('-')",
+            "|sort",
+            "|unique",
+            "|tojson",
+            "|pprint",
+            "|format(9, 'a')",
+            "|replace('x', 'xx')",
+            "|int",
+            "|float",
+            "|round(9)",
+            "|string",
+            "|length",
+            "|first",
+            "|groupby('k')",
+            "|dictsort",
+            "|items",
+            "|sum",
+            "|indent(9)",
+            "|zip([1, 2])",
+            "|chain([1])",
+            "range(99)",
+            "dict(a=1)",
+            "|select('odd')",
+            "|default(1)",
+            "|reverse",
+            "|split('')",
+            "|title",
+            "|trim('h')",
+            "|attr('k')",
+        ])
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_expression_ends_with_a_value_or_an_error(pieces in vec(piece(), 1..12), text in any::<bool>()) {
+            let source = format!("{}{{{{ {} }}}}", if text { "text " } else { "" }, pieces.concat());
+            let (again, twice) = (source.clone(), source);
+            let small_stack = std::thread::Builder::new().stack_size(2 << 20);
+            let ended = small_stack.spawn(move || (eval(&again), eval(&twice))).unwrap().join();
+            let (first, second) = ended.unwrap();
+            prop_assert_eq!(first, second);
+        }
+    }
+
+    #[test]
+    fn recursion_is_bounded() {
+        let small_stack = std::thread::Builder::new().stack_size(2 << 20);
+        let ended = small_stack.spawn(|| {
+            eval("{% for x in payload.list recursive %}{{ loop(payload.list) }}{% endfor %}").unwrap_err()
+        });
+        let message = ended.unwrap().join().unwrap();
+        assert!(message.contains("recursion"), "{message}");
     }
 
     #[test]
