@@ -168,6 +168,14 @@ proptest! {
 }
 
 #[test]
+fn a_mistake_far_to_the_right_is_an_error() {
+    // The engine counts columns in 16 bits.
+    for right in [65_533, 65_534, 65_535, 65_536, 200_000] {
+        assert!(!parse_in_a_small_stack(with_content(&format!("{{{{{}'", " ".repeat(right)))));
+    }
+}
+
+#[test]
 fn the_sample_is_valid() {
     assert_eq!(Declarative::parse(VALID).unwrap().version(), 2);
 }
