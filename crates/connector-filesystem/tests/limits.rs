@@ -22,8 +22,9 @@ use enact_core::blob::{BlobRef, BlobStore};
 use enact_core::error::Remains;
 use enact_core::ids::Direction;
 use enact_core::{Capture, ErrorCode};
+use enact_store::MemoryBlobs;
 use parking_lot::Mutex;
-use serde_json::{Value, json};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use world::{Folder, block_on};
 
@@ -229,11 +230,18 @@ fn as_nobody(world: &Folder, work: impl FnOnce() + Send) {
     });
 }
 
-/// Blobs that answer when they are let.
+/// Blobs that say when they are asked for content, and give it when they are let.
 #[derive(Debug)]
 struct SlowBlobs {
-    kept: enact_store::MemoryBlobs,
+    kept: MemoryBlobs,
+    asked: mpsc::Sender<()>,
     let_go: Mutex<mpsc::Receiver<()>>,
+}
+
+/// The blobs, and the other ends of their channels.
+fn slow_blobs() -> (SlowBlobs, mpsc::Receiver<()>, mpsc::Sender<()>) {
+    let ((asked, hears), (lets, let_go)) = (mpsc::channel(), mpsc::channel());
+    (SlowBlobs { kept: MemoryBlobs::default(), asked, let_go: Mutex::new(let_go) }, hears, lets)
 }
 
 impl BlobStore for SlowBlobs {
@@ -242,6 +250,7 @@ impl BlobStore for SlowBlobs {
     }
 
     fn open(&self, blob: &BlobRef) -> io::Result<Box<dyn Read + Send>> {
+        self.asked.send(()).unwrap();
         self.let_go.lock().recv().unwrap();
         self.kept.open(blob)
     }
@@ -249,16 +258,18 @@ impl BlobStore for SlowBlobs {
 
 #[test]
 fn a_change_that_nobody_waits_for_does_not_land_after_the_probe() {
-    let (let_go, wait) = mpsc::channel();
-    let blobs = SlowBlobs { kept: enact_store::MemoryBlobs::default(), let_go: Mutex::new(wait) };
-    // Stuck until it is let go; the time is only how long it takes to be noticed.
-    let world = Folder::of(|files| files.timeout(Duration::from_millis(20))).with_blobs(blobs);
+    let (blobs, asked, let_go) = slow_blobs();
+    let world = Folder::empty().with_blobs(blobs);
+    // The time is only how long it takes to be noticed that it is stuck.
+    let impatient = Folder::at(&world.outside(""), |files| files.timeout(Duration::from_millis(20)));
     world.write("large", vec![7; 200_000]);
-    block_on(async {
+    // Moved in, so that a failing test lets go before the runtime waits for its threads.
+    block_on(async move {
         let done = world.act("write_file", json!({ "path": "large", "content": "x" })).await.unwrap();
-        let undo = world.undo_of(&done.action, &done.pre);
         let cx = world.cx_of(Direction::Undo, 9, false);
+        let undo = world.undo_of(&done.action, &done.pre);
         let Capture::Ready { pre, ready, .. } = undo.capture(&cx).await.unwrap() else { panic!("not ready") };
+        let undo = impatient.undo_of(&done.action, &done.pre);
         let error = undo.perform(&cx, ready).await.unwrap_err();
         assert_eq!((error.code(), error.is_retryable()), (ErrorCode::InDoubt, false), "{error}");
 
@@ -266,6 +277,7 @@ fn a_change_that_nobody_waits_for_does_not_land_after_the_probe() {
         let waiting = undo.probe(&cx, &pre).await.unwrap_err();
         assert_eq!((waiting.code(), waiting.is_retryable()), (ErrorCode::Timeout, true), "{waiting}");
 
+        asked.recv().unwrap();
         let_go.send(()).unwrap();
         let found = loop {
             match undo.probe(&cx, &pre).await {
@@ -275,11 +287,37 @@ fn a_change_that_nobody_waits_for_does_not_land_after_the_probe() {
         };
         assert!(matches!(found, Doubt::NotApplied), "{found:?}");
         assert_eq!(world.read("large"), b"x");
-        let names: Value = world.act("list_dir", json!({})).await.unwrap().output;
+        let names = world.act("list_dir", json!({})).await.unwrap().output;
         assert_eq!(names["entries"].as_array().unwrap().len(), 1, "nothing is left on the way: {names}");
 
         let_go.send(()).unwrap();
         world.undo(&done, false).await.unwrap();
         assert_eq!(world.read("large"), vec![7; 200_000]);
+    });
+}
+
+#[test]
+fn an_edit_while_content_is_being_prepared_is_kept() {
+    let (blobs, asked, let_go) = slow_blobs();
+    let world = Folder::empty().with_blobs(blobs);
+    world.write("large", vec![7; 200_000]);
+    block_on(async move {
+        let done = world.act("write_file", json!({ "path": "large", "content": "x" })).await.unwrap();
+        let undo = world.undo_of(&done.action, &done.pre);
+        let cx = world.cx_of(Direction::Undo, 9, false);
+        let Capture::Ready { ready, .. } = undo.capture(&cx).await.unwrap() else { panic!("not ready") };
+        let mut perform = std::pin::pin!(undo.perform(&cx, ready));
+        assert!(futures::poll!(&mut perform).is_pending());
+        // It has looked, and is about to read what it is to put back.
+        asked.recv().unwrap();
+        world.write("large", "a person's");
+        let_go.send(()).unwrap();
+        let error = perform.await.unwrap_err();
+        assert_eq!(
+            (error.code(), error.remains()),
+            (ErrorCode::PreconditionFailed, Remains::Nothing),
+            "{error}"
+        );
+        assert_eq!(world.read("large"), b"a person's");
     });
 }
