@@ -54,6 +54,11 @@ pub(crate) fn unfinished(path: &Path) -> PathBuf {
     name.into()
 }
 
+/// Whether a file is one that was being written when a crash came.
+pub(crate) fn is_unfinished(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "new")
+}
+
 /// Puts a file in place as a whole, durably: the old content or the new one is there after any crash.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), StoreError> {
     replace_with(path, |file| file.write_all(content))

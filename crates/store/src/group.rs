@@ -91,7 +91,9 @@ pub(crate) struct GroupAppend<'a> {
 
 impl<'a> GroupAppend<'a> {
     /// Its records, each checked to be the one that belongs there.
-    pub(crate) fn records(&self) -> impl Iterator<Item = Result<(Record<'a>, &'a [u8]), CodecError>> + use<'a> {
+    pub(crate) fn records(
+        &self,
+    ) -> impl Iterator<Item = Result<(Record<'a>, &'a [u8]), CodecError>> + use<'a> {
         let (run, first_seq, first) = (self.header.run, self.header.first_seq.0, self.header.first.0);
         let mut rest = self.records;
         (0..u64::from(self.header.count)).map(move |offset| {

@@ -66,6 +66,11 @@ impl<'a> Reader<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
+    /// Eight bytes, highest first, as in keys that sort.
+    pub(crate) fn be_u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_be_bytes)
+    }
+
     /// A length of four bytes, and as many bytes.
     pub(crate) fn sized(&mut self) -> Option<&'a [u8]> {
         let count = usize::try_from(self.u32()?).ok()?;
@@ -86,10 +91,6 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
-    }
-
-    pub(crate) fn rest(&self) -> &'a [u8] {
-        self.0
     }
 }
 

@@ -42,7 +42,7 @@ use self::merkle::Hash;
 
 const MAGIC: [u8; 4] = *b"ENR1";
 /// The newest record format that this build reads, and the one that it writes.
-pub const RECORD_FORMAT: u16 = 1;
+pub(crate) const RECORD_FORMAT: u16 = 1;
 /// The size of everything but the payload.
 pub(crate) const HEADER_BYTES: usize = 108;
 const HASHED_BYTES: usize = 72;

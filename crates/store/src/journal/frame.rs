@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_frame_reads_back_and_fills_sectors() {
-        let body: Vec<u8> = (0..1500).map(|n| (n % 251 + 1) as u8).collect();
+        let body: Vec<u8> = (1..=251_u8).cycle().take(1500).collect();
         let bytes = frame(&body);
         assert_eq!(bytes.len() % SECTOR, 0);
         assert_eq!(parse(&bytes), Some(body));

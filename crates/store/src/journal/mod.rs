@@ -27,6 +27,9 @@ use self::scan::{SegmentEnd, Visit};
 use self::segment::SEGMENT_START;
 use crate::files::Tried;
 
+/// The folder of a store in which its journal is.
+pub(crate) const FOLDER: &str = "journal";
+
 /// What a journal is told about itself.
 #[derive(Clone, Debug)]
 pub(crate) struct JournalConfig {
@@ -154,7 +157,10 @@ impl Journal {
             }
             if !numbers.contains(&cursor.segment) {
                 let path = segment::path(&config.dir, cursor.segment);
-                return Err(StoreError::Corrupt { path, what: "this segment of the journal is missing".into() });
+                return Err(StoreError::Corrupt {
+                    path,
+                    what: "this segment of the journal is missing".into(),
+                });
             }
         }
         no_groups_behind(&config, &cursor, &numbers)?;

@@ -12,7 +12,7 @@ use crate::codec::CodecError;
 use crate::files::Tried;
 
 /// Where a journal goes on: what the next frame has to be.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Cursor {
     /// The segment that the next frame is written to.
     pub(crate) segment: u64,
@@ -117,6 +117,7 @@ fn end_of(path: &Path, rest: &[u8], cursor: &Cursor) -> Result<SegmentEnd, Store
 }
 
 pub(crate) fn corrupt(path: &Path, cursor: &Cursor, what: &str) -> StoreError {
-    let what = format!("{what} (at byte {}, after position {})", cursor.offset, cursor.next.0.saturating_sub(1));
+    let what =
+        format!("{what} (at byte {}, after position {})", cursor.offset, cursor.next.0.saturating_sub(1));
     StoreError::Corrupt { path: path.to_owned(), what }
 }

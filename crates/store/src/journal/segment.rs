@@ -14,7 +14,7 @@ use crate::files::{self, Tried};
 pub(crate) const SEGMENT_START: u64 = SECTOR as u64;
 const MAGIC: [u8; 4] = *b"ENJ1";
 const SUFFIX: &str = "journal";
-const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
 /// The file of a segment.
 pub(crate) fn path(dir: &Path, number: u64) -> PathBuf {

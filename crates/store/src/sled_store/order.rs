@@ -9,7 +9,7 @@ use enact_core::ids::{EventSeq, Position, RunId};
 use enact_core::store::{Append, Appended, Durability, StoreError};
 use enact_core::time::Timestamp;
 use parking_lot::{Condvar, Mutex};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
 use crate::codec::Prepared;
 use crate::codec::merkle::{self, Hash};
@@ -184,21 +184,10 @@ impl Order {
         Self { state: Mutex::new(state), wake: Condvar::new(), space }
     }
 
-    /// Waits until there is room for a candidate.
-    pub(crate) async fn room_for(&self, candidate: &Candidate) -> Result<(), StoreError> {
-        match self.space.acquire_many(permits(candidate.bytes)).await {
-            Ok(room) => {
-                // Given back when it is written.
-                room.forget();
-                Ok(())
-            }
-            Err(_) => Err(self.why_stopped()),
-        }
-    }
-
-    /// Gives back the room of a candidate that was not placed.
-    pub(crate) fn give_back(&self, bytes: usize) {
-        self.space.add_permits(permits(bytes) as usize);
+    /// Waits until there is room for a candidate. The room is given back with the guard, or, when the candidate
+    /// was placed, when it is written.
+    pub(crate) async fn room_for(&self, candidate: &Candidate) -> Result<SemaphorePermit<'_>, StoreError> {
+        self.space.acquire_many(permits(candidate.bytes)).await.map_err(|_| self.why_stopped())
     }
 
     fn why_stopped(&self) -> StoreError {
@@ -219,14 +208,15 @@ impl Order {
         let on_disk = on_disk.filter(|answer| answer.generation == known.generation());
         let now = state.now.max(candidate.at);
         let before = state.runs.get(&candidate.run).copied();
-        let version = match before.map_or_else(|| known.version(candidate.run), |head| Lookup::Found(head.version)) {
-            Lookup::Found(version) => version,
-            Lookup::Nowhere => EventSeq(0),
-            Lookup::OnDisk => match on_disk {
-                Some(answer) => answer.version,
-                None => return Ok(Placed::AskDisk(candidate)),
-            },
-        };
+        let version =
+            match before.map_or_else(|| known.version(candidate.run), |head| Lookup::Found(head.version)) {
+                Lookup::Found(version) => version,
+                Lookup::Nowhere => EventSeq(0),
+                Lookup::OnDisk => match on_disk {
+                    Some(answer) => answer.version,
+                    None => return Ok(Placed::AskDisk(candidate)),
+                },
+            };
         if version != candidate.expected {
             let (run, expected) = (candidate.run, candidate.expected);
             return Err(StoreError::Conflict { run, expected, actual: version });
@@ -343,15 +333,8 @@ impl State {
     fn push(&mut self, candidate: Candidate, now: Timestamp, before: Option<RunHead>) -> Appended {
         let Candidate { run, key, expected, mark, blobs, events, bytes, barrier, .. } = candidate;
         let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
-        let header = AppendHeader {
-            run,
-            first_seq: expected.next(),
-            first: self.next,
-            count,
-            mark,
-            key,
-            blobs,
-        };
+        let header =
+            AppendHeader { run, first_seq: expected.next(), first: self.next, count, mark, key, blobs };
         let (version, last) = (header.version(), header.last());
         self.runs.insert(run, RunHead { version, last });
         if let Some(key) = key {

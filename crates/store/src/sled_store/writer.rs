@@ -7,7 +7,7 @@ use enact_core::store::StoreError;
 
 use super::order::{Order, Ordered};
 use crate::journal::{Journal, WriteError, frame};
-use crate::volume::backlog::Backlog;
+use crate::volume::backlog::{Backlog, Group};
 use crate::watermark::Watermark;
 
 /// What the writer works with.
@@ -36,11 +36,16 @@ impl Writer {
     }
 
     fn write(&mut self, group: Vec<Ordered>) -> Result<(), StoreError> {
+        if let Err(why) = self.backlog.room() {
+            self.order.take_back(group, &why);
+            return Ok(());
+        }
         let mut buffer = Vec::with_capacity(group.iter().map(size).sum::<usize>() + frame::SECTOR * 2);
         frame::begin(&mut buffer);
         for append in &group {
             append.header.write(&append.events, &mut buffer);
         }
+        let body = frame::FRAME_HEADER..buffer.len();
         let last = group.last().map_or(Position(0), |append| append.header.last());
         match self.journal.write(&mut buffer, last) {
             Ok(()) => {}
@@ -60,7 +65,7 @@ impl Writer {
         self.durable.raise(last);
         self.order.release(&group);
         group.into_iter().for_each(|append| append.done(Ok(())));
-        self.backlog.push(buffer, last);
+        self.backlog.push(Group::new(buffer, body, last));
         Ok(())
     }
 }

@@ -1,0 +1,298 @@
+//! Large content, in files named by the hash of what they hold.
+//!
+//! `blobs/ab/abcd….` holds the content whose SHA-256 that is. A file has its name only when it is whole and synced,
+//! and is never changed then. Leftovers of a crash have other names and are removed at opening.
+
+use std::collections::{BTreeSet, HashSet};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use enact_core::blob::{BlobRef, BlobStore};
+use enact_core::store::StoreError;
+use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
+
+use crate::codec::merkle::Hash;
+use crate::files::{self, Tried};
+
+const BUFFER: usize = 64 * 1024;
+
+/// Blobs in a folder. Clones are the same folder.
+#[derive(Clone, Debug)]
+pub(crate) struct FileBlobs(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    dir: PathBuf,
+    /// Names of files that are being written.
+    next: AtomicU64,
+    /// What was put since the folder was opened: an event that refers to it may be on its way.
+    recent: Mutex<HashSet<Hash>>,
+}
+
+/// The hash that a blob's name stands for.
+pub(crate) fn hash_of(name: &str) -> Option<Hash> {
+    let mut hash = [0; 32];
+    let digits = name.as_bytes();
+    if digits.len() != 64 {
+        return None;
+    }
+    let (pairs, _) = digits.as_chunks::<2>();
+    for (byte, [high, low]) in hash.iter_mut().zip(pairs) {
+        *byte = digit(*high)? << 4 | digit(*low)?;
+    }
+    Some(hash)
+}
+
+fn digit(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}
+
+fn name_of(hash: &Hash) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl FileBlobs {
+    /// Opens the folder, which is there, and removes what crashes left in it.
+    pub(crate) fn open(dir: &Path) -> Result<Self, StoreError> {
+        for path in files::list(dir)?.iter().filter(|path| files::is_unfinished(path)) {
+            files::forget(path);
+        }
+        let shared = Shared { dir: dir.to_owned(), next: AtomicU64::new(0), recent: Mutex::default() };
+        Ok(Self(Arc::new(shared)))
+    }
+
+    fn path(&self, hash: &Hash) -> PathBuf {
+        let name = name_of(hash);
+        let fan = name.get(..2).unwrap_or_default();
+        self.0.dir.join(fan).join(&name)
+    }
+
+    /// Copies all of `content` into a new file, synced, and gives its hash and size.
+    fn write(content: &mut dyn Read, path: &Path) -> io::Result<(Hash, u64)> {
+        let mut file = files::new_file().open(path)?;
+        let (mut hasher, mut size, mut buffer) = (Sha256::new(), 0, vec![0; BUFFER]);
+        loop {
+            let count = match content.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            let read = buffer.get(..count).unwrap_or_default();
+            hasher.update(read);
+            file.write_all(read)?;
+            size += count as u64;
+        }
+        file.sync_all()?;
+        Ok((hasher.finalize().into(), size))
+    }
+
+    /// Gives a whole file its name, durably. Where that content is there already, it is replaced by its equal.
+    fn keep(&self, temporary: &Path, hash: &Hash) -> io::Result<()> {
+        let path = self.path(hash);
+        let fan = path.parent().unwrap_or(&self.0.dir);
+        files::create_dir(fan).map_err(io::Error::other)?;
+        // Held over the renaming, so that sweeping never sees the file and not the note.
+        let mut recent = self.0.recent.lock();
+        fs::rename(temporary, &path)?;
+        recent.insert(*hash);
+        drop(recent);
+        files::sync_dir(fan)?;
+        files::sync_dir(&self.0.dir)
+    }
+
+    /// Every blob with its file.
+    fn each(&self, visit: &mut dyn FnMut(Hash, &Path) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        for fan in files::list(&self.0.dir)?.iter().filter(|path| path.is_dir()) {
+            for path in files::list(fan)? {
+                match path.file_name().and_then(|name| name.to_str()).and_then(hash_of) {
+                    Some(hash) => visit(hash, &path)?,
+                    None => tracing::warn!(path = %path.display(), "not a blob; left alone"),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes the blobs that are not among `live` and were not put since the folder was opened, and says how
+    /// many.
+    pub(crate) fn sweep(&self, live: &BTreeSet<Hash>) -> Result<u64, StoreError> {
+        let mut count = 0;
+        self.each(&mut |hash, path| {
+            let recent = self.0.recent.lock();
+            if !live.contains(&hash) && !recent.contains(&hash) {
+                fs::remove_file(path).tried("removing", path)?;
+                count += 1;
+            }
+            Ok(())
+        })?;
+        Ok(count)
+    }
+
+    /// Reads every blob, and says how many there are.
+    ///
+    /// # Errors
+    /// `Corrupt` for the first whose bytes do not have the hash that names them.
+    pub(crate) fn verify(&self) -> Result<u64, StoreError> {
+        let mut count = 0;
+        self.each(&mut |hash, path| {
+            count += 1;
+            let size = fs::metadata(path).tried("reading the size of", path)?.len();
+            let mut checked = Checked::open(path, hash, size).tried("opening", path)?;
+            match io::copy(&mut checked, &mut io::sink()) {
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    Err(StoreError::Corrupt { path: path.to_owned(), what: error.to_string() })
+                }
+                read => read.map(drop).tried("reading", path),
+            }
+        })?;
+        Ok(count)
+    }
+}
+
+impl BlobStore for FileBlobs {
+    fn put(&self, content: &mut dyn Read) -> io::Result<BlobRef> {
+        let number = self.0.next.fetch_add(1, Ordering::Relaxed);
+        let temporary = files::unfinished(&self.0.dir.join(number.to_string()));
+        let put = Self::write(content, &temporary).and_then(|(hash, size)| {
+            self.keep(&temporary, &hash)?;
+            Ok(BlobRef { sha256: name_of(&hash), size })
+        });
+        put.inspect_err(|_| files::forget(&temporary))
+    }
+
+    fn open(&self, blob: &BlobRef) -> io::Result<Box<dyn Read + Send>> {
+        let not_a_hash =
+            || io::Error::new(io::ErrorKind::NotFound, format!("no blob is named '{}'", blob.sha256));
+        let hash = hash_of(&blob.sha256).ok_or_else(not_a_hash)?;
+        Ok(Box::new(Checked::open(&self.path(&hash), hash, blob.size)?))
+    }
+}
+
+/// Reads a blob, and ends with an error where it is not what was put.
+#[derive(Debug)]
+struct Checked {
+    file: File,
+    path: PathBuf,
+    hash: Hash,
+    left: u64,
+    hasher: Sha256,
+}
+
+impl Checked {
+    fn open(path: &Path, hash: Hash, size: u64) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let checked = Self { file, path: path.to_owned(), hash, left: size, hasher: Sha256::new() };
+        if checked.file.metadata()?.len() == size {
+            Ok(checked)
+        } else {
+            Err(checked.damaged("does not have the size that it was put with"))
+        }
+    }
+
+    fn damaged(&self, what: &str) -> io::Error {
+        io::Error::new(io::ErrorKind::InvalidData, format!("the blob {} {what}", self.path.display()))
+    }
+}
+
+impl Read for Checked {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let count = self.file.read(buffer)?;
+        self.hasher.update(buffer.get(..count).unwrap_or_default());
+        self.left = self.left.saturating_sub(count as u64);
+        let is_damaged =
+            if count == 0 { self.left > 0 || self.hasher.clone().finalize()[..] != self.hash } else { false };
+        if is_damaged { Err(self.damaged("does not hold what was put")) } else { Ok(count) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blobs() -> (tempfile::TempDir, FileBlobs) {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = FileBlobs::open(dir.path()).unwrap();
+        (dir, blobs)
+    }
+
+    fn read(blobs: &FileBlobs, blob: &BlobRef) -> io::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        blobs.open(blob)?.read_to_end(&mut content)?;
+        Ok(content)
+    }
+
+    #[test]
+    fn content_reads_back_and_is_kept_once() {
+        let (_dir, blobs) = blobs();
+        let content: Vec<u8> = (0..=255_u8).cycle().take(300_000).collect();
+        let first = blobs.put(&mut content.as_slice()).unwrap();
+        assert_eq!(blobs.put(&mut content.as_slice()).unwrap(), first);
+        assert_eq!(read(&blobs, &first).unwrap(), content);
+        assert_eq!(blobs.verify().unwrap(), 1);
+        assert_eq!(hash_of(&first.sha256).map(|hash| name_of(&hash)), Some(first.sha256));
+    }
+
+    #[test]
+    fn a_flipped_bit_a_cut_and_an_addition_are_errors_and_never_other_content() {
+        let (_dir, blobs) = blobs();
+        let blob = blobs.put(&mut &[7; 1000][..]).unwrap();
+        let path = blobs.path(&hash_of(&blob.sha256).unwrap());
+        let mut flipped = vec![7; 1000];
+        flipped[999] = 6;
+        for bad in [flipped, vec![7; 999], vec![7; 1001]] {
+            fs::write(&path, bad).unwrap();
+            assert_eq!(read(&blobs, &blob).unwrap_err().kind(), io::ErrorKind::InvalidData);
+            assert!(blobs.verify().is_err());
+        }
+    }
+
+    #[test]
+    fn what_a_crash_left_is_removed_at_opening_and_a_failed_put_leaves_nothing() {
+        let (dir, blobs) = blobs();
+        struct Fails;
+        impl Read for Fails {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("gone"))
+            }
+        }
+        assert!(blobs.put(&mut (&[1; 10][..]).chain(Fails)).is_err());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        fs::write(dir.path().join("3.new"), "half").unwrap();
+        FileBlobs::open(dir.path()).unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn sweeping_takes_what_nothing_refers_to_and_not_what_was_just_put() {
+        let (dir, blobs) = blobs();
+        let (old, live) = (blobs.put(&mut &b"old"[..]).unwrap(), blobs.put(&mut &b"live"[..]).unwrap());
+        let blobs = FileBlobs::open(dir.path()).unwrap();
+        let new = blobs.put(&mut &b"new"[..]).unwrap();
+        assert_eq!(blobs.sweep(&hash_of(&live.sha256).into_iter().collect()).unwrap(), 1);
+        assert_eq!(read(&blobs, &old).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(read(&blobs, &live).unwrap(), b"live");
+        assert_eq!(read(&blobs, &new).unwrap(), b"new");
+    }
+
+    #[test]
+    fn files_are_for_the_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let (_dir, blobs) = blobs();
+        let blob = blobs.put(&mut &b"secret"[..]).unwrap();
+        let path = blobs.path(&hash_of(&blob.sha256).unwrap());
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+}

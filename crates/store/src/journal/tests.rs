@@ -1,0 +1,263 @@
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::disk::RealDisk;
+use super::*;
+
+const STORE: [u8; 16] = *b"sixteen bytes id";
+const SEGMENT: u64 = 64 * 1024;
+
+/// A disk that fails when it is told to, and forgets at a power cut what was not synced.
+#[derive(Debug, Default)]
+struct FaultyDisk {
+    fail_sync: AtomicBool,
+    /// How many bytes may still be written; then the disk is full.
+    room: Option<AtomicU64>,
+    /// Every write takes at most as many bytes.
+    short: Option<usize>,
+}
+
+#[derive(Debug)]
+struct FaultyFile {
+    disk: Arc<FaultyDisk>,
+    file: fs::File,
+}
+
+#[derive(Clone, Debug)]
+struct Shared(Arc<FaultyDisk>);
+
+impl Disk for Shared {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let file = crate::files::new_file().open(path)?;
+        Ok(Box::new(FaultyFile { disk: Arc::clone(&self.0), file }))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let file = fs::OpenOptions::new().write(true).open(path)?;
+        Ok(Box::new(FaultyFile { disk: Arc::clone(&self.0), file }))
+    }
+}
+
+impl DiskFile for FaultyFile {
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        let mut count = bytes.len().min(self.disk.short.unwrap_or(usize::MAX));
+        let is_used = bytes.iter().any(|byte| *byte != 0);
+        if let Some(room) = self.disk.room.as_ref().filter(|_| is_used) {
+            count = count.min(usize::try_from(room.load(Ordering::SeqCst)).unwrap_or(usize::MAX));
+            if count == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            room.fetch_sub(count as u64, Ordering::SeqCst);
+        }
+        std::os::unix::fs::FileExt::write_at(&self.file, &bytes[..count], offset)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        if self.disk.fail_sync.load(Ordering::SeqCst) {
+            return Err(io::Error::other("the disk does not answer"));
+        }
+        self.file.sync_data()
+    }
+}
+
+fn config(dir: &Path, disk: Arc<dyn Disk>) -> JournalConfig {
+    JournalConfig { dir: dir.to_owned(), store: STORE, segment_bytes: SEGMENT, disk }
+}
+
+fn create(dir: &Path, disk: Arc<dyn Disk>) -> Journal {
+    let config = config(dir, disk);
+    Journal::create(&config).unwrap();
+    Journal::recover(config, Position(1), &mut |_, _| Ok(())).unwrap()
+}
+
+/// Opens the journal and gives its groups by their last position.
+fn recover(dir: &Path) -> Result<(Journal, BTreeMap<u64, Vec<u8>>), StoreError> {
+    let mut groups = BTreeMap::new();
+    let journal = Journal::recover(config(dir, Arc::new(RealDisk)), Position(1), &mut |header, body| {
+        groups.insert(header.last.0, body.to_vec());
+        Ok(())
+    })?;
+    Ok((journal, groups))
+}
+
+fn size(number: u64) -> usize {
+    usize::try_from(number).unwrap()
+}
+
+fn body(number: u64) -> Vec<u8> {
+    (1..=251_u8).cycle().skip(size(number % 251)).take(size(700 + number * 13 % 900)).collect()
+}
+
+fn write(journal: &mut Journal, number: u64) -> Result<(), WriteError> {
+    let mut frame = Vec::new();
+    frame::begin(&mut frame);
+    frame.extend_from_slice(&body(number));
+    journal.write(&mut frame, Position(number))
+}
+
+fn assert_holds(groups: &BTreeMap<u64, Vec<u8>>, numbers: std::ops::RangeInclusive<u64>) {
+    assert_eq!(groups.keys().copied().collect::<Vec<_>>(), numbers.collect::<Vec<_>>());
+    groups.iter().for_each(|(number, found)| assert_eq!(*found, body(*number), "group {number}"));
+}
+
+#[test]
+fn groups_read_back_over_many_segments_and_the_journal_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = create(dir.path(), Arc::new(RealDisk));
+    (1..=200).for_each(|number| write(&mut journal, number).unwrap());
+    assert!(journal.cursor().segment > 2, "several segments");
+    drop(journal);
+    let (mut journal, groups) = recover(dir.path()).unwrap();
+    assert_holds(&groups, 1..=200);
+    (201..=300).for_each(|number| write(&mut journal, number).unwrap());
+    let closed = journal.cursor();
+    drop(journal);
+    let journal = Journal::resume(config(dir.path(), Arc::new(RealDisk)), closed).unwrap();
+    assert_eq!(journal.cursor(), closed);
+    drop(journal);
+    assert_holds(&recover(dir.path()).unwrap().1, 1..=300);
+}
+
+#[test]
+fn a_group_larger_than_a_segment_has_one_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = create(dir.path(), Arc::new(RealDisk));
+    let mut frame = Vec::new();
+    frame::begin(&mut frame);
+    frame.resize(size(SEGMENT) * 3, 9);
+    write(&mut journal, 1).unwrap();
+    journal.write(&mut frame, Position(2)).unwrap();
+    write(&mut journal, 3).unwrap();
+    drop(journal);
+    let (_, groups) = recover(dir.path()).unwrap();
+    assert_eq!(groups.len(), 3);
+    assert_eq!(groups[&2].len(), size(SEGMENT) * 3 - frame::FRAME_HEADER);
+}
+
+#[test]
+fn a_tail_torn_at_any_byte_is_cut_and_nothing_before_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = create(dir.path(), Arc::new(RealDisk));
+    (1..=5).for_each(|number| write(&mut journal, number).unwrap());
+    let start = size(journal.cursor().offset);
+    write(&mut journal, 6).unwrap();
+    let end = start + frame::FRAME_HEADER + body(6).len() + 8;
+    drop(journal);
+    let path = segment::path(dir.path(), 1);
+    let whole = fs::read(&path).unwrap();
+    for kept in start..end {
+        let mut torn = whole.clone();
+        torn[kept..].fill(0);
+        fs::write(&path, &torn).unwrap();
+        let (journal, groups) = recover(dir.path()).unwrap();
+        assert_holds(&groups, 1..=5);
+        assert_eq!(journal.cursor().next, Position(6), "{kept} bytes kept");
+    }
+}
+
+#[test]
+fn a_flipped_bit_anywhere_in_the_journal_is_reported() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = create(dir.path(), Arc::new(RealDisk));
+    (1..=6).for_each(|number| write(&mut journal, number).unwrap());
+    let used = size(journal.cursor().offset);
+    drop(journal);
+    let path = segment::path(dir.path(), 1);
+    let whole = fs::read(&path).unwrap();
+    for at in 0..used {
+        let zeros = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
+        let is_padding = zeros(&whole[at..at + 8]) || zeros(&whole[at.saturating_sub(8)..=at]);
+        let mut bad = whole.clone();
+        bad[at] ^= 0x20;
+        fs::write(&path, &bad).unwrap();
+        match recover(dir.path()) {
+            Err(StoreError::Corrupt { .. } | StoreError::NewerFormat { .. }) => {}
+            Ok((_, groups)) if is_padding => assert_holds(&groups, 1..=6),
+            other => panic!("byte {at}: {:?}", other.map(|(_, groups)| groups.len())),
+        }
+        fs::write(&path, &whole).unwrap();
+    }
+}
+
+#[test]
+fn a_missing_or_exchanged_segment_is_reported() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = create(dir.path(), Arc::new(RealDisk));
+    (1..=200).for_each(|number| write(&mut journal, number).unwrap());
+    drop(journal);
+    let (second, third) = (segment::path(dir.path(), 2), segment::path(dir.path(), 3));
+    let content = fs::read(&second).unwrap();
+    fs::remove_file(&second).unwrap();
+    assert!(matches!(recover(dir.path()), Err(StoreError::Corrupt { .. })));
+    fs::copy(&third, &second).unwrap();
+    assert!(matches!(recover(dir.path()), Err(StoreError::Corrupt { .. })));
+    fs::write(&second, content).unwrap();
+    assert_holds(&recover(dir.path()).unwrap().1, 1..=200);
+}
+
+#[test]
+fn a_full_disk_leaves_nothing_of_the_group_and_the_journal_goes_on_when_there_is_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk { room: Some(AtomicU64::new(100_000)), ..FaultyDisk::default() };
+    let disk = Arc::new(disk);
+    let mut journal = create(dir.path(), Arc::new(Shared(Arc::clone(&disk))));
+    let mut number = 1;
+    let full = loop {
+        match write(&mut journal, number) {
+            Ok(()) => number += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(full, WriteError::NoSpace(_)), "{full:?}");
+    assert!(number > 10, "{number} groups fitted");
+    assert!(matches!(write(&mut journal, number), Err(WriteError::NoSpace(_))));
+    disk.room.as_ref().unwrap().store(u64::MAX, Ordering::SeqCst);
+    write(&mut journal, number).unwrap();
+    drop(journal);
+    assert_holds(&recover(dir.path()).unwrap().1, 1..=number);
+}
+
+#[test]
+fn writes_that_take_a_few_bytes_at_a_time_are_finished() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk { short: Some(100), ..FaultyDisk::default() };
+    let mut journal = create(dir.path(), Arc::new(Shared(Arc::new(disk))));
+    (1..=90).for_each(|number| write(&mut journal, number).unwrap());
+    drop(journal);
+    assert_holds(&recover(dir.path()).unwrap().1, 1..=90);
+}
+
+#[test]
+fn a_failed_sync_is_fatal() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(FaultyDisk::default());
+    let mut journal = create(dir.path(), Arc::new(Shared(Arc::clone(&disk))));
+    write(&mut journal, 1).unwrap();
+    disk.fail_sync.store(true, Ordering::SeqCst);
+    assert!(matches!(write(&mut journal, 2), Err(WriteError::Fatal(_))));
+}
+
+#[test]
+fn segments_go_when_they_are_released_and_no_pin_holds_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = create(dir.path(), Arc::new(RealDisk));
+    (1..=200).for_each(|number| write(&mut journal, number).unwrap());
+    let segments = journal.segments();
+    let before = segment::numbers(dir.path()).unwrap().len();
+    let (pin, numbers, end) = segments.pin();
+    segments.release(Position(150)).unwrap();
+    assert_eq!(segment::numbers(dir.path()).unwrap().len(), before);
+    let mut read = 0;
+    read_all(dir.path(), &STORE, end, &numbers, &mut |_, _| {
+        read += 1;
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(read, 200);
+    drop(pin);
+    assert!(segment::numbers(dir.path()).unwrap().len() < before);
+    drop(journal);
+    let (_, groups) = recover(dir.path()).unwrap();
+    assert!(groups.len() >= 50 && groups.contains_key(&200), "{} groups", groups.len());
+}

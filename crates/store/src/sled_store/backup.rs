@@ -1,0 +1,144 @@
+//! Copies of a store: taken while it runs, and put back.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use enact_core::store::StoreError;
+
+use super::open::BLOBS;
+use super::{Options, SledStore, off_worker};
+use crate::files::{self, Tried};
+use crate::identity::StoreIdentity;
+use crate::journal::segment;
+use crate::journal::{self, Cursor, Segments};
+use crate::lock::StoreLock;
+use crate::volume::sealed::{Sealed, folder, table_path, volumes_dir};
+use crate::volume::{Volumes, manifest};
+
+impl SledStore {
+    /// Copies the store, while it runs, into a folder that is not there yet or empty. The copy holds all that was
+    /// durable when this was called, and is a store like any other: [`SledStore::restore`] puts it in place.
+    ///
+    /// # Errors
+    /// Those of the disk. What is in the folder is then no store, and can be deleted.
+    pub async fn backup(&self, to: impl AsRef<Path>) -> Result<(), StoreError> {
+        let (from, to) = (self.path.clone(), to.as_ref().to_owned());
+        let (identity, maintenance) = (self.identity, Arc::clone(&self.maintenance));
+        let (segments, volumes) = (Arc::clone(&self.segments), Arc::clone(&self.volumes));
+        off_worker(move || {
+            let _one_at_a_time = maintenance.lock();
+            back_up(&from, &to, &identity, &segments, &volumes)
+        })
+        .await
+    }
+
+    /// Puts a backup in place as the store in `to`, which is not there yet or empty, after it was checked as
+    /// [`SledStore::verify`] does. The backup is left as it is.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`], where the backup is not whole; those of the disk. There is no store in `to` then.
+    pub fn restore(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<(), StoreError> {
+        let (from, to) = (from.as_ref(), to.as_ref());
+        let Some(identity) = StoreIdentity::read(from)? else {
+            let what = "it has no file 'store': no backup was finished here".to_owned();
+            return Err(StoreError::Corrupt { path: from.to_owned(), what });
+        };
+        let _lock = StoreLock::take(from)?;
+        create_empty(to)?;
+        for name in [journal::FOLDER, "volumes", BLOBS] {
+            let (from, to) = (from.join(name), to.join(name));
+            if from.is_dir() {
+                copy_tree(&from, &to)?;
+            }
+        }
+        if manifest::path(from).exists() {
+            copy_file(&manifest::path(from), &manifest::path(to))?;
+        }
+        identity.write(to)?;
+        let restored = Options::default().open(to).and_then(|store| {
+            store.verify()?;
+            store.close()
+        });
+        restored.inspect_err(|_| files::forget(&crate::identity::path(to)))
+    }
+}
+
+fn back_up(
+    from: &Path,
+    to: &Path,
+    identity: &StoreIdentity,
+    segments: &Arc<Segments>,
+    volumes: &Volumes,
+) -> Result<(), StoreError> {
+    create_empty(to)?;
+    // First the journal is held, then the sealed volumes are looked at: together they have everything.
+    let (_pin, numbers, end) = segments.pin();
+    let sealed = volumes.view.read().sealed.clone();
+    files::create_dir(&volumes_dir(to))?;
+    sealed.iter().try_for_each(|sealed| copy_volume(from, to, sealed))?;
+    if !sealed.is_empty() {
+        manifest::write(to, &identity.id, sealed.iter().map(|sealed| &sealed.entry))?;
+    }
+    copy_journal(&from.join(journal::FOLDER), &to.join(journal::FOLDER), &numbers, &end)?;
+    copy_tree(&from.join(BLOBS), &to.join(BLOBS))?;
+    // Last: now it is a store.
+    identity.write(to)
+}
+
+fn create_empty(path: &Path) -> Result<(), StoreError> {
+    files::create_dir(path)?;
+    match files::list(path)?.first() {
+        None => Ok(()),
+        Some(found) => {
+            let error = io::Error::new(io::ErrorKind::AlreadyExists, format!("{} is there", found.display()));
+            Err(StoreError::io(format!("using {}, which has to be empty", path.display()), error))
+        }
+    }
+}
+
+fn copy_volume(from: &Path, to: &Path, sealed: &Sealed) -> Result<(), StoreError> {
+    let number = sealed.entry.number;
+    let tables = if sealed.entry.pruned { &["leaves"][..] } else { &["leaves", "runs", "keys", "blobs"] };
+    for name in tables {
+        copy_file(&table_path(from, number, name), &table_path(to, number, name))?;
+    }
+    if sealed.entry.pruned { Ok(()) } else { copy_tree(&sealed.folder, &folder(to, number)) }
+}
+
+/// Copies the journal up to `end`: what is written behind it meanwhile is left out.
+fn copy_journal(from: &Path, to: &Path, numbers: &[u64], end: &Cursor) -> Result<(), StoreError> {
+    files::create_dir(to)?;
+    for number in numbers.iter().copied().filter(|number| *number <= end.segment) {
+        let (from, to) = (segment::path(from, number), segment::path(to, number));
+        let mut file = File::open(&from).tried("opening", &from)?;
+        let size = file.metadata().tried("reading the size of", &from)?.len();
+        let used = if number == end.segment { end.offset } else { size };
+        files::replace_with(&to, |to| {
+            io::copy(&mut (&mut file).take(used), to)?;
+            io::copy(&mut io::repeat(0).take(size.saturating_sub(used)), to)?;
+            to.flush()
+        })?;
+    }
+    Ok(())
+}
+
+/// Copies a folder; what goes away meanwhile was not needed.
+fn copy_tree(from: &Path, to: &Path) -> Result<(), StoreError> {
+    files::create_dir(to)?;
+    for path in files::list(from)? {
+        let Some(name) = path.file_name() else { continue };
+        if path.is_dir() {
+            copy_tree(&path, &to.join(name))?;
+        } else if !files::is_unfinished(&path) {
+            copy_file(&path, &to.join(name))?;
+        }
+    }
+    files::sync_dir(to).tried("syncing", to)
+}
+
+fn copy_file(from: &Path, to: &Path) -> Result<(), StoreError> {
+    let mut file = File::open(from).tried("opening", from)?;
+    files::replace_with(to, |to| io::copy(&mut file, to).map(drop))
+}

@@ -1,0 +1,322 @@
+//! The durable event store: a journal as its only commit point, and volumes behind it.
+
+mod backup;
+pub(crate) mod closed;
+pub(crate) mod open;
+pub(crate) mod order;
+mod prune;
+mod verify;
+pub(crate) mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use enact_core::blob::BlobStore;
+use enact_core::event::StoredEvent;
+use enact_core::ids::{EventSeq, Position, Pseudonym, RunId};
+use enact_core::store::{Append, Appended, EventStore, MAX_PAGE, StoreError};
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+
+use self::open::Opened;
+use self::order::{Candidate, Known, Lookup, OnDisk, Order, Placed, key_hash};
+use self::writer::Writer;
+use crate::blobs::FileBlobs;
+use crate::identity::StoreIdentity;
+use crate::journal::disk::{Disk, RealDisk};
+use crate::journal::{Journal, Segments};
+use crate::lock::StoreLock;
+use crate::volume::Volumes;
+use crate::volume::applier::Applier;
+use crate::watermark::Watermark;
+
+pub use prune::Pruned;
+pub use verify::Verified;
+
+/// The size at which a volume is sealed, where nothing else is said.
+const VOLUME_BYTES: u64 = 64 * 1024 * 1024;
+/// The size of a segment of the journal, where nothing else is said.
+const SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
+/// How long an idempotency key is kept, where nothing else is said.
+const KEY_RETENTION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// How a store is opened. What is said here may differ from one opening to the next.
+#[derive(Clone, Debug)]
+pub struct Options {
+    volume_bytes: u64,
+    pub(crate) segment_bytes: u64,
+    key_retention: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { volume_bytes: VOLUME_BYTES, segment_bytes: SEGMENT_BYTES, key_retention: KEY_RETENTION }
+    }
+}
+
+impl Options {
+    /// Seals a volume when its records have this size, in bytes; 64 MiB by default. Opening a store that was not
+    /// closed reads as much of the journal at most.
+    #[must_use]
+    pub fn volume_bytes(mut self, bytes: u64) -> Self {
+        self.volume_bytes = bytes.max(1);
+        self
+    }
+
+    /// The size of the journal's segments, in bytes; 8 MiB by default, at least 64 KiB.
+    #[must_use]
+    pub fn segment_bytes(mut self, bytes: u64) -> Self {
+        self.segment_bytes = bytes.max(64 * 1024);
+        self
+    }
+
+    /// For how long an idempotency key is kept after its run was accepted; seven days by default. Then another
+    /// run may have it.
+    #[must_use]
+    pub fn key_retention(mut self, retention: Duration) -> Self {
+        self.key_retention = retention;
+        self
+    }
+
+    /// Opens the store in a folder, or makes one there.
+    ///
+    /// # Errors
+    /// As [`SledStore::open`].
+    pub fn open(self, path: impl AsRef<Path>) -> Result<SledStore, StoreError> {
+        SledStore::start(path.as_ref(), &self, Arc::new(RealDisk))
+    }
+}
+
+/// The durable event store, in a folder of its own.
+///
+/// Appends are durable when a sync of the journal has returned; a background thread moves them into volumes of
+/// sled. `docs/store.md` says how it works and what it promises. Dropping it closes it, and waits for that.
+#[derive(Debug)]
+pub struct SledStore {
+    path: PathBuf,
+    identity: StoreIdentity,
+    order: Arc<Order>,
+    durable: Arc<Watermark>,
+    volumes: Arc<Volumes>,
+    segments: Arc<Segments>,
+    blobs: FileBlobs,
+    /// Backup and pruning, one at a time.
+    maintenance: Arc<Mutex<()>>,
+    running: Mutex<Option<Running>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    writer: JoinHandle<Journal>,
+    applier: JoinHandle<bool>,
+    _lock: StoreLock,
+}
+
+impl SledStore {
+    /// Opens the store in a folder, or makes one there. The folder above has to be writable, and the folder
+    /// itself empty or a store.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`], where another process has it; [`StoreError::Corrupt`], where what is there is not
+    /// what was written; [`StoreError::NewerFormat`], where a later build wrote it; [`StoreError::Io`]. Nothing
+    /// has changed then.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        Self::options().open(path)
+    }
+
+    /// How to open a store, with other sizes and times than the usual.
+    #[must_use]
+    pub fn options() -> Options {
+        Options::default()
+    }
+
+    fn start(path: &Path, options: &Options, disk: Arc<dyn Disk>) -> Result<Self, StoreError> {
+        let path = std::path::absolute(path).map_err(|error| StoreError::io("finding the store", error))?;
+        let Opened { lock, identity, journal, sealed, heads, was_closed } = open::open(&path, options, disk)?;
+        let order = Arc::new(Order::new(journal.cursor().next, heads.now));
+        let durable = Arc::new(Watermark::new(heads.last));
+        let volumes = Arc::new(Volumes::new(&path, identity.id, options.key_retention, sealed, heads));
+        let segments = journal.segments();
+        let applier = Applier {
+            volumes: Arc::clone(&volumes),
+            segments: Arc::clone(&segments),
+            order: Arc::clone(&order),
+            volume_bytes: options.volume_bytes,
+            was_closed,
+        };
+        let writer = Writer {
+            order: Arc::clone(&order),
+            journal,
+            durable: Arc::clone(&durable),
+            backlog: Arc::clone(&volumes.backlog),
+        };
+        let blobs = FileBlobs::open(&path.join(open::BLOBS))?;
+        let running =
+            Running { applier: spawn_applier(applier)?, writer: spawn_writer(writer)?, _lock: lock };
+        Ok(Self {
+            path,
+            identity,
+            order,
+            durable,
+            volumes,
+            segments,
+            blobs,
+            maintenance: Arc::default(),
+            running: Mutex::new(Some(running)),
+        })
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Closes the store: writes what was appended, refuses more, and leaves a note with which the next opening is
+    /// quick. Closing a closed store does nothing. Blocks.
+    ///
+    /// # Errors
+    /// Those of the disk; every event that was said to be durable is so nevertheless.
+    pub fn close(&self) -> Result<(), StoreError> {
+        let Some(running) = self.running.lock().take() else { return Ok(()) };
+        self.order.close(StoreError::Closed);
+        let journal = running.writer.join().map_err(|_| panicked("writer"))?;
+        let is_whole = running.applier.join().map_err(|_| panicked("applier"))?;
+        self.volumes.applied.stop(&StoreError::Closed);
+        self.volumes.forget_opened();
+        let heads = self.volumes.heads.read();
+        if is_whole && heads.last.next() == journal.cursor().next {
+            closed::write(&self.path, &self.identity.id, &journal.cursor(), &heads)?;
+        }
+        Ok(())
+    }
+
+    /// Gives an append its place, looking on the disk where memory does not know enough.
+    async fn put(&self, append: Append) -> Result<Appended, StoreError> {
+        let mut candidate = Candidate::new(&append)?;
+        drop(append);
+        let room = self.order.room_for(&candidate).await?;
+        let mut on_disk = None;
+        loop {
+            match self.order.place(candidate, &*self.volumes, on_disk.take())? {
+                Placed::Appended(appended) => {
+                    // Given back when it is written.
+                    room.forget();
+                    return Ok(appended);
+                }
+                Placed::AskDisk(asking) => {
+                    let (run, key, now) = (asking.run, asking.key, self.order.now());
+                    let volumes = Arc::clone(&self.volumes);
+                    let look = move || {
+                        let generation = volumes.generation();
+                        let version = volumes.version_on_disk(run)?;
+                        let key = key.map(|key| volumes.key_on_disk(&key, now)).transpose()?.flatten();
+                        Ok(OnDisk { generation, version, key })
+                    };
+                    on_disk = Some(off_worker(look).await?);
+                    candidate = asking;
+                }
+            }
+        }
+    }
+
+    /// Reads when all is in volumes that was durable when this was called.
+    async fn reading<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Volumes) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.volumes.applied.reached(self.durable.get()).await?;
+        let volumes = Arc::clone(&self.volumes);
+        off_worker(move || read(&volumes)).await
+    }
+}
+
+impl Drop for SledStore {
+    fn drop(&mut self) {
+        if let Err(error) = self.close() {
+            tracing::warn!(%error, "the store was not closed in order; the next opening reads its journal");
+        }
+    }
+}
+
+fn spawn_writer(writer: Writer) -> Result<JoinHandle<Journal>, StoreError> {
+    let thread = thread::Builder::new().name("enact-journal".into()).spawn(|| writer.run());
+    thread.map_err(|error| StoreError::io("starting the thread of the journal", error))
+}
+
+fn spawn_applier(applier: Applier) -> Result<JoinHandle<bool>, StoreError> {
+    let thread = thread::Builder::new().name("enact-volumes".into()).spawn(|| applier.run());
+    thread.map_err(|error| StoreError::io("starting the thread of the volumes", error))
+}
+
+fn panicked(who: &str) -> StoreError {
+    StoreError::Poisoned(format!("the thread of the {who} panicked"))
+}
+
+/// Calls what reads files, not on a thread that others' futures need.
+async fn off_worker<T: Send + 'static>(
+    call: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => runtime.spawn_blocking(call).await.unwrap_or(Err(StoreError::Closed)),
+        Err(_) => call(),
+    }
+}
+
+impl EventStore for SledStore {
+    fn append(&self, append: Append) -> BoxFuture<'_, Result<Appended, StoreError>> {
+        Box::pin(self.put(append))
+    }
+
+    fn read(
+        &self,
+        run: RunId,
+        from: EventSeq,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<StoredEvent>, StoreError>> {
+        Box::pin(self.reading(move |volumes| volumes.read_run(run, from, limit.min(MAX_PAGE))))
+    }
+
+    fn read_all(&self, from: Position, limit: usize) -> BoxFuture<'_, Result<Vec<StoredEvent>, StoreError>> {
+        Box::pin(self.reading(move |volumes| volumes.read_from(from, limit.min(MAX_PAGE))))
+    }
+
+    fn durable(&self) -> Position {
+        self.durable.get()
+    }
+
+    fn beyond(&self, position: Position) -> BoxFuture<'_, Result<Position, StoreError>> {
+        Box::pin(self.durable.reached(position.next()))
+    }
+
+    fn open_runs(&self) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>> {
+        Box::pin(self.reading(|volumes| Ok(volumes.open_runs())))
+    }
+
+    fn runs(&self, before: Option<RunId>, limit: usize) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>> {
+        Box::pin(self.reading(move |volumes| volumes.runs(before, limit)))
+    }
+
+    fn find_key(&self, key: &str) -> BoxFuture<'_, Result<Option<RunId>, StoreError>> {
+        let key = key_hash(key);
+        Box::pin(async move {
+            match self.order.key(&key, &*self.volumes) {
+                Lookup::Found(run) => Ok(Some(run)),
+                Lookup::Nowhere => Ok(None),
+                Lookup::OnDisk => {
+                    let (volumes, now) = (Arc::clone(&self.volumes), self.order.now());
+                    off_worker(move || volumes.key_on_disk(&key, now)).await
+                }
+            }
+        })
+    }
+
+    fn blobs(&self) -> Arc<dyn BlobStore> {
+        Arc::new(self.blobs.clone())
+    }
+
+    fn pseudonym(&self, user: &str) -> Pseudonym {
+        crate::pseudonym(&self.identity.salt, user)
+    }
+}

@@ -1,0 +1,189 @@
+//! Making and opening a store.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use enact_core::ids::Position;
+use enact_core::store::StoreError;
+use enact_core::time::Timestamp;
+
+use super::{Options, closed};
+use crate::codec::CodecError;
+use crate::files::{self, Tried};
+use crate::identity::StoreIdentity;
+use crate::journal::disk::Disk;
+use crate::journal::{self, Journal, JournalConfig};
+use crate::lock::StoreLock;
+use crate::volume::applier::each_append;
+use crate::volume::heads::{self, Heads};
+use crate::volume::manifest;
+use crate::volume::sealed::{Sealed, folder, volumes_dir};
+
+/// The folder of a store in which its blobs are.
+pub(crate) const BLOBS: &str = "blobs";
+
+/// A store that was opened and has no threads yet.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) lock: StoreLock,
+    pub(crate) identity: StoreIdentity,
+    pub(crate) journal: Journal,
+    pub(crate) sealed: Vec<Arc<Sealed>>,
+    pub(crate) heads: Heads,
+    /// The active volume is as it was closed in order.
+    pub(crate) was_closed: bool,
+}
+
+/// Opens the store in a folder, or makes one there.
+pub(crate) fn open(store: &Path, options: &Options, disk: Arc<dyn Disk>) -> Result<Opened, StoreError> {
+    create_dirs(store)?;
+    let lock = StoreLock::take(store)?;
+    let config = |identity: &StoreIdentity| JournalConfig {
+        dir: store.join(journal::FOLDER),
+        store: identity.id,
+        segment_bytes: options.segment_bytes,
+        disk: Arc::clone(&disk),
+    };
+    let identity = match StoreIdentity::read(store)? {
+        Some(identity) => identity,
+        None => create(store, &config)?,
+    };
+    files::create_dir(&volumes_dir(store))?;
+    files::create_dir(&store.join(BLOBS))?;
+    let sealed: Vec<_> = manifest::read(store, &identity.id)?
+        .into_iter()
+        .map(|entry| Arc::new(Sealed::new(store, entry)))
+        .collect();
+    forget_unsealed(store, &sealed)?;
+
+    let opened = |(journal, heads, was_closed)| Opened {
+        lock,
+        identity,
+        journal,
+        sealed: sealed.clone(),
+        heads,
+        was_closed,
+    };
+    if let Some((cursor, heads)) = closed::take(store, &identity.id)? {
+        match Journal::resume(config(&identity), cursor) {
+            Ok(journal) => return Ok(opened((journal, heads, true))),
+            Err(error) => {
+                tracing::warn!(%error, "the store does not end as it was closed; the whole journal is read")
+            }
+        }
+    }
+    let (journal, heads) = recover(config(&identity), &sealed)?;
+    Ok(opened((journal, heads, false)))
+}
+
+/// Makes the folders above and of the store.
+fn create_dirs(store: &Path) -> Result<(), StoreError> {
+    if let Some(above) = store.parent().filter(|above| !above.as_os_str().is_empty()) {
+        fs::create_dir_all(above).tried("creating the folder", above)?;
+    }
+    files::create_dir(store)
+}
+
+/// Makes a new store. Its identity comes last, so that a folder has one only when the rest is there.
+fn create(
+    store: &Path,
+    config: &dyn Fn(&StoreIdentity) -> JournalConfig,
+) -> Result<StoreIdentity, StoreError> {
+    for path in files::list(store)? {
+        match path.file_name().and_then(|name| name.to_str()) {
+            Some("lock" | "volumes" | "blobs" | "store.new") => {}
+            Some(journal::FOLDER) if is_unused(&path)? => files::remove_dir(&path)?,
+            Some(journal::FOLDER | "manifest" | "closed") => {
+                let what = "its file 'store' is missing".to_owned();
+                return Err(StoreError::Corrupt { path: store.to_owned(), what });
+            }
+            _ => {
+                let error = std::io::Error::new(
+                    std::io::ErrorKind::AlreadyExists,
+                    format!("the folder is not empty ({}) and not a store", path.display()),
+                );
+                return Err(StoreError::io(format!("making a store in {}", store.display()), error));
+            }
+        }
+    }
+    let identity = StoreIdentity::random();
+    files::create_dir(&store.join(journal::FOLDER))?;
+    Journal::create(&config(&identity))?;
+    identity.write(store)?;
+    Ok(identity)
+}
+
+/// Whether a folder of a journal holds nothing that was ever acknowledged.
+fn is_unused(dir: &Path) -> Result<bool, StoreError> {
+    let mut unused = true;
+    for path in files::list(dir)? {
+        let bytes = fs::read(&path).tried("reading", &path)?;
+        let start = usize::try_from(journal::segment::SEGMENT_START).unwrap_or(usize::MAX);
+        unused &= bytes.get(start..).is_none_or(|rest| rest.iter().all(|byte| *byte == 0));
+    }
+    Ok(unused)
+}
+
+/// Removes what a crash left of volumes that the manifest does not know.
+fn forget_unsealed(store: &Path, sealed: &[Arc<Sealed>]) -> Result<(), StoreError> {
+    let active = sealed.last().map_or(1, |sealed| sealed.entry.number + 1);
+    for path in files::list(&volumes_dir(store))? {
+        let number =
+            path.file_stem().and_then(|name| name.to_str()).and_then(|name| name.parse::<u64>().ok());
+        match number {
+            Some(number) if number < active => {}
+            Some(_) if path == folder(store, active) => {}
+            _ if path.is_dir() => files::remove_dir(&path)?,
+            _ => files::forget(&path),
+        }
+    }
+    Ok(())
+}
+
+/// Opens a store that was not closed: reads the journal from the end of the sealed volumes on.
+fn recover(config: JournalConfig, sealed: &[Arc<Sealed>]) -> Result<(Journal, Heads), StoreError> {
+    let mut heads = carried_over(sealed)?;
+    let dir = config.dir.clone();
+    let sealed_up_to = heads.last;
+    let mut first = None;
+    let journal = Journal::recover(config, sealed_up_to.next(), &mut |header, body| {
+        first.get_or_insert(header.first);
+        if header.last <= sealed_up_to {
+            return Ok(());
+        }
+        let take = &mut |append: crate::group::GroupAppend<'_>, times, bytes| {
+            heads.take(&append.header, times, bytes)
+        };
+        each_append(body, |_, _| (), take)
+            .map_err(|error: CodecError| error.at(&dir, "a group of the journal"))
+    })?;
+    let ends = Position(journal.cursor().next.0.saturating_sub(1));
+    let corrupt = |what: String| StoreError::Corrupt { path: dir.clone(), what };
+    if first.is_some_and(|first| first > sealed_up_to.next()) {
+        return Err(corrupt(format!(
+            "the journal begins after position {}, which is nowhere else",
+            sealed_up_to.next()
+        )));
+    }
+    if ends < sealed_up_to {
+        return Err(corrupt(format!(
+            "the journal ends at position {ends}, before what is sealed ({sealed_up_to})"
+        )));
+    }
+    journal.segments().release(sealed_up_to)?;
+    Ok((journal, heads))
+}
+
+/// What the last sealed volume hands over.
+fn carried_over(sealed: &[Arc<Sealed>]) -> Result<Heads, StoreError> {
+    let Some(last) = sealed.last() else { return Ok(Heads::default()) };
+    let mut open = Vec::new();
+    last.runs.each(&mut |entry| {
+        let run = heads::read_run(entry).filter(|(_, head)| head.mark == enact_core::store::RunMark::Open);
+        open.extend(run.map(|(run, head)| (run, head.version)));
+        true
+    })?;
+    let now = sealed.iter().map(|sealed| sealed.entry.times.1).max().unwrap_or(Timestamp::default());
+    Ok(Heads::after(last.entry.last, now, open.into_iter()))
+}

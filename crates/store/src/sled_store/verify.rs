@@ -1,0 +1,109 @@
+//! Reading a whole store, byte by byte, to find what is not as it was written.
+
+use enact_core::ids::Position;
+use enact_core::store::StoreError;
+
+use super::SledStore;
+use crate::codec::Record;
+use crate::codec::merkle::Tree;
+use crate::journal;
+use crate::volume::Volumes;
+use crate::volume::applier::each_append;
+use crate::volume::contents::VolumeError;
+use crate::volume::sealed::Sealed;
+
+/// What was read, and found to be as it was written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Verified {
+    /// How many events.
+    pub events: u64,
+    /// The last position that was durable when it began.
+    pub up_to: Position,
+    /// How many blobs.
+    pub blobs: u64,
+}
+
+impl SledStore {
+    /// Reads the whole store: every record and its hashes in sealed volumes and the journal, every table, every
+    /// blob. Takes as long as reading all of it from the disk. Blocks.
+    ///
+    /// # Errors
+    /// The first damage in the order of the log, as [`StoreError::Corrupt`].
+    pub fn verify(&self) -> Result<Verified, StoreError> {
+        let _not_while_pruning = self.maintenance.lock();
+        let (_pin, segments, end) = self.segments.pin();
+        let sealed = self.volumes.view.read().sealed.clone();
+        let mut events = 0;
+        let mut next = Position(1);
+        for sealed in &sealed {
+            if sealed.entry.first != next {
+                let what = format!("the manifest has nothing for position {next}");
+                return Err(StoreError::Corrupt { path: sealed.folder.clone(), what });
+            }
+            next = sealed.entry.last.next();
+            events += verify_sealed(&self.volumes, sealed)?;
+        }
+        let journal = self.path.join(journal::FOLDER);
+        journal::read_all(&journal, &self.identity.id, end, &segments, &mut |header, body| {
+            if header.last < next {
+                return Ok(());
+            }
+            let (mut wrong, mut count) = (None, 0);
+            let check = |record: &Record<'_>, _: &_| {
+                count += 1;
+                if !record.leaf_is_right() {
+                    wrong.get_or_insert(record.position);
+                }
+            };
+            each_append(body, check, &mut |_, _, _| ()).map_err(|error| error.at(&journal, "a group"))?;
+            events += count;
+            next = header.last.next();
+            wrong
+                .map_or(Ok(()), |at| Err(StoreError::Corrupt { path: journal.clone(), what: wrong_leaf(at) }))
+        })?;
+        let blobs = self.blobs.verify()?;
+        Ok(Verified { events, up_to: Position(next.0.saturating_sub(1)), blobs })
+    }
+}
+
+fn wrong_leaf(position: Position) -> String {
+    format!("the record at position {position} does not have the hash that it was written with")
+}
+
+/// Reads a sealed volume, and gives how many events it has; 0 for one that is pruned, whose leaves are read.
+fn verify_sealed(volumes: &Volumes, sealed: &Sealed) -> Result<u64, StoreError> {
+    sealed.leaves.verify()?;
+    let mut leaves = Tree::default();
+    sealed.leaves.each(&mut |leaf| {
+        leaves.push(*leaf);
+        true
+    })?;
+    if leaves.root() != sealed.entry.root {
+        let what = "the leaf hashes do not have the root that the manifest says".to_owned();
+        return Err(StoreError::Corrupt { path: sealed.leaves.path().to_owned(), what });
+    }
+    if sealed.entry.pruned {
+        return Ok(0);
+    }
+    sealed.runs.verify()?;
+    sealed.keys.verify()?;
+    sealed.blobs.verify()?;
+    let (mut tree, mut count) = (Tree::default(), 0);
+    let contents = volumes.open_sealed(sealed);
+    let read = contents.and_then(|contents| {
+        contents.scan(sealed.entry.first, &mut |record, _| {
+            if !record.leaf_is_right() {
+                return Err(VolumeError::Damaged(wrong_leaf(record.position)));
+            }
+            tree.push(record.leaf);
+            count += 1;
+            Ok(true)
+        })
+    });
+    read.map_err(|error| error.at(&sealed.folder))?;
+    if tree.root() == sealed.entry.root {
+        return Ok(count);
+    }
+    let what = "its records do not have the root that the manifest says".to_owned();
+    Err(StoreError::Corrupt { path: sealed.folder.clone(), what })
+}

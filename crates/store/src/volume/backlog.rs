@@ -1,0 +1,193 @@
+//! Groups that are durable in the journal and not yet in a volume: between the writer and the applier.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use enact_core::ids::Position;
+use enact_core::store::StoreError;
+use parking_lot::{Condvar, Mutex};
+
+/// How much may wait; the writer waits beyond that, or refuses where the applier is in trouble.
+const WAITING_BYTES: usize = 16 * 1024 * 1024;
+/// How much the applier takes at once.
+const BATCH_BYTES: usize = 512 * 1024;
+/// How long the applier rests before it tries again what failed.
+const REST: Duration = Duration::from_secs(1);
+
+/// A group as it stands in the journal.
+#[derive(Debug)]
+pub(crate) struct Group {
+    frame: Vec<u8>,
+    body: Range<usize>,
+    pub(crate) last: Position,
+}
+
+impl Group {
+    /// The group whose body is that part of `frame`.
+    pub(crate) fn new(frame: Vec<u8>, body: Range<usize>, last: Position) -> Self {
+        Self { frame, body, last }
+    }
+
+    pub(crate) fn body(&self) -> &[u8] {
+        self.frame.get(self.body.clone()).unwrap_or_default()
+    }
+}
+
+/// What waits, and how the applier is.
+#[derive(Debug, Default)]
+pub(crate) struct Backlog {
+    state: Mutex<State>,
+    /// Something for the applier.
+    work: Condvar,
+    /// Something from the applier: room, or how it is.
+    news: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    groups: VecDeque<Arc<Group>>,
+    bytes: usize,
+    closed: bool,
+    /// The active volume can be read.
+    ready: bool,
+    /// Somebody found the active volume damaged.
+    distrusted: bool,
+    /// Why the applier does not get on.
+    trouble: Option<StoreError>,
+}
+
+/// What the applier has to do.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// To apply these; they stay here until [`Backlog::done`].
+    Groups(Vec<Arc<Group>>),
+    /// To make the active volume anew.
+    Rebuild,
+    /// To stop: nothing waits and nothing will come.
+    Stop,
+}
+
+impl Backlog {
+    /// Waits until there is room for a group.
+    ///
+    /// # Errors
+    /// Why there is none, where the applier is in trouble.
+    pub(crate) fn room(&self) -> Result<(), StoreError> {
+        let mut state = self.state.lock();
+        while state.bytes >= WAITING_BYTES {
+            if let Some(trouble) = &state.trouble {
+                return Err(trouble.clone());
+            }
+            self.news.wait(&mut state);
+        }
+        Ok(())
+    }
+
+    /// Puts a group behind the others.
+    pub(crate) fn push(&self, group: Group) {
+        let mut state = self.state.lock();
+        state.bytes += group.frame.len();
+        state.groups.push_back(Arc::new(group));
+        drop(state);
+        self.work.notify_one();
+    }
+
+    /// Says that nothing will come any more.
+    pub(crate) fn close(&self) {
+        self.state.lock().closed = true;
+        self.work.notify_all();
+        self.news.notify_all();
+    }
+
+    /// Waits for work.
+    pub(crate) fn next(&self) -> Work {
+        let mut state = self.state.lock();
+        loop {
+            if state.distrusted || !state.ready {
+                return Work::Rebuild;
+            }
+            if !state.groups.is_empty() {
+                return Work::Groups(state.batch());
+            }
+            if state.closed {
+                return Work::Stop;
+            }
+            self.work.wait(&mut state);
+        }
+    }
+
+    /// Forgets the first groups: they are in a volume.
+    pub(crate) fn done(&self, count: usize) {
+        let mut state = self.state.lock();
+        let bytes: usize = state.groups.drain(..count).map(|group| group.frame.len()).sum();
+        state.bytes -= bytes;
+        drop(state);
+        self.news.notify_all();
+    }
+
+    /// The active volume can be read.
+    pub(crate) fn ready(&self) {
+        let mut state = self.state.lock();
+        (state.ready, state.distrusted, state.trouble) = (true, false, None);
+        drop(state);
+        self.news.notify_all();
+    }
+
+    /// The applier exchanges the active volume; [`ready`](Self::ready) follows.
+    pub(crate) fn not_ready(&self) {
+        self.state.lock().ready = false;
+    }
+
+    /// The active volume cannot be read; the applier makes it anew.
+    pub(crate) fn distrust(&self) {
+        let mut state = self.state.lock();
+        (state.ready, state.distrusted) = (false, true);
+        drop(state);
+        self.work.notify_all();
+    }
+
+    /// Says why the applier does not get on, and rests. `false`: it is time to give up.
+    pub(crate) fn rest(&self, trouble: StoreError) -> bool {
+        let mut state = self.state.lock();
+        (state.ready, state.trouble) = (false, Some(trouble));
+        self.news.notify_all();
+        if !state.closed {
+            self.work.wait_for(&mut state, REST);
+        }
+        !state.closed
+    }
+
+    /// Waits until the active volume can be read.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub(crate) fn wait_ready(&self) -> Result<(), StoreError> {
+        let mut state = self.state.lock();
+        loop {
+            if state.ready {
+                return Ok(());
+            }
+            if let Some(trouble) = &state.trouble {
+                return Err(trouble.clone());
+            }
+            if state.closed {
+                return Err(StoreError::Closed);
+            }
+            self.news.wait(&mut state);
+        }
+    }
+}
+
+impl State {
+    fn batch(&self) -> Vec<Arc<Group>> {
+        let mut bytes = 0;
+        let within = |group: &&Arc<Group>| {
+            let first = bytes == 0;
+            bytes += group.frame.len();
+            first || bytes <= BATCH_BYTES
+        };
+        self.groups.iter().take_while(within).map(Arc::clone).collect()
+    }
+}

@@ -1,0 +1,187 @@
+//! What is known in memory of the runs of the active volume: how far each is, its keys, its blobs.
+//!
+//! A fold over the appends of the volume; everything in it can be had again from the journal, beginning with
+//! the open runs that the volume before handed over.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use enact_core::ids::{EventSeq, Position, RunId};
+use enact_core::store::RunMark;
+use enact_core::time::Timestamp;
+
+use crate::codec::bytes::{Reader, put_u32, put_u64};
+use crate::codec::merkle::Hash;
+use crate::group::AppendHeader;
+
+/// What is known of a run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Head {
+    /// The number of its first event in this volume; 0 where it has none in it.
+    pub(crate) first_seq: EventSeq,
+    /// The number of its last event.
+    pub(crate) version: EventSeq,
+    pub(crate) mark: RunMark,
+}
+
+impl Head {
+    /// Whether the run began in this volume.
+    pub(crate) fn began_here(&self) -> bool {
+        self.first_seq == EventSeq(1)
+    }
+
+    /// Whether the run has events in this volume.
+    pub(crate) fn is_here(&self) -> bool {
+        self.first_seq != EventSeq(0)
+    }
+}
+
+/// Who has an idempotency key, and since when.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct KeyHeld {
+    pub(crate) run: RunId,
+    pub(crate) at: Timestamp,
+}
+
+/// The size of a run in a table.
+pub(crate) const RUN_BYTES: usize = 33;
+/// The size of a key in a table.
+pub(crate) const KEY_BYTES: usize = 56;
+/// The size of a blob's hash in a table.
+pub(crate) const BLOB_BYTES: usize = 32;
+
+/// What is known of the active volume.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Heads {
+    pub(crate) runs: BTreeMap<RunId, Head>,
+    pub(crate) keys: HashMap<Hash, KeyHeld>,
+    pub(crate) blobs: BTreeSet<Hash>,
+    /// The newest time that an event of the log has.
+    pub(crate) now: Timestamp,
+    /// The oldest and the newest time in this volume.
+    pub(crate) times: Option<(Timestamp, Timestamp)>,
+    /// The last position.
+    pub(crate) last: Position,
+    /// The size of the records in this volume.
+    pub(crate) bytes: u64,
+}
+
+impl Heads {
+    /// Of a volume that follows position `last`.
+    pub(crate) fn after(
+        last: Position,
+        now: Timestamp,
+        open: impl Iterator<Item = (RunId, EventSeq)>,
+    ) -> Self {
+        let carried = |version| Head { first_seq: EventSeq(0), version, mark: RunMark::Open };
+        let runs = open.map(|(run, version)| (run, carried(version))).collect();
+        Self { runs, now, last, ..Self::default() }
+    }
+
+    /// Takes an append in; `times` are the oldest and the newest of its events, `bytes` the size of its records.
+    pub(crate) fn take(&mut self, append: &AppendHeader, times: (Timestamp, Timestamp), bytes: usize) {
+        let version = append.version();
+        let new = Head { first_seq: append.first_seq, version, mark: append.mark };
+        let head = self.runs.entry(append.run).or_insert(new);
+        if !head.is_here() {
+            head.first_seq = append.first_seq;
+        }
+        (head.version, head.mark) = (version, append.mark);
+        if let Some(key) = append.key {
+            self.keys.insert(key, KeyHeld { run: append.run, at: times.1 });
+        }
+        self.blobs.extend(&append.blobs);
+        self.now = self.now.max(times.1);
+        let (oldest, newest) = self.times.unwrap_or(times);
+        self.times = Some((oldest.min(times.0), newest.max(times.1)));
+        self.last = append.last();
+        self.bytes += bytes as u64;
+    }
+
+    /// The runs that are not closed.
+    pub(crate) fn open(&self) -> impl Iterator<Item = (RunId, EventSeq)> {
+        let open = self.runs.iter().filter(|(_, head)| head.mark == RunMark::Open);
+        open.map(|(run, head)| (*run, head.version))
+    }
+
+    /// The keys, sorted.
+    pub(crate) fn sorted_keys(&self) -> Vec<(Hash, KeyHeld)> {
+        let mut keys: Vec<_> = self.keys.iter().map(|(key, held)| (*key, *held)).collect();
+        keys.sort_unstable_by_key(|(key, _)| *key);
+        keys
+    }
+
+    /// As bytes, for a store that is closed in order.
+    pub(crate) fn write(&self, to: &mut Vec<u8>) {
+        put_u64(to, self.now.unix_us());
+        let (oldest, newest) = self.times.unwrap_or_default();
+        to.push(u8::from(self.times.is_some()));
+        put_u64(to, oldest.unix_us());
+        put_u64(to, newest.unix_us());
+        put_u64(to, self.last.0);
+        put_u64(to, self.bytes);
+        put_u32(to, u32::try_from(self.runs.len()).unwrap_or(u32::MAX));
+        self.runs.iter().for_each(|(run, head)| to.extend_from_slice(&run_entry(*run, *head)));
+        put_u32(to, u32::try_from(self.keys.len()).unwrap_or(u32::MAX));
+        self.sorted_keys().into_iter().for_each(|(key, held)| to.extend_from_slice(&key_entry(key, held)));
+        put_u32(to, u32::try_from(self.blobs.len()).unwrap_or(u32::MAX));
+        self.blobs.iter().for_each(|blob| to.extend_from_slice(blob));
+    }
+
+    /// What [`write`](Self::write) wrote.
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let mut heads = Self { now: Timestamp::from_unix_us(reader.u64()?), ..Self::default() };
+        let has_times = reader.u8()? == 1;
+        let times = (Timestamp::from_unix_us(reader.u64()?), Timestamp::from_unix_us(reader.u64()?));
+        heads.times = has_times.then_some(times);
+        heads.last = Position(reader.u64()?);
+        heads.bytes = reader.u64()?;
+        for _ in 0..reader.u32()? {
+            let (run, head) = read_run(&reader.array()?)?;
+            heads.runs.insert(run, head);
+        }
+        for _ in 0..reader.u32()? {
+            let (key, held) = read_key(&reader.array()?)?;
+            heads.keys.insert(key, held);
+        }
+        for _ in 0..reader.u32()? {
+            heads.blobs.insert(reader.array()?);
+        }
+        Some(heads)
+    }
+}
+
+/// A run as it stands in a table, sorted by its id.
+pub(crate) fn run_entry(run: RunId, head: Head) -> [u8; RUN_BYTES] {
+    let mut entry = [0; RUN_BYTES];
+    let numbers = head.first_seq.0.to_le_bytes().into_iter().chain(head.version.0.to_le_bytes());
+    let mark = u8::from(head.mark == RunMark::Open);
+    let bytes = run.as_bytes().iter().copied().chain(numbers).chain([mark]);
+    entry.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+    entry
+}
+
+/// A run from a table.
+pub(crate) fn read_run(entry: &[u8; RUN_BYTES]) -> Option<(RunId, Head)> {
+    let mut reader = Reader::new(entry);
+    let run = RunId::from_bytes(reader.array()?);
+    let (first_seq, version) = (EventSeq(reader.u64()?), EventSeq(reader.u64()?));
+    let mark = if reader.u8()? == 0 { RunMark::Closed } else { RunMark::Open };
+    Some((run, Head { first_seq, version, mark }))
+}
+
+/// A key as it stands in a table, sorted by its hash.
+pub(crate) fn key_entry(key: Hash, held: KeyHeld) -> [u8; KEY_BYTES] {
+    let mut entry = [0; KEY_BYTES];
+    let at = held.at.unix_us().to_le_bytes();
+    let bytes = key.into_iter().chain(held.run.as_bytes().iter().copied()).chain(at);
+    entry.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+    entry
+}
+
+/// A key from a table.
+pub(crate) fn read_key(entry: &[u8; KEY_BYTES]) -> Option<(Hash, KeyHeld)> {
+    let mut reader = Reader::new(entry);
+    let key = reader.array()?;
+    let run = RunId::from_bytes(reader.array()?);
+    Some((key, KeyHeld { run, at: Timestamp::from_unix_us(reader.u64()?) }))
+}

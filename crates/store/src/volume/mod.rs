@@ -1,0 +1,199 @@
+//! The event store proper: a row of sled databases, of which the last is written.
+//!
+//! Everything here is had from the journal, so a crash costs nothing: the active volume is made anew. A sealed
+//! volume is what is left when its part of the journal is deleted; it is never written again, and damage in it
+//! is reported.
+
+pub(crate) mod applier;
+pub(crate) mod backlog;
+pub(crate) mod contents;
+pub(crate) mod heads;
+pub(crate) mod manifest;
+mod read;
+pub(crate) mod sealed;
+mod sealing;
+pub(crate) mod table;
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use enact_core::ids::{EventSeq, Position, RunId};
+use enact_core::store::StoreError;
+use enact_core::time::Timestamp;
+use parking_lot::{Mutex, RwLock};
+
+use self::backlog::Backlog;
+use self::contents::{Contents, VolumeError};
+use self::heads::Heads;
+use self::sealed::Sealed;
+use crate::codec::merkle::Hash;
+use crate::sled_store::order::{Known, Lookup};
+use crate::watermark::Watermark;
+
+/// How many sealed volumes are kept open.
+const OPENED: usize = 3;
+
+/// The volumes of a store, for those who read them and the one who writes them.
+#[derive(Debug)]
+pub(crate) struct Volumes {
+    /// The folder of the store.
+    pub(crate) store: PathBuf,
+    pub(crate) id: [u8; 16],
+    /// For how long a key is kept.
+    key_retention: Duration,
+    pub(crate) view: RwLock<View>,
+    pub(crate) heads: RwLock<Heads>,
+    opened: Mutex<VecDeque<(u64, Contents)>>,
+    /// Up to where events are in volumes.
+    pub(crate) applied: Watermark,
+    pub(crate) backlog: Arc<Backlog>,
+    /// Grows with each sealing and pruning.
+    generation: AtomicU64,
+}
+
+/// Which volumes there are.
+#[derive(Debug)]
+pub(crate) struct View {
+    /// Oldest first.
+    pub(crate) sealed: Vec<Arc<Sealed>>,
+    /// The active volume's database; none while it is made.
+    pub(crate) active: Option<Contents>,
+    /// The highest id of a run in a sealed volume.
+    newest_sealed: Option<RunId>,
+    /// The newest time of a sealed volume in which keys were taken.
+    newest_key: Option<Timestamp>,
+}
+
+impl View {
+    /// With these sealed volumes.
+    pub(crate) fn new(sealed: Vec<Arc<Sealed>>, active: Option<Contents>) -> Self {
+        let newest_sealed = sealed.iter().map(|sealed| sealed.entry.touched.1).max();
+        let with_keys = sealed.iter().filter(|sealed| sealed.entry.keys.count > 0);
+        let newest_key = with_keys.map(|sealed| sealed.entry.times.1).max();
+        Self { sealed, active, newest_sealed, newest_key }
+    }
+
+    /// The last position that is sealed.
+    pub(crate) fn last_sealed(&self) -> Position {
+        self.sealed.last().map_or(Position(0), |sealed| sealed.entry.last)
+    }
+
+    /// The number of the active volume.
+    pub(crate) fn active_number(&self) -> u64 {
+        self.sealed.last().map_or(1, |sealed| sealed.entry.number + 1)
+    }
+}
+
+impl Volumes {
+    pub(crate) fn new(
+        store: &Path,
+        id: [u8; 16],
+        key_retention: Duration,
+        sealed: Vec<Arc<Sealed>>,
+        heads: Heads,
+    ) -> Self {
+        Self {
+            store: store.to_owned(),
+            id,
+            key_retention,
+            applied: Watermark::new(heads.last),
+            view: RwLock::new(View::new(sealed, None)),
+            heads: RwLock::new(heads),
+            opened: Mutex::default(),
+            backlog: Arc::default(),
+            generation: AtomicU64::new(0),
+        }
+    }
+
+    /// Exchanges the sealed volumes.
+    pub(crate) fn show(&self, view: &mut View, sealed: Vec<Arc<Sealed>>, active: Option<Contents>) {
+        *view = View::new(sealed, active);
+        self.opened.lock().retain(|(number, _)| {
+            view.sealed.iter().any(|sealed| sealed.entry.number == *number && !sealed.entry.pruned)
+        });
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Opens a sealed volume, or gives the opened one.
+    pub(crate) fn open_sealed(&self, sealed: &Sealed) -> Result<Contents, VolumeError> {
+        let number = sealed.entry.number;
+        let mut opened = self.opened.lock();
+        if let Some(at) = opened.iter().position(|(open, _)| *open == number) {
+            let entry = opened.remove(at);
+            opened.extend(entry);
+        } else {
+            while opened.len() >= OPENED {
+                opened.pop_front();
+            }
+            opened.push_back((number, Contents::open_existing(&sealed.folder)?));
+        }
+        match opened.back() {
+            Some((_, contents)) => Ok(contents.clone()),
+            None => Err(VolumeError::Damaged("no volume is open".into())),
+        }
+    }
+
+    /// Closes the sealed volumes that are open.
+    pub(crate) fn forget_opened(&self) {
+        self.opened.lock().clear();
+    }
+
+    /// The version of a run that is not in the active volume. Reads files.
+    pub(crate) fn version_on_disk(&self, run: RunId) -> Result<EventSeq, StoreError> {
+        let view = self.view.read();
+        for sealed in view.sealed.iter().rev() {
+            if let Some(head) = sealed.head(run)? {
+                return Ok(head.version);
+            }
+        }
+        Ok(EventSeq(0))
+    }
+
+    /// The run that took a key, as the sealed volumes have it. Reads files.
+    pub(crate) fn key_on_disk(&self, key: &Hash, now: Timestamp) -> Result<Option<RunId>, StoreError> {
+        let view = self.view.read();
+        for sealed in view.sealed.iter().rev() {
+            let Sealed { entry, .. } = &**sealed;
+            if entry.keys.count == 0 || entry.pruned || !self.is_kept(entry.times.1, now) {
+                continue;
+            }
+            if let Some(held) = sealed.key(key)? {
+                return Ok(self.is_kept(held.at, now).then_some(held.run));
+            }
+        }
+        Ok(None)
+    }
+
+    fn is_kept(&self, at: Timestamp, now: Timestamp) -> bool {
+        now.since(at) <= self.key_retention
+    }
+}
+
+impl Known for Volumes {
+    fn version(&self, run: RunId) -> Lookup<EventSeq> {
+        if let Some(head) = self.heads.read().runs.get(&run) {
+            return Lookup::Found(head.version);
+        }
+        match self.view.read().newest_sealed {
+            Some(newest) if run <= newest => Lookup::OnDisk,
+            _ => Lookup::Nowhere,
+        }
+    }
+
+    fn key(&self, key: &Hash, now: Timestamp) -> Lookup<RunId> {
+        if let Some(held) = self.heads.read().keys.get(key) {
+            return if self.is_kept(held.at, now) { Lookup::Found(held.run) } else { Lookup::Nowhere };
+        }
+        match self.view.read().newest_key {
+            Some(newest) if self.is_kept(newest, now) => Lookup::OnDisk,
+            _ => Lookup::Nowhere,
+        }
+    }
+
+    fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+}

@@ -1,0 +1,251 @@
+//! Reading across volumes. Every answer is checked to be complete: an event that ought to be there and is not
+//! is damage, never a shorter answer.
+
+use std::sync::Arc;
+
+use enact_core::event::StoredEvent;
+use enact_core::ids::{EventSeq, Position, RunId};
+use enact_core::store::StoreError;
+
+use super::contents::{Contents, VolumeError};
+use super::heads::{self, Heads};
+use super::sealed::{Sealed, folder};
+use super::{View, Volumes};
+use crate::codec::Record;
+
+/// A page ends when it has this size, in bytes of records; it has at least one event.
+const PAGE_BYTES: usize = 16 * 1024 * 1024;
+
+/// Which volume an answer comes from.
+#[derive(Clone, Debug)]
+enum Place {
+    Sealed(Arc<Sealed>),
+    Active,
+}
+
+/// Why an answer cannot be given now.
+enum Trouble {
+    /// The active volume is being made, or, with a reason, is damaged and has to be.
+    Active(Option<VolumeError>),
+    /// For good.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// The events of a page, with what is left of its limits.
+struct Page {
+    events: Vec<StoredEvent>,
+    limit: usize,
+    bytes: usize,
+}
+
+impl Page {
+    fn new(limit: usize) -> Self {
+        Self { events: Vec::new(), limit, bytes: 0 }
+    }
+
+    /// Adds an event, and says whether there is room for another.
+    fn push(&mut self, record: &Record<'_>, bytes: &[u8]) -> Result<bool, VolumeError> {
+        self.events.push(record.event()?);
+        self.bytes += bytes.len();
+        Ok(!self.is_full())
+    }
+
+    fn is_full(&self) -> bool {
+        self.events.len() >= self.limit || self.bytes >= PAGE_BYTES
+    }
+}
+
+impl Volumes {
+    /// The events of a run, from number `from`, at most `limit`.
+    pub(crate) fn read_run(
+        &self,
+        run: RunId,
+        from: EventSeq,
+        limit: usize,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        self.reading(|view| {
+            let mut page = Page::new(limit);
+            let mut next = from.max(EventSeq(1));
+            let pieces = pieces(view, &self.heads.read(), run)?;
+            for (place, first, version) in pieces {
+                if version < next || page.is_full() {
+                    continue;
+                }
+                let start = next.max(first);
+                self.in_volume(view, &place, |contents| {
+                    read_piece(contents, run, start, version, &mut page)
+                })?;
+                next = EventSeq(next.0.max(page.events.last().map_or(0, |event| event.event_seq.0 + 1)));
+            }
+            Ok(page.events)
+        })
+    }
+
+    /// The events of all runs, from a position, at most `limit`.
+    pub(crate) fn read_from(&self, from: Position, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+        self.reading(|view| {
+            let mut page = Page::new(limit);
+            let sealed = view.sealed.iter().filter(|sealed| !sealed.entry.pruned);
+            let mut places: Vec<_> = sealed
+                .map(|sealed| (Place::Sealed(Arc::clone(sealed)), sealed.entry.first, sealed.entry.last))
+                .collect();
+            places.push((Place::Active, view.last_sealed().next(), self.heads.read().last));
+            for (place, first, last) in places {
+                if last < from || last < first || page.is_full() {
+                    continue;
+                }
+                self.in_volume(view, &place, |contents| {
+                    scan_piece(contents, from.max(first), last, &mut page)
+                })?;
+            }
+            Ok(page.events)
+        })
+    }
+
+    /// The runs that are not closed, oldest first.
+    pub(crate) fn open_runs(&self) -> Vec<RunId> {
+        self.heads.read().open().map(|(run, _)| run).collect()
+    }
+
+    /// Runs older than `before`, newest first.
+    pub(crate) fn runs(&self, before: Option<RunId>, limit: usize) -> Result<Vec<RunId>, StoreError> {
+        let view = self.view.read();
+        let mut found: Vec<RunId> = {
+            let heads = self.heads.read();
+            let older = heads.runs.iter().rev().filter(|(run, _)| before.is_none_or(|before| **run < before));
+            older.filter(|(_, head)| head.began_here()).map(|(run, _)| *run).take(limit).collect()
+        };
+        let mut sealed: Vec<_> = view.sealed.iter().filter(|sealed| !sealed.entry.pruned).collect();
+        sealed.sort_by_key(|sealed| std::cmp::Reverse(sealed.entry.touched.1));
+        for volume in sealed {
+            if found.len() >= limit && found.last().is_some_and(|last| *last > volume.entry.touched.1) {
+                break;
+            }
+            let mut more = Vec::new();
+            let key = before.map(|before| *before.as_bytes());
+            volume.runs.each_below(key.as_ref().map(<[u8; 16]>::as_slice), &mut |entry| {
+                let began = heads::read_run(entry).filter(|(_, head)| head.began_here());
+                more.extend(began.map(|(run, _)| run));
+                more.len() < limit
+            })?;
+            found.extend(more);
+            found.sort_unstable_by(|a, b| b.cmp(a));
+            found.truncate(limit);
+        }
+        Ok(found)
+    }
+
+    /// Calls `read` until the active volume, if it is needed, can be read.
+    fn reading<T>(&self, read: impl Fn(&View) -> Result<T, Trouble>) -> Result<T, StoreError> {
+        let mut was_damaged = false;
+        loop {
+            let answer = {
+                let view = self.view.read();
+                read(&view).map_err(|trouble| (trouble, view.active_number()))
+            };
+            match answer {
+                Ok(answer) => return Ok(answer),
+                Err((Trouble::Store(error), _)) => return Err(error),
+                Err((Trouble::Active(Some(error)), number)) if was_damaged => {
+                    return Err(error.at(&folder(&self.store, number)));
+                }
+                Err((Trouble::Active(Some(error)), number)) => {
+                    tracing::warn!(volume = number, %error, "the active volume is damaged; it is made anew from the journal");
+                    was_damaged = true;
+                    self.backlog.distrust();
+                }
+                Err((Trouble::Active(None), _)) => {}
+            }
+            self.backlog.wait_ready()?;
+        }
+    }
+
+    fn in_volume(
+        &self,
+        view: &View,
+        place: &Place,
+        read: impl FnOnce(&Contents) -> Result<(), VolumeError>,
+    ) -> Result<(), Trouble> {
+        match place {
+            Place::Active => {
+                let contents = view.active.as_ref().ok_or(Trouble::Active(None))?;
+                read(contents).map_err(|error| Trouble::Active(Some(error)))
+            }
+            Place::Sealed(sealed) => {
+                let read = self.open_sealed(sealed).and_then(|contents| read(&contents));
+                read.map_err(|error| Trouble::Store(error.at(&sealed.folder)))
+            }
+        }
+    }
+}
+
+/// The volumes that hold events of a run, oldest first, with the first and the last number in each. None where
+/// the run's beginning was pruned.
+fn pieces(view: &View, heads: &Heads, run: RunId) -> Result<Vec<(Place, EventSeq, EventSeq)>, StoreError> {
+    let mut pieces = Vec::new();
+    for sealed in &view.sealed {
+        if let Some(head) = sealed.head(run)? {
+            pieces.push((Place::Sealed(Arc::clone(sealed)), head.first_seq, head.version));
+        }
+    }
+    if let Some(head) = heads.runs.get(&run).filter(|head| head.is_here()) {
+        pieces.push((Place::Active, head.first_seq, head.version));
+    }
+    let from_its_beginning = pieces.first().is_some_and(|(_, first, _)| *first == EventSeq(1));
+    Ok(if from_its_beginning { pieces } else { Vec::new() })
+}
+
+fn read_piece(
+    contents: &Contents,
+    run: RunId,
+    start: EventSeq,
+    version: EventSeq,
+    page: &mut Page,
+) -> Result<(), VolumeError> {
+    let there = usize::try_from(version.0 - start.0 + 1).unwrap_or(usize::MAX);
+    let wanted = there.min(page.limit - page.events.len());
+    let positions = contents.positions(run, start, wanted)?;
+    if positions.len() != wanted {
+        let what = format!("run {run} has {} of {wanted} events from number {start}", positions.len());
+        return Err(VolumeError::Damaged(what));
+    }
+    let mut expected = start;
+    contents.records_at(&positions, &mut |record, bytes| {
+        if (record.run, record.seq) != (run, expected) {
+            let what =
+                format!("position {} holds another event than number {expected} of {run}", record.position);
+            return Err(VolumeError::Damaged(what));
+        }
+        expected = expected.next();
+        page.push(&record, bytes)
+    })
+}
+
+fn scan_piece(
+    contents: &Contents,
+    start: Position,
+    last: Position,
+    page: &mut Page,
+) -> Result<(), VolumeError> {
+    let mut next = start;
+    contents.scan(start, &mut |record, bytes| {
+        if record.position > last {
+            return Ok(false);
+        }
+        if record.position != next {
+            return Err(VolumeError::Damaged(format!("position {next} is missing")));
+        }
+        next = next.next();
+        page.push(&record, bytes)
+    })?;
+    if next <= last && !page.is_full() {
+        return Err(VolumeError::Damaged(format!("position {next} is missing")));
+    }
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! Sealed volumes: never written again, opened when they are asked.
+
+use std::path::{Path, PathBuf};
+
+use enact_core::ids::RunId;
+use enact_core::store::StoreError;
+
+use super::heads::{self, BLOB_BYTES, Head, KEY_BYTES, KeyHeld, RUN_BYTES};
+use super::manifest::Entry;
+use super::table::Table;
+use crate::codec::merkle::Hash;
+
+/// A sealed volume.
+#[derive(Debug)]
+pub(crate) struct Sealed {
+    pub(crate) entry: Entry,
+    /// The folder of its database.
+    pub(crate) folder: PathBuf,
+    pub(crate) runs: Table<RUN_BYTES>,
+    pub(crate) keys: Table<KEY_BYTES>,
+    pub(crate) blobs: Table<BLOB_BYTES>,
+    pub(crate) leaves: Table<32>,
+}
+
+/// The folder in which a store has its volumes.
+pub(crate) fn volumes_dir(store: &Path) -> PathBuf {
+    store.join("volumes")
+}
+
+/// The folder of a volume's database.
+pub(crate) fn folder(store: &Path, number: u64) -> PathBuf {
+    volumes_dir(store).join(format!("{number:08}"))
+}
+
+/// A table beside a volume.
+pub(crate) fn table_path(store: &Path, number: u64, name: &str) -> PathBuf {
+    folder(store, number).with_extension(name)
+}
+
+impl Sealed {
+    /// The volume that the manifest speaks of. No file is touched.
+    pub(crate) fn new(store: &Path, entry: Entry) -> Self {
+        let table = |name| table_path(store, entry.number, name);
+        Self {
+            folder: folder(store, entry.number),
+            runs: Table::new(table("runs"), entry.runs),
+            keys: Table::new(table("keys"), entry.keys),
+            blobs: Table::new(table("blobs"), entry.blobs),
+            leaves: Table::new(table("leaves"), entry.leaves),
+            entry,
+        }
+    }
+
+    /// What is known of a run at the end of this volume; `None` where it has no events in it.
+    pub(crate) fn head(&self, run: RunId) -> Result<Option<Head>, StoreError> {
+        let (lowest, highest) = self.entry.touched;
+        if self.entry.pruned || run < lowest || run > highest {
+            return Ok(None);
+        }
+        let Some(entry) = self.runs.find(run.as_bytes())? else { return Ok(None) };
+        Ok(heads::read_run(&entry).map(|(_, head)| head).filter(Head::is_here))
+    }
+
+    /// Who took a key in this volume.
+    pub(crate) fn key(&self, key: &Hash) -> Result<Option<KeyHeld>, StoreError> {
+        let entry = self.keys.find(key)?;
+        Ok(entry.as_ref().and_then(heads::read_key).map(|(_, held)| held))
+    }
+}

@@ -1,0 +1,202 @@
+//! Keeping a store over time: backups, pruning, verifying, who may open it.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
+
+mod common;
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use common::*;
+use enact_core::blob::BlobRef;
+use enact_core::connector::Identity;
+use enact_core::event::{CompensationIntended, Event, NewEvent};
+use enact_core::ids::Seq;
+use enact_core::json::JsonText;
+use enact_core::store::{EventStore, RunMark, StoreError};
+use enact_core::time::Timestamp;
+use enact_store::SledStore;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_taken_under_load_holds_all_that_was_acknowledged_before_and_a_whole_beginning() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(small().open(dir.path().join("s")).unwrap());
+    let blob = store.blobs().put(&mut &[5; 100_000][..]).unwrap();
+    let before = fill(&store, 1000, 150).await;
+    let busy = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { fill(&store, 100_000, 200).await }
+    });
+    let backup = dir.path().join("backup");
+    store.backup(&backup).await.unwrap();
+    let during = busy.await.unwrap();
+
+    let restored = dir.path().join("restored");
+    SledStore::restore(&backup, &restored).unwrap();
+    let copy = small().open(&restored).unwrap();
+    for (run, version, _) in &before {
+        assert_eq!(stream(&copy, *run).await.unwrap().len() as u64, *version);
+    }
+    let events = all(&copy).await.unwrap();
+    let original = all(&store).await.unwrap();
+    assert!(
+        events.len() >= before.len() * 4 && original.starts_with(&events),
+        "a whole beginning of the log"
+    );
+    let mut content = Vec::new();
+    copy.blobs().open(&blob).unwrap().read_to_end(&mut content).unwrap();
+    assert_eq!(content, [5; 100_000]);
+    assert_eq!(copy.pseudonym("me"), store.pseudonym("me"));
+    put(&copy, append(run(1, 1), 0, vec![event(1, 1)], RunMark::Open)).await.unwrap();
+    assert_holds(&store, &[before, during].concat()).await;
+}
+
+#[tokio::test]
+async fn an_unfinished_or_damaged_backup_is_not_restored_and_nothing_is_overwritten() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = small().open(dir.path().join("s")).unwrap();
+    fill(&store, 1000, 120).await;
+    sealed(&store, 1).await;
+    let backup = dir.path().join("backup");
+    store.backup(&backup).await.unwrap();
+    assert!(store.backup(&backup).await.is_err(), "it is not empty");
+
+    let mut db = fs::read(backup.join("volumes/00000001/db")).unwrap();
+    let (from, to) = (db.len() / 4, db.len() / 2);
+    db[from..to].fill(0x55);
+    fs::write(backup.join("volumes/00000001/db"), db).unwrap();
+    let damaged = SledStore::restore(&backup, dir.path().join("to"));
+    assert!(matches!(damaged, Err(StoreError::Corrupt { .. })), "{damaged:?}");
+    assert!(!dir.path().join("to/store").exists());
+
+    fs::remove_file(backup.join("store")).unwrap();
+    assert!(matches!(SledStore::restore(&backup, dir.path().join("other")), Err(StoreError::Corrupt { .. })));
+    assert!(SledStore::restore(dir.path().join("s"), dir.path()).is_err(), "locked, and not empty");
+}
+
+fn disk_use(path: &Path) -> u64 {
+    let entries = fs::read_dir(path).unwrap().map(Result::unwrap);
+    entries
+        .map(
+            |entry| {
+                if entry.path().is_dir() { disk_use(&entry.path()) } else { entry.metadata().unwrap().len() }
+            },
+        )
+        .sum()
+}
+
+#[tokio::test]
+async fn case_49_disk_space_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s");
+    let store = SledStore::options().volume_bytes(100_000).segment_bytes(64 * 1024).open(&path).unwrap();
+    let mut made = Vec::new();
+    for number in 0..400 {
+        let closed = run(1000 + number, 0);
+        put(&store, append(closed, 0, vec![event((1000 + number) * 1000, 4000)], RunMark::Closed))
+            .await
+            .unwrap();
+        made.push((closed, 1, RunMark::Closed));
+    }
+    sealed(&store, 10).await;
+    let segments = || fs::read_dir(path.join("journal")).unwrap().count();
+    until("giving back the journal of what is sealed", || segments() < 8).await;
+    let before = disk_use(&path);
+
+    let pruned = store.prune(Timestamp::from_unix_us(1300 * 1000)).await.unwrap();
+    assert!(pruned.volumes >= 5 && pruned.up_to.0 <= 300, "{pruned:?}");
+    assert!(disk_use(&path) < before / 2, "{} of {before} bytes are left", disk_use(&path));
+    let (gone, kept) = made.split_at(usize::try_from(pruned.up_to.0).unwrap());
+    assert!(stream(&store, gone[0].0).await.unwrap().is_empty());
+    assert_eq!(stream(&store, kept[0].0).await.unwrap().len(), 1);
+    let mut listed = runs(&store).await;
+    listed.reverse();
+    assert_eq!(listed, kept.iter().map(|(run, ..)| *run).collect::<Vec<_>>());
+    assert_eq!(store.verify().unwrap().events, kept.len() as u64);
+
+    store.close().unwrap();
+    drop(store);
+    let store = SledStore::open(&path).unwrap();
+    assert_eq!(all(&store).await.unwrap().len(), kept.len());
+}
+
+#[tokio::test]
+async fn pruning_spares_open_runs_and_runs_that_reach_into_what_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SledStore::options()
+        .volume_bytes(100_000)
+        .segment_bytes(64 * 1024)
+        .open(dir.path().join("s"))
+        .unwrap();
+    let closed = |number: u64| {
+        append(run(1000 + number, 0), 0, vec![event((1000 + number) * 1000, 4000)], RunMark::Closed)
+    };
+    for number in 0..100 {
+        put(&store, closed(number)).await.unwrap();
+    }
+    let open = run(1100, 1);
+    put(&store, append(open, 0, vec![event(1100 * 1000, 10)], RunMark::Open)).await.unwrap();
+    for number in 101..300 {
+        put(&store, closed(number)).await.unwrap();
+    }
+    sealed(&store, 9).await;
+    let late = Timestamp::from_unix_us(u64::MAX);
+    let first = store.prune(late).await.unwrap();
+    assert!(first.volumes >= 2 && first.up_to.0 <= 100, "{first:?}");
+    assert_eq!(stream(&store, open).await.unwrap().len(), 1);
+
+    put(&store, append(open, 1, vec![event(1400 * 1000, 10)], RunMark::Closed)).await.unwrap();
+    assert_eq!(store.prune(late).await.unwrap().volumes, 0, "it reaches into the active volume");
+    for number in 500..600 {
+        put(&store, closed(number)).await.unwrap();
+    }
+    sealed(&store, 13).await;
+    assert!(store.prune(late).await.unwrap().volumes >= 2);
+    assert!(stream(&store, open).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn blobs_go_with_the_last_event_that_refers_to_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s");
+    let options = || SledStore::options().volume_bytes(100_000).segment_bytes(64 * 1024);
+    let store = options().open(&path).unwrap();
+    let old = store.blobs().put(&mut &b"old"[..]).unwrap();
+    let kept = store.blobs().put(&mut &b"kept"[..]).unwrap();
+    put(&store, append(run(1, 0), 0, vec![intended(1000, old.clone())], RunMark::Closed)).await.unwrap();
+    for number in 0..60 {
+        put(&store, append(run(10 + number, 0), 0, vec![event(2000 + number, 4000)], RunMark::Closed))
+            .await
+            .unwrap();
+    }
+    put(&store, append(run(900, 0), 0, vec![intended(900_000, kept.clone())], RunMark::Closed))
+        .await
+        .unwrap();
+    sealed(&store, 2).await;
+    drop(store);
+    let store = options().open(&path).unwrap();
+    let pruned = store.prune(Timestamp::from_unix_us(800_000)).await.unwrap();
+    assert_eq!(pruned.blobs, 1, "{pruned:?}");
+    assert!(store.blobs().open(&old).is_err());
+    assert!(store.blobs().open(&kept).is_ok());
+}
+
+/// An event that refers to a blob.
+fn intended(at: u64, blob: BlobRef) -> NewEvent {
+    let json = || JsonText::encode(&()).unwrap();
+    let body = CompensationIntended {
+        seq: Seq(1),
+        attempt: 1,
+        undo_try: 1,
+        action: "restore_file".into(),
+        version: 1,
+        params: json(),
+        pre: json(),
+        blobs: vec![blob],
+        identity: Identity("here".into()),
+        by: "me".into(),
+    };
+    NewEvent { event: Event::CompensationIntended(body.into()), ..event(at, 1) }
+}
