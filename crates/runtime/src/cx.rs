@@ -16,12 +16,10 @@ use enact_core::json::JsonText;
 use enact_core::time::Timestamp;
 use futures::StreamExt;
 use futures::stream;
-use ractor::ActorRef;
 use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
-use crate::run::{Ask, AskedAction, Call, Reply, RunMsg};
-use crate::shared::Shared;
+use crate::run::{Ask, AskedAction, Call, Reply};
 
 /// How many branches of one join are carried out at the same time.
 pub const MAX_PARALLEL: usize = 64;
@@ -58,11 +56,19 @@ pub struct Acted {
     pub output: JsonText,
 }
 
+/// Where the calls of a workflow's code are answered: by the run's actor, or from a recorded history.
+pub(crate) trait Desk: Send + Sync + 'static {
+    /// The kind of the connector of this name; `None` where every kind will do.
+    fn connector_kind(&self, name: &str) -> Result<Option<&'static str>, Error>;
+
+    /// Takes a call, and answers it now, later or never.
+    fn ask(&self, ask: Ask) -> Result<(), Error>;
+}
+
 /// The way of a workflow's code to the world. Handed to [`Workflow::run`](crate::Workflow::run); each branch of
 /// a join gets its own.
 pub struct WorkflowCx {
-    actor: ActorRef<RunMsg>,
-    shared: Arc<Shared>,
+    desk: Arc<dyn Desk>,
     run: RunId,
     accepted: Arc<RunAccepted>,
     branch: Option<(CallPath, u32)>,
@@ -76,13 +82,8 @@ impl Debug for WorkflowCx {
 }
 
 impl WorkflowCx {
-    pub(crate) fn new(
-        actor: ActorRef<RunMsg>,
-        shared: Arc<Shared>,
-        run: RunId,
-        accepted: Arc<RunAccepted>,
-    ) -> Self {
-        Self { actor, shared, run, accepted, branch: None, calls: AtomicU32::new(0) }
+    pub(crate) fn new(desk: Arc<dyn Desk>, run: RunId, accepted: Arc<RunAccepted>) -> Self {
+        Self { desk, run, accepted, branch: None, calls: AtomicU32::new(0) }
     }
 
     /// The run.
@@ -108,8 +109,8 @@ impl WorkflowCx {
     /// # Errors
     /// `invalid_parameters`, where there is none of that name, or it is of another kind.
     pub fn connector<C: Connector>(&self, name: &str) -> Result<Tool<'_, C>, Error> {
-        let kind = self.shared.connector(name)?.toolbox().kind();
-        if kind != C::KIND {
+        let kind = self.desk.connector_kind(name)?;
+        if let Some(kind) = kind.filter(|kind| *kind != C::KIND) {
             return Err(Error::new(
                 ErrorCode::InvalidParameters,
                 format!("connector '{name}' is of kind '{kind}', not '{}'", C::KIND),
@@ -188,8 +189,7 @@ impl WorkflowCx {
 
     fn in_branch(&self, join: CallPath, index: u32) -> Self {
         Self {
-            actor: self.actor.clone(),
-            shared: Arc::clone(&self.shared),
+            desk: Arc::clone(&self.desk),
             run: self.run,
             accepted: Arc::clone(&self.accepted),
             branch: Some((join, index)),
@@ -209,7 +209,7 @@ impl WorkflowCx {
     async fn ask(&self, call: Call) -> Result<Reply, Error> {
         let (reply, answer) = oneshot::channel();
         let ask = Ask { path: self.next_path(), call, reply };
-        self.actor.send_message(RunMsg::Ask(Box::new(ask))).map_err(|_| stopped())?;
+        self.desk.ask(ask)?;
         answer.await.map_err(|_| stopped())?
     }
 }
@@ -257,7 +257,7 @@ impl<C> Tool<'_, C> {
     }
 }
 
-fn stopped() -> Error {
+pub(crate) fn stopped() -> Error {
     Error::new(ErrorCode::Unavailable, "the run is being stopped")
 }
 

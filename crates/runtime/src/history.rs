@@ -41,7 +41,7 @@ pub async fn load_until(
     }
 }
 
-fn step(state: Option<RunState>, event: &StoredEvent) -> Result<RunState, Error> {
+pub(crate) fn step(state: Option<RunState>, event: &StoredEvent) -> Result<RunState, Error> {
     RunState::step(state, event).map_err(|illegal| {
         Error::new(ErrorCode::Internal, format!("the log contradicts itself: {illegal}")).with_source(illegal)
     })

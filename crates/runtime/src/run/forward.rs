@@ -4,6 +4,7 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use enact_core::error::{Error, ErrorCode, ErrorRecord, Remains};
 use enact_core::event::{
@@ -14,17 +15,20 @@ use enact_core::event::{
 use enact_core::ids::{CallPath, Direction, EventSeq, Seq};
 use enact_core::json::JsonText;
 use enact_core::policy::VerdictRecord;
-use enact_core::run::{ActionEnd, Call as Recorded, Outcome, Phase, RunState};
+use enact_core::run::{Call as Known, Outcome, Phase, RunState};
 use enact_core::store::{Appended, Durability};
 use enact_core::time::Timestamp;
 use futures::FutureExt;
+use ractor::ActorRef;
 use tokio::sync::oneshot;
 
 use crate::backoff::backoff;
 use crate::connector_actor::ConnectorMsg;
-use crate::cx::{Acted, Tries, WorkflowCx};
+use crate::cx::{Desk, Tries, WorkflowCx, stopped};
 use crate::gate::{self, Asked, Permitted};
 use crate::job::{Held, Intent, Job, Report, Said, What, is_undo, lost, panic_text};
+use crate::replay::{self, Divergence, Recorded};
+use crate::shared::Shared;
 
 use super::{Ack, Ask, AskedAction, Call, Go, Reply, Run, RunMsg};
 
@@ -116,7 +120,8 @@ impl Run {
             }
         };
         let input = accepted.input.clone();
-        let cx = WorkflowCx::new(self.myself.clone(), Arc::clone(&self.shared), self.id, accepted);
+        let desk = RunDesk { actor: self.myself.clone(), shared: Arc::clone(&self.shared) };
+        let cx = WorkflowCx::new(Arc::new(desk), self.id, accepted);
         let actor = self.myself.clone();
         let code = tokio::spawn(async move {
             let end = AssertUnwindSafe(workflow.run(&cx, input)).catch_unwind().await;
@@ -137,12 +142,8 @@ impl Run {
     async fn conclude(&mut self, end: Result<JsonText, Error>) -> Result<(), Error> {
         let unasked = self.state()?.calls.keys().find(|path| !self.replayed.contains(*path)).cloned();
         if let Some(path) = unasked {
-            let recorded = self.describe_call(&path);
-            let ended = match &end {
-                Ok(_) => "ended normally".to_owned(),
-                Err(error) => format!("ended with: {error}"),
-            };
-            return self.quarantine(diverged(&path, &recorded, &ended), None).await;
+            let diverged = Divergence::at(self.state()?, &path, replay::describe_end(&end));
+            return self.quarantine(diverged.into(), None).await;
         }
         let event = match end {
             Ok(output) => Event::RunSucceeded(RunSucceeded { output }),
@@ -191,55 +192,55 @@ impl Run {
         }
         let Ask { path, call, reply } = ask;
         self.replayed.insert(path.clone());
-        let recorded = self.state()?.calls.get(&path).cloned();
-        match (call, recorded) {
-            (Call::Action(action), recorded @ (None | Some(Recorded::Action(_)))) => {
-                self.asked_action(path, action, recorded, reply).await
+        let toolbox = match &call {
+            Call::Action(action) => {
+                self.shared.connector(&action.connector).ok().map(|known| known.toolbox())
             }
-            (Call::Sleep(how_long), None) => {
+            _ => None,
+        };
+        match replay::look_up(self.state()?, toolbox.map(|toolbox| &**toolbox), &path, &call) {
+            Recorded::Answered(recorded) => answer(reply, recorded),
+            Recorded::Other(divergence) => return self.quarantine(divergence.into(), None).await,
+            Recorded::Nothing | Recorded::Unanswered => return self.asked_now(path, call, reply).await,
+        }
+        Ok(())
+    }
+
+    /// A call that the log does not answer.
+    async fn asked_now(
+        &mut self,
+        path: CallPath,
+        call: Call,
+        reply: oneshot::Sender<Result<Reply, Error>>,
+    ) -> Result<(), Error> {
+        let (name, value) = match call {
+            Call::Action(action) => return self.asked_action(path, action, reply).await,
+            Call::Sleep(how_long) => return self.asked_sleep(path, how_long, reply).await,
+            Call::Now => (replay::value_name(&call), JsonText::encode(&self.shared.clock.now())?),
+            Call::Random => (replay::value_name(&call), JsonText::encode(&self.shared.clock.random())?),
+        };
+        let event = ValueRecorded { path, what: name.to_owned(), value: value.clone() };
+        self.record_one(Event::ValueRecorded(event)).await?;
+        answer(reply, Ok(Reply::Value(value)));
+        Ok(())
+    }
+
+    async fn asked_sleep(
+        &mut self,
+        path: CallPath,
+        how_long: Duration,
+        reply: oneshot::Sender<Result<Reply, Error>>,
+    ) -> Result<(), Error> {
+        let due = match self.state()?.calls.get(&path) {
+            Some(Known::Timer { due, .. }) => *due,
+            _ => {
                 let due = self.shared.clock.now().after(how_long);
                 self.record_one(Event::TimerSet(TimerSet { path: path.clone(), due })).await?;
-                self.wait_until(path, due, reply);
-                Ok(())
+                due
             }
-            (Call::Sleep(_), Some(Recorded::Timer { due, fired })) => {
-                if fired {
-                    answer(reply, Ok(Reply::Awake));
-                } else {
-                    self.wait_until(path, due, reply);
-                }
-                Ok(())
-            }
-            (call @ (Call::Now | Call::Random), None) => {
-                let (what, value) = match call {
-                    Call::Now => ("now", JsonText::encode(&self.shared.clock.now())?),
-                    _ => ("random", JsonText::encode(&self.shared.clock.random())?),
-                };
-                let what = what.to_owned();
-                let event = ValueRecorded { path, what, value: value.clone() };
-                self.record_one(Event::ValueRecorded(event)).await?;
-                answer(reply, Ok(Reply::Value(value)));
-                Ok(())
-            }
-            (Call::Now, Some(Recorded::Value { what, value })) if what == "now" => {
-                answer(reply, Ok(Reply::Value(value)));
-                Ok(())
-            }
-            (Call::Random, Some(Recorded::Value { what, value })) if what == "random" => {
-                answer(reply, Ok(Reply::Value(value)));
-                Ok(())
-            }
-            (call, Some(_)) => {
-                let recorded = self.describe_call(&path);
-                let asks = match call {
-                    Call::Action(action) => format!("asks for {}.{}", action.connector, action.action),
-                    Call::Sleep(how_long) => format!("sleeps for {how_long:?}"),
-                    Call::Now => "asks for the time".to_owned(),
-                    Call::Random => "asks for a random number".to_owned(),
-                };
-                self.quarantine(diverged(&path, &recorded, &asks), None).await
-            }
-        }
+        };
+        self.wait_until(path, due, reply);
+        Ok(())
     }
 
     fn wait_until(&mut self, path: CallPath, due: Timestamp, reply: oneshot::Sender<Result<Reply, Error>>) {
@@ -259,25 +260,12 @@ impl Run {
         &mut self,
         path: CallPath,
         action: AskedAction,
-        recorded: Option<Recorded>,
         reply: oneshot::Sender<Result<Reply, Error>>,
     ) -> Result<(), Error> {
-        let seq = match recorded {
-            Some(Recorded::Action(seq)) => seq,
+        let seq = match self.state()?.calls.get(&path) {
+            Some(Known::Action(seq)) => *seq,
             _ => self.free_seq()?,
         };
-        if let Some(known) = self.state()?.actions.get(&seq) {
-            if !self.is_same(&known.call, &action) {
-                let recorded = self.describe_call(&path);
-                let asks =
-                    format!("asks for {}.{} with {}", action.connector, action.action, short(&action.params));
-                return self.quarantine(diverged(&path, &recorded, &asks), None).await;
-            }
-            if let Some(end) = &known.end {
-                answer(reply, reply_of(seq, end));
-                return Ok(());
-            }
-        }
         let tries = action.tries;
         let failures = self.failures_so_far(seq)?;
         let asking = Asking { tries, action, path, call: None, verdicts: Vec::new(), failures, reply };
@@ -306,23 +294,6 @@ impl Run {
             action.attempts.iter().filter(|attempt| matches!(attempt.outcome, Outcome::Failed(..))).count()
         });
         Ok(u32::try_from(failed).unwrap_or(u32::MAX))
-    }
-
-    /// Whether the code asks for what is recorded, read with today's types.
-    fn is_same(&self, recorded: &ActionCall, asked: &AskedAction) -> bool {
-        if recorded.connector != asked.connector || recorded.action != asked.action {
-            return false;
-        }
-        if recorded.params == asked.params || recorded.params.value() == asked.params.value() {
-            return true;
-        }
-        let Ok(connector) = self.shared.connector(&asked.connector) else { return false };
-        let read =
-            |params| connector.toolbox().prepare(&asked.action, params).map(|read| read.params().value());
-        match (read(&recorded.params), read(&asked.params)) {
-            (Ok(then), Ok(now)) => then == now,
-            _ => false,
-        }
     }
 
     /// Sends an action through the gate and to its connector.
@@ -656,58 +627,29 @@ impl Run {
             return Ok(());
         };
         if let Some(asking) = self.asked.remove(&seq) {
-            answer(asking.reply, reply_of(seq, &end));
+            answer(asking.reply, replay::answer_of(seq, &end));
         }
         Ok(())
     }
-
-    fn describe_call(&self, path: &CallPath) -> String {
-        let Some(state) = &self.state else { return String::new() };
-        match state.calls.get(path) {
-            Some(Recorded::Action(seq)) => state.actions.get(seq).map_or_else(String::new, |action| {
-                let call = &action.call;
-                format!("{}.{} with {}", call.connector, call.action, short(&call.params))
-            }),
-            Some(Recorded::Timer { due, .. }) => format!("a sleep until {due}"),
-            Some(Recorded::Value { what, .. }) => format!("a recorded value ({what})"),
-            None => "nothing".to_owned(),
-        }
-    }
 }
 
-fn reply_of(seq: Seq, end: &ActionEnd) -> Result<Reply, Error> {
-    match end.result() {
-        Ok(output) => Ok(Reply::Acted(Acted {
-            seq,
-            already_done: matches!(end, ActionEnd::AlreadyDone(_)),
-            output: output.clone(),
-        })),
-        Err(error) => Err(error.clone().into()),
+/// The run's actor answers, from the log or by going to the world.
+struct RunDesk {
+    actor: ActorRef<RunMsg>,
+    shared: Arc<Shared>,
+}
+
+impl Desk for RunDesk {
+    fn connector_kind(&self, name: &str) -> Result<Option<&'static str>, Error> {
+        Ok(Some(self.shared.connector(name)?.toolbox().kind()))
+    }
+
+    fn ask(&self, ask: Ask) -> Result<(), Error> {
+        self.actor.send_message(RunMsg::Ask(Box::new(ask))).map_err(|_| stopped())
     }
 }
 
 /// The code may have gone on without the answer.
 fn answer(reply: oneshot::Sender<Result<Reply, Error>>, answer: Result<Reply, Error>) {
     drop(reply.send(answer));
-}
-
-fn diverged(path: &CallPath, recorded: &str, now: &str) -> Error {
-    Error::new(
-        ErrorCode::Conflict,
-        format!(
-            "the workflow does not match its history at call {path}: recorded is {recorded}; now the code {now}. \
-             Register the version that the run was started with and resume it, or roll it back"
-        ),
-    )
-}
-
-/// Enough of parameters to recognise them.
-fn short(params: &JsonText) -> String {
-    const ENOUGH: usize = 200;
-    let text = params.as_str();
-    if text.chars().count() <= ENOUGH {
-        return text.to_owned();
-    }
-    let begin: String = text.chars().take(ENOUGH).collect();
-    format!("{begin}…")
 }
