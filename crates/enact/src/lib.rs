@@ -26,9 +26,10 @@
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let scratch = tempfile::tempdir()?;
-//! # let root = scratch.path();
+//! # let root = &scratch.path().join("workspace");
+//! # std::fs::create_dir(root)?;
 //! let enact = Enact::builder()
-//!     .store(Arc::new(MemoryStore::new()))
+//!     .store(Arc::new(SledStore::open(scratch.path().join("log"))?))
 //!     .connector("files", Filesystem::new(root)?.allow(["read_file", "write_file"])?)
 //!     .workflow(Note)
 //!     .start()
@@ -53,7 +54,7 @@ pub use enact_runtime::{
     Acted, Builder, Clock, DynWorkflow, Enact, LoadText, Observer, Recovery, RollbackOptions, Run,
     RunRequest, Stage, Step, Submitted, SystemClock, Tool, Tries, Workflow, WorkflowCx,
 };
-pub use enact_store::MemoryStore;
+pub use enact_store::{MemoryStore, SledStore};
 
 /// The filesystem connector.
 #[cfg(feature = "filesystem")]
@@ -74,5 +75,5 @@ pub mod prelude {
     pub use enact_core::policy::{Policy, Request, Verdict};
     pub use enact_core::run::RunStatus;
     pub use enact_runtime::{Enact, Recovery, RollbackOptions, Run, RunRequest, Tries, Workflow, WorkflowCx};
-    pub use enact_store::MemoryStore;
+    pub use enact_store::{MemoryStore, SledStore};
 }

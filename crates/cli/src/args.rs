@@ -1,0 +1,283 @@
+//! The command line, as the public contract has it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Lets an agent act on real systems through a middleman that limits it, records what happens, and can undo it.
+#[derive(Debug, Parser)]
+#[command(name = "enact", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// The configuration; else $ENACT_CONFIG, else ./enact.toml.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print one JSON document on standard output, and nothing else there.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write a commented enact.toml, a sample workflow and a sample policy.
+    Init {
+        /// Where; made if it is not there.
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+    },
+    /// Run a workflow and wait for its end.
+    Run(Start),
+    /// Run one action as a run of its own.
+    Act {
+        /// The action, such as files.write_file.
+        #[arg(value_name = "CONNECTOR.ACTION")]
+        action: String,
+        /// On whose behalf.
+        #[arg(long, value_name = "EMAIL")]
+        user: String,
+        /// Its parameters: JSON, or @FILE.
+        #[arg(long, value_name = "JSON|@FILE")]
+        params: Option<String>,
+    },
+    /// Show what a workflow would do, and change nothing.
+    Plan(Start),
+    /// Finish every interrupted run, or one.
+    Resume {
+        /// The run, or the beginning of its id.
+        run: Option<String>,
+    },
+    /// Undo a run, newest action first.
+    Rollback {
+        /// The run, or the beginning of its id.
+        run: String,
+        /// Keep the actions up to this number.
+        #[arg(long, value_name = "SEQ")]
+        to: Option<u64>,
+        /// Overwrite what others changed since.
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        by: By,
+        /// Why.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// List runs, newest first.
+    Runs {
+        /// Only those with this status.
+        #[arg(long, value_name = "STATUS")]
+        status: Option<String>,
+        /// Only those of this user.
+        #[arg(long, value_name = "EMAIL")]
+        user: Option<String>,
+        /// Only those of this workflow.
+        #[arg(long, value_name = "NAME")]
+        workflow: Option<String>,
+        /// At most so many.
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        limit: usize,
+    },
+    /// Show one run: its actions, verdicts, pre-states, reversals.
+    Show {
+        /// The run, or the beginning of its id.
+        run: String,
+    },
+    /// Print recorded events, one JSON object a line.
+    Events {
+        /// Only those of this run.
+        run: Option<String>,
+        /// From this position of the log on.
+        #[arg(long, value_name = "POS", default_value_t = 1)]
+        from: u64,
+        /// Wait for more.
+        #[arg(long)]
+        follow: bool,
+    },
+    /// Rebuild a run's state as it was after one of its events.
+    Replay {
+        /// The run, or the beginning of its id.
+        run: String,
+        /// The number of the event within the run; the last one by default.
+        #[arg(long, value_name = "EVENT_SEQ", value_parser = clap::value_parser!(u64).range(1..))]
+        until: Option<u64>,
+    },
+    /// Stop a run; what it did is undone.
+    Cancel {
+        /// The run, or the beginning of its id.
+        run: String,
+        #[command(flatten)]
+        by: By,
+    },
+    /// Print a run's signed receipt.
+    Receipt {
+        /// The run, or the beginning of its id.
+        run: String,
+    },
+    /// Check or export the log.
+    Audit {
+        #[command(subcommand)]
+        command: Audit,
+    },
+    /// Approve what waits for a person.
+    Approve {
+        /// The run, or the beginning of its id.
+        run: String,
+        #[command(flatten)]
+        by: By,
+    },
+    /// Deny what waits for a person.
+    Deny {
+        /// The run, or the beginning of its id.
+        run: String,
+        #[command(flatten)]
+        by: By,
+        /// Why.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// Say what became of an action that is in doubt or cannot be undone.
+    Resolve {
+        /// The run, or the beginning of its id.
+        run: String,
+        /// The action's number.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        seq: u64,
+        /// What became of it.
+        #[arg(long = "as", value_name = "WORD")]
+        word: Word,
+        #[command(flatten)]
+        by: By,
+    },
+    /// List the configured connectors, their actions, which are allowed, and how each is undone.
+    Connectors,
+    /// Check or test policies.
+    Policy {
+        #[command(subcommand)]
+        command: Policy,
+    },
+    /// Serve an HTTP API and a web console.
+    Serve {
+        /// Where to listen.
+        #[arg(long, value_name = "ADDR")]
+        listen: Option<String>,
+    },
+    /// Serve MCP on standard input and output.
+    Mcp,
+    /// Show the whole thing on a scratch folder.
+    Demo,
+    /// Keep the event store.
+    Store {
+        #[command(subcommand)]
+        command: Store,
+    },
+    /// Print a script that completes commands in a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Part of the demo: runs until it is killed.
+    #[command(hide = true)]
+    DemoChild {
+        /// The demo's folder.
+        dir: PathBuf,
+    },
+}
+
+/// What a run is started with.
+#[derive(Debug, Args)]
+pub(crate) struct Start {
+    /// A name from the workflows folder, or a file, where it holds a '/' or ends in '.yaml'.
+    pub(crate) workflow: String,
+    /// On whose behalf.
+    #[arg(long, value_name = "EMAIL")]
+    pub(crate) user: String,
+    /// What is said of the user; may be given several times.
+    #[arg(long = "attr", value_name = "K=V")]
+    pub(crate) attributes: Vec<String>,
+    /// The input: JSON, or @FILE.
+    #[arg(long, value_name = "JSON|@FILE")]
+    pub(crate) payload: Option<String>,
+    /// The same key never runs twice.
+    #[arg(long, value_name = "IDEMPOTENCY_KEY")]
+    pub(crate) key: Option<String>,
+}
+
+/// Who asks.
+#[derive(Debug, Args)]
+pub(crate) struct By {
+    /// Who asks; os:USER by default.
+    #[arg(long = "by", value_name = "EMAIL")]
+    by: Option<String>,
+}
+
+impl By {
+    /// Who asks.
+    pub(crate) fn name(&self) -> String {
+        self.by.clone().unwrap_or_else(os_user)
+    }
+}
+
+/// The user of the operating system, as it says.
+pub(crate) fn os_user() -> String {
+    let named = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    format!("os:{}", named.filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown".into()))
+}
+
+/// An operator's word on an action.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Word {
+    /// It did happen.
+    Applied,
+    /// It did not happen and will not.
+    NotApplied,
+    /// Leave it as it is, whatever that is.
+    Abandon,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// Check the whole log against its signatures.
+    Verify,
+    /// Export the log.
+    Export {
+        /// From this position on.
+        #[arg(long, value_name = "POS")]
+        from: Option<u64>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Policy {
+    /// Validate policies against the actions' schema.
+    Check,
+    /// Run policy cases.
+    Test {
+        /// The cases.
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Store {
+    /// Copy the store into a folder that is not there yet or empty.
+    Backup {
+        /// Where to.
+        dir: PathBuf,
+    },
+    /// Check a backup and put it in place as a store.
+    Restore {
+        /// The backup.
+        from: PathBuf,
+        /// Where to; not there yet, or empty.
+        to: PathBuf,
+    },
+    /// Read the whole store and check every hash in it.
+    Verify,
+    /// Delete runs that ended long ago, to get disk space back; their hashes stay.
+    Prune {
+        /// Delete what is older than so many days.
+        #[arg(long, value_name = "DAYS")]
+        older_than: u64,
+    },
+}

@@ -1,0 +1,212 @@
+//! Commands that read the log and change nothing.
+
+use enact::document::RunDocument;
+use enact::event::StoredEvent;
+use enact::ids::{EventSeq, Position, RunId};
+use enact::run::{RunState, RunStatus};
+use enact::runtime::history;
+use enact::store::{EventStore, MAX_PAGE};
+use serde_json::json;
+
+use crate::config::Config;
+use crate::failure::{Exit, Failure, usage};
+use crate::out::{Out, Tone, clean};
+use crate::render;
+use crate::session::{interrupted, look};
+
+/// `enact runs`.
+pub(crate) async fn runs(
+    config: &Config,
+    status: Option<String>,
+    user: Option<String>,
+    workflow: Option<String>,
+    limit: usize,
+    out: Out,
+) -> Result<Exit, Failure> {
+    let status = status.as_deref().map(known_status).transpose()?;
+    let store = look(config)?;
+    let (mut found, mut before) = (Vec::new(), None);
+    'pages: loop {
+        let page = store.runs(before, MAX_PAGE).await?;
+        let Some(last) = page.last() else { break };
+        before = Some(*last);
+        for run in page {
+            if found.len() >= limit {
+                break 'pages;
+            }
+            let Some(state) = history::load(&*store, run).await? else { continue };
+            let wanted = status.is_none_or(|status| state.status() == status)
+                && user.as_ref().is_none_or(|user| state.accepted.user == *user)
+                && workflow.as_ref().is_none_or(|workflow| state.accepted.workflow == *workflow);
+            if wanted {
+                found.push(RunDocument::summary(&state));
+            }
+        }
+    }
+    if out.json {
+        out.document(&json!({ "runs": found }));
+    } else {
+        render::list(out, &found);
+    }
+    Ok(Exit::OK)
+}
+
+fn known_status(word: &str) -> Result<RunStatus, Failure> {
+    RunStatus::ALL.into_iter().find(|status| status.as_str() == word).ok_or_else(|| {
+        let all = RunStatus::ALL.map(RunStatus::as_str).join(", ");
+        usage(format!("--status '{word}' is none; there is: {all}"))
+    })
+}
+
+/// `enact show`.
+pub(crate) async fn show(config: &Config, run: &str, out: Out) -> Result<Exit, Failure> {
+    let store = look(config)?;
+    let run = history::find(&*store, run).await?;
+    let document = RunDocument::detailed(&state(&*store, run, EventSeq(u64::MAX)).await?);
+    if out.json {
+        out.document(&document);
+    } else {
+        render::run(out, &document);
+    }
+    Ok(Exit::OK)
+}
+
+async fn state(store: &dyn EventStore, run: RunId, until: EventSeq) -> Result<RunState, Failure> {
+    let state = history::load_until(store, run, until).await?;
+    state.ok_or_else(|| usage(format!("there is no run '{run}'")))
+}
+
+/// `enact replay`.
+pub(crate) async fn replay(
+    config: &Config,
+    run: &str,
+    until: Option<u64>,
+    out: Out,
+) -> Result<Exit, Failure> {
+    let store = look(config)?;
+    let run = history::find(&*store, run).await?;
+    let until = until.map_or(EventSeq(u64::MAX), EventSeq);
+    let state = state(&*store, run, until).await?;
+    if until.0 != u64::MAX && state.version < until {
+        return Err(usage(format!("run {run} has {} events; there is no event {until}", state.version)));
+    }
+    if out.json {
+        out.document(&RunDocument::new(&state));
+        return Ok(Exit::OK);
+    }
+    out.line(&format!("after event {}:", state.version));
+    render::run(out, &RunDocument::new(&state));
+    let later = store.read(run, state.version.next(), MAX_PAGE).await?;
+    for event in &later {
+        let line = format!("  later: {:>4}  {}  {}", event.event_seq, event.at, event.event.name());
+        out.line(&out.paint(Tone::Faint, &line));
+    }
+    Ok(Exit::OK)
+}
+
+/// `enact events`.
+pub(crate) async fn events(
+    config: &Config,
+    run: Option<String>,
+    from: u64,
+    follow: bool,
+    out: Out,
+) -> Result<Exit, Failure> {
+    let store = look(config)?;
+    let run = match run {
+        Some(run) => Some(history::find(&*store, &run).await?),
+        None => None,
+    };
+    let mut next = Position(from.max(1));
+    if let Some(run) = run {
+        next = print_run(&*store, run, next, out).await?;
+    } else {
+        next = print_all(&*store, None, next, out).await?;
+    }
+    if !follow {
+        return Ok(Exit::OK);
+    }
+    loop {
+        let more = store.beyond(Position(next.0.saturating_sub(1)));
+        tokio::select! {
+            more = more => drop(more?),
+            () = interrupted() => return Err(Failure::Interrupted),
+        }
+        next = print_all(&*store, run, next, out).await?;
+    }
+}
+
+/// Prints the events of a run at or behind a position, and gives where the log goes on.
+async fn print_run(
+    store: &dyn EventStore,
+    run: RunId,
+    from: Position,
+    out: Out,
+) -> Result<Position, Failure> {
+    let goes_on = store.durable().next().max(from);
+    let mut seq = EventSeq(1);
+    loop {
+        let page = store.read(run, seq, MAX_PAGE).await?;
+        let Some(last) = page.last() else { return Ok(goes_on) };
+        seq = last.event_seq.next();
+        page.iter()
+            .filter(|event| event.position >= from && event.position < goes_on)
+            .try_for_each(|event| print(event, out))?;
+    }
+}
+
+/// Prints all events, or those of a run, from a position on, and gives where the log goes on.
+async fn print_all(
+    store: &dyn EventStore,
+    run: Option<RunId>,
+    mut from: Position,
+    out: Out,
+) -> Result<Position, Failure> {
+    loop {
+        let page = store.read_all(from, MAX_PAGE).await?;
+        let Some(last) = page.last() else { return Ok(from) };
+        from = last.position.next();
+        let wanted = page.iter().filter(|event| run.is_none_or(|run| event.run_id == run));
+        wanted.into_iter().try_for_each(|event| print(event, out))?;
+    }
+}
+
+fn print(event: &StoredEvent, out: Out) -> Result<(), Failure> {
+    match serde_json::to_string(event) {
+        Ok(line) => {
+            out.line(&line);
+            Ok(())
+        }
+        Err(error) => {
+            let message = format!("the event at position {} has no JSON form: {error}", event.position);
+            Err(enact::error::Error::new(enact::error::ErrorCode::Internal, message).into())
+        }
+    }
+}
+
+/// `enact connectors`.
+pub(crate) fn connectors(config: &Config, out: Out) -> Result<Exit, Failure> {
+    let connectors = config.connectors()?;
+    if out.json {
+        let documents = connectors.iter().map(|(name, toolbox)| {
+            let actions = toolbox.actions().map(|(spec, allowed)| {
+                json!({ "name": spec.name, "allowed": allowed, "effect": spec.effect, "undo": spec.undo })
+            });
+            json!({ "name": name, "kind": toolbox.kind(), "actions": actions.collect::<Vec<_>>() })
+        });
+        out.document(&json!({ "connectors": documents.collect::<Vec<_>>() }));
+        return Ok(Exit::OK);
+    }
+    for (name, toolbox) in &connectors {
+        out.line(&format!("{} ({})", out.paint(Tone::Strong, &clean(name)), toolbox.kind()));
+        for (spec, allowed) in toolbox.actions() {
+            let (tone, word) = if allowed { (Tone::Good, "allowed") } else { (Tone::Faint, "not allowed") };
+            let word = out.paint(tone, &format!("{word:<12}"));
+            out.line(&format!("  {:<16} {word} {}", spec.name, spec.undo));
+        }
+    }
+    if connectors.is_empty() {
+        out.line("no connectors are configured");
+    }
+    Ok(Exit::OK)
+}

@@ -1,0 +1,66 @@
+//! One function for each command.
+
+mod demo;
+mod init;
+mod keep;
+mod look;
+mod runs;
+
+use std::path::Path;
+
+use clap::CommandFactory;
+use enact::error::{Error, ErrorCode};
+
+use crate::args::{Audit, Cli, Command, Policy};
+use crate::config::Config;
+use crate::failure::{Exit, Failure};
+use crate::out::Out;
+
+/// Carries a command out.
+pub(crate) async fn carry_out(command: Command, config: Option<&Path>, out: Out) -> Result<Exit, Failure> {
+    let load = || Config::load(config).map_err(Failure::from);
+    match command {
+        Command::Init { dir } => init::init(&dir, out),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "enact", &mut script);
+            out.line(String::from_utf8_lossy(&script).trim_end());
+            Ok(Exit::OK)
+        }
+        Command::Demo => demo::demo(out).await,
+        Command::DemoChild { dir } => demo::child(&dir).await,
+        Command::Run(start) => runs::run(&load()?, start, out).await,
+        Command::Act { action, user, params } => runs::act(&load()?, &action, user, params, out).await,
+        Command::Resume { run } => runs::resume(&load()?, run, out).await,
+        Command::Rollback { run, to, force, by, reason } => {
+            runs::rollback(&load()?, &run, (to, force, reason), by.name(), out).await
+        }
+        Command::Cancel { run, by } => runs::cancel(&load()?, &run, by.name(), out).await,
+        Command::Resolve { run, seq, word, by } => {
+            runs::resolve(&load()?, &run, seq, word, by.name(), out).await
+        }
+        Command::Runs { status, user, workflow, limit } => {
+            look::runs(&load()?, status, user, workflow, limit, out).await
+        }
+        Command::Show { run } => look::show(&load()?, &run, out).await,
+        Command::Events { run, from, follow } => look::events(&load()?, run, from, follow, out).await,
+        Command::Replay { run, until } => look::replay(&load()?, &run, until, out).await,
+        Command::Connectors => look::connectors(&load()?, out),
+        Command::Store { command } => keep::store(command, load, out).await,
+        Command::Plan(_) => not_yet("plan"),
+        Command::Receipt { .. } => not_yet("receipt"),
+        Command::Audit { command: Audit::Verify } => not_yet("audit verify"),
+        Command::Audit { command: Audit::Export { .. } } => not_yet("audit export"),
+        Command::Approve { .. } => not_yet("approve"),
+        Command::Deny { .. } => not_yet("deny"),
+        Command::Policy { command: Policy::Check } => not_yet("policy check"),
+        Command::Policy { command: Policy::Test { .. } } => not_yet("policy test"),
+        Command::Serve { .. } => not_yet("serve"),
+        Command::Mcp => not_yet("mcp"),
+    }
+}
+
+fn not_yet(name: &str) -> Result<Exit, Failure> {
+    let message = format!("`enact {name}` is not supported by this build yet; nothing was done");
+    Err(Error::new(ErrorCode::Unsupported, message).left_nothing().into())
+}

@@ -1,0 +1,213 @@
+//! Commands that carry runs.
+
+use std::fs;
+use std::sync::Arc;
+
+use enact::document::RunDocument;
+use enact::error::{Error, ErrorCode};
+use enact::event::Decision;
+use enact::ids::Seq;
+use enact::json::JsonText;
+use enact::run::RunStatus;
+use enact::runtime::history;
+use enact::yaml::{Declarative, Folder};
+use enact::{Enact, RollbackOptions, Run, RunRequest};
+use serde_json::{Map, Value, json};
+
+use crate::args::{Start, Word, os_user};
+use crate::config::Config;
+use crate::failure::{Exit, Failure, usage};
+use crate::narrate::Progress;
+use crate::out::Out;
+use crate::render;
+use crate::session::Session;
+
+async fn session(config: &Config, out: Out) -> Result<Session, Failure> {
+    Session::start(config, out.progress.then(|| Progress::new(out, false))).await
+}
+
+/// `enact run`.
+pub(crate) async fn run(config: &Config, start: Start, out: Out) -> Result<Exit, Failure> {
+    let workflow = workflow(config, &start.workflow)?;
+    let input = input(start.payload.as_deref(), "--payload")?;
+    let attributes = attributes(&start.attributes)?;
+    let request = RunRequest::new(&*workflow, start.user, input).attributes(attributes).key(start.key);
+    let run = session(config, out).await?.carry(async |enact| enact.run_to_end(request).await).await?;
+    Ok(show(&run, false, out))
+}
+
+/// `enact act`.
+pub(crate) async fn act(
+    config: &Config,
+    name: &str,
+    user: String,
+    params: Option<String>,
+    out: Out,
+) -> Result<Exit, Failure> {
+    let Some((connector, action)) = name.split_once('.') else {
+        return Err(usage(format!("'{name}' is not CONNECTOR.ACTION, such as files.write_file")));
+    };
+    let params = match params {
+        Some(params) => input(Some(&params), "--params")?,
+        None => JsonText::parse("{}")?,
+    };
+    let session = session(config, out).await?;
+    if let Err(error) = check(&session.enact, connector, action, &params) {
+        session.stop(std::time::Duration::ZERO).await?;
+        return Err(error.into());
+    }
+    let request = RunRequest::act(connector, action, params, user);
+    let run = session.carry(async |enact| enact.run_to_end(request).await).await?;
+    Ok(show(&run, false, out))
+}
+
+/// Refuses what cannot be an action before there is a run. What the allowlist does not name becomes a run: that
+/// it was asked for is recorded.
+fn check(enact: &Enact, connector: &str, action: &str, params: &JsonText) -> Result<(), Error> {
+    let Some((_, toolbox)) = enact.connectors().find(|(name, _)| *name == connector) else {
+        let names = enact.connectors().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
+        let message = format!("no connector is named '{connector}'; there is: {names}");
+        return Err(Error::new(ErrorCode::InvalidParameters, message).left_nothing());
+    };
+    if !toolbox.actions().any(|(spec, _)| spec.name == action) {
+        let names = toolbox.actions().map(|(spec, _)| spec.name).collect::<Vec<_>>().join(", ");
+        let message = format!("'{connector}' has no action '{action}'; it has: {names}");
+        return Err(Error::new(ErrorCode::InvalidParameters, message).left_nothing());
+    }
+    match toolbox.check_allowed(action) {
+        Ok(()) => toolbox.prepare(action, params).map(drop),
+        Err(_) => Ok(()),
+    }
+}
+
+/// `enact resume`.
+pub(crate) async fn resume(config: &Config, run: Option<String>, out: Out) -> Result<Exit, Failure> {
+    let session = session(config, out).await?;
+    let Some(run) = run else { return resume_all(session, out).await };
+    let carried = session.carry(async |enact| {
+        let id = history::find(&**enact.store(), &run).await?;
+        enact.resume(id, os_user()).await
+    });
+    Ok(show(&carried.await?, false, out))
+}
+
+async fn resume_all(session: Session, out: Out) -> Result<Exit, Failure> {
+    let resumed = session.carry(async |enact| enact.resume_all(&os_user()).await).await?;
+    let (mut documents, mut failed) = (Vec::new(), Vec::new());
+    for (id, run) in resumed {
+        match run {
+            Ok(run) => documents.push(RunDocument::summary(run.state())),
+            Err(error) => failed.push((id, error)),
+        }
+    }
+    for (id, error) in &failed {
+        out.note(&format!("run {id}: {error}"));
+    }
+    if out.json {
+        out.document(&json!({ "runs": documents }));
+    } else {
+        render::list(out, &documents);
+    }
+    let needs_a_person = |run: &RunDocument| Exit::of(run.status, false) == Exit::NEEDS_A_PERSON;
+    let did_not_complete = |run: &RunDocument| run.status != RunStatus::Completed;
+    Ok(match () {
+        () if documents.iter().any(needs_a_person) => Exit::NEEDS_A_PERSON,
+        () if !failed.is_empty() => Exit::INTERNAL,
+        () if documents.iter().any(did_not_complete) => Exit::FAILED,
+        () => Exit::OK,
+    })
+}
+
+/// `enact rollback`.
+pub(crate) async fn rollback(
+    config: &Config,
+    run: &str,
+    (to, force, reason): (Option<u64>, bool, Option<String>),
+    by: String,
+    out: Out,
+) -> Result<Exit, Failure> {
+    let options = RollbackOptions::by(by).to(to.map(Seq)).force(force).reason(reason);
+    let carried = session(config, out).await?.carry(async |enact| {
+        let id = history::find(&**enact.store(), run).await?;
+        enact.rollback(id, options).await
+    });
+    Ok(show(&carried.await?, true, out))
+}
+
+/// `enact cancel`.
+pub(crate) async fn cancel(config: &Config, run: &str, by: String, out: Out) -> Result<Exit, Failure> {
+    let carried = session(config, out).await?.carry(async |enact| {
+        let id = history::find(&**enact.store(), run).await?;
+        enact.cancel(id, by, None).await
+    });
+    Ok(show(&carried.await?, true, out))
+}
+
+/// `enact resolve`.
+pub(crate) async fn resolve(
+    config: &Config,
+    run: &str,
+    seq: u64,
+    word: Word,
+    by: String,
+    out: Out,
+) -> Result<Exit, Failure> {
+    let decision = match word {
+        Word::Applied => Decision::Applied,
+        Word::NotApplied => Decision::NotApplied,
+        Word::Abandon => Decision::Abandon,
+    };
+    let carried = session(config, out).await?.carry(async |enact| {
+        let id = history::find(&**enact.store(), run).await?;
+        enact.resolve(id, Seq(seq), decision, by).await
+    });
+    let run = carried.await?;
+    Ok(show(&run, run.state().rollback.is_some(), out))
+}
+
+fn show(run: &Run, undoing: bool, out: Out) -> Exit {
+    if out.json {
+        out.document(&run.document());
+    } else {
+        render::run(out, &run.document());
+    }
+    Exit::of(run.status(), undoing)
+}
+
+/// A workflow by its name or its file.
+fn workflow(config: &Config, name: &str) -> Result<Arc<Declarative>, Failure> {
+    if name.contains('/') || name.ends_with(".yaml") {
+        return Ok(Arc::new(Declarative::load(name)?));
+    }
+    match config.workflows() {
+        Some(dir) => Ok(Folder::open(dir)?.find(name)?),
+        None => Err(usage(format!(
+            "no workflow '{name}': {} names no folder of workflows; add [workflows] dir, or give a file",
+            config.file().display()
+        ))),
+    }
+}
+
+/// JSON from the command line, or from a file where it begins with '@'; `null` where none is given.
+fn input(given: Option<&str>, option: &str) -> Result<JsonText, Failure> {
+    let Some(given) = given else { return Ok(JsonText::null()) };
+    let text = match given.strip_prefix('@') {
+        Some(file) => fs::read_to_string(file)
+            .map_err(|error| usage(format!("{option}: the file {file} cannot be read: {error}")))?,
+        None => given.to_owned(),
+    };
+    Ok(JsonText::parse(&text).map_err(|error| error.context(option))?)
+}
+
+fn attributes(given: &[String]) -> Result<Map<String, Value>, Failure> {
+    let mut attributes = Map::new();
+    for attribute in given {
+        let Some((name, value)) = attribute.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+            return Err(usage(format!("--attr '{attribute}' is not K=V")));
+        };
+        if attributes.insert(name.to_owned(), Value::String(value.to_owned())).is_some() {
+            return Err(usage(format!("--attr '{name}' is given twice")));
+        }
+    }
+    Ok(attributes)
+}

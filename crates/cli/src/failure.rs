@@ -1,0 +1,102 @@
+//! What ends a command early, and with which exit code.
+
+use enact::error::{Error, ErrorCode};
+use enact::run::RunStatus;
+use enact::store::StoreError;
+use serde_json::{Value, json};
+
+/// How the process ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Exit(pub(crate) u8);
+
+impl Exit {
+    pub(crate) const OK: Self = Self(0);
+    pub(crate) const INTERNAL: Self = Self(1);
+    pub(crate) const USAGE: Self = Self(2);
+    pub(crate) const BLOCKED: Self = Self(3);
+    pub(crate) const FAILED: Self = Self(4);
+    pub(crate) const NEEDS_A_PERSON: Self = Self(5);
+    pub(crate) const CORRUPT: Self = Self(6);
+    pub(crate) const INTERRUPTED: Self = Self(130);
+
+    /// By the final status of a run. `undoing`: the command asked for the run to be undone.
+    pub(crate) fn of(status: RunStatus, undoing: bool) -> Self {
+        match status {
+            RunStatus::Completed => Self::OK,
+            RunStatus::RolledBack if undoing => Self::OK,
+            RunStatus::RolledBack | RunStatus::Failed => Self::FAILED,
+            RunStatus::Blocked => Self::BLOCKED,
+            RunStatus::AwaitingApproval | RunStatus::Quarantined | RunStatus::PartiallyRolledBack => {
+                Self::NEEDS_A_PERSON
+            }
+            RunStatus::Running | RunStatus::RollingBack => Self::INTERRUPTED,
+        }
+    }
+}
+
+/// An error before there is a run, or of the environment.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Error(Error),
+    /// SIGINT or SIGTERM.
+    Interrupted,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Error(error.into())
+    }
+}
+
+/// A mistake in what was asked for.
+pub(crate) fn usage(message: impl Into<String>) -> Failure {
+    Error::new(ErrorCode::InvalidParameters, message).into()
+}
+
+impl Failure {
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Interrupted => Exit::INTERRUPTED,
+            Self::Error(error) if is_corrupt(error) => Exit::CORRUPT,
+            Self::Error(error) => match error.code() {
+                ErrorCode::Internal | ErrorCode::Unavailable => Exit::INTERNAL,
+                _ => Exit::USAGE,
+            },
+        }
+    }
+
+    /// The document of the contract.
+    pub(crate) fn document(&self) -> Value {
+        let (code, message) = match self {
+            Self::Error(error) => (error.code().as_str(), error.message().to_owned()),
+            Self::Interrupted => ("unavailable", self.message()),
+        };
+        json!({ "error": { "code": code, "message": message } })
+    }
+
+    pub(crate) fn message(&self) -> String {
+        match self {
+            Self::Error(error) => error.message().to_owned(),
+            Self::Interrupted => {
+                "interrupted; what was under way is left resumable: `enact resume` finishes it".to_owned()
+            }
+        }
+    }
+}
+
+fn is_corrupt(error: &Error) -> bool {
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        if matches!(error.downcast_ref(), Some(StoreError::Corrupt { .. })) {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}

@@ -1,0 +1,71 @@
+//! The `enact` command. See docs/cli.md.
+
+mod args;
+mod commands;
+mod config;
+mod failure;
+mod kinds;
+mod narrate;
+mod out;
+mod render;
+mod session;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::Cli;
+use crate::failure::{Exit, Failure, usage};
+use crate::out::Out;
+
+fn main() -> ExitCode {
+    let exit = match Cli::try_parse() {
+        Ok(cli) => carry_out(cli),
+        Err(error) => wrong_usage(&error),
+    };
+    ExitCode::from(exit.0)
+}
+
+fn carry_out(cli: Cli) -> Exit {
+    let out = Out::new(cli.json);
+    log_to_stderr();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(commands::carry_out(cli.command, cli.config.as_deref(), out)),
+        Err(error) => {
+            let message = format!("the threads of the runtime do not start: {error}");
+            Err(enact::error::Error::new(enact::error::ErrorCode::Internal, message).into())
+        }
+    };
+    result.unwrap_or_else(|failure: Failure| {
+        out.failure(&failure);
+        failure.exit()
+    })
+}
+
+/// Logs go to standard error: warnings, or what ENACT_LOG says (as RUST_LOG of env_logger).
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_env("ENACT_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
+    let colour = std::io::stderr().is_terminal();
+    let log =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour);
+    drop(log.try_init());
+}
+
+/// Help and version are no mistakes; the rest is, and `--json` gets its document also then.
+fn wrong_usage(error: &clap::Error) -> Exit {
+    let asked_for = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    let json = std::env::args_os().any(|argument| argument == "--json");
+    if json && !asked_for {
+        let text = error.render().to_string();
+        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        Out::new(true).failure(&usage(message));
+    } else {
+        // Nobody is left to be told where it does not print.
+        drop(error.print());
+    }
+    if asked_for { Exit::OK } else { Exit::USAGE }
+}

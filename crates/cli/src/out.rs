@@ -1,0 +1,103 @@
+//! Printing: for people or for programs, on a terminal or into a pipe that may be closed.
+
+use std::io::{self, IsTerminal, Write};
+
+use serde::Serialize;
+
+use crate::failure::Failure;
+
+/// How a word is coloured on a terminal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Tone {
+    Plain,
+    Good,
+    Bad,
+    Warn,
+    Faint,
+    Strong,
+}
+
+/// Where output goes, and in which form.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Out {
+    pub(crate) json: bool,
+    colour: bool,
+    /// Whether progress is shown.
+    pub(crate) progress: bool,
+}
+
+impl Out {
+    pub(crate) fn new(json: bool) -> Self {
+        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let colour = wanted && !json && io::stdout().is_terminal();
+        Self { json, colour, progress: !json && io::stderr().is_terminal() }
+    }
+
+    /// Colours a text.
+    pub(crate) fn paint(self, tone: Tone, text: &str) -> String {
+        let code = match tone {
+            Tone::Plain => return text.to_owned(),
+            Tone::Good => "32",
+            Tone::Bad => "31",
+            Tone::Warn => "33",
+            Tone::Faint => "2",
+            Tone::Strong => "1",
+        };
+        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    /// Prints a line for people, or a line of JSON Lines.
+    pub(crate) fn line(self, text: &str) {
+        let mut stdout = io::stdout().lock();
+        // A reader that has seen enough closes the pipe; that is no error, and there is nobody to tell of others.
+        drop(writeln!(stdout, "{text}").and_then(|()| stdout.flush()));
+    }
+
+    /// Prints a document.
+    pub(crate) fn document(self, document: &impl Serialize) {
+        match serde_json::to_string_pretty(document) {
+            Ok(text) => self.line(&text),
+            Err(error) => self.note(&format!("a document has no JSON form: {error}")),
+        }
+    }
+
+    /// Prints a line on standard error.
+    pub(crate) fn note(self, text: &str) {
+        drop(writeln!(io::stderr().lock(), "{text}"));
+    }
+
+    /// Says why a command ended early.
+    pub(crate) fn failure(self, failure: &Failure) {
+        if self.json {
+            self.document(&failure.document());
+        } else {
+            self.note(&format!("error: {}", clean(&failure.message())));
+        }
+    }
+}
+
+/// A text that somebody else chose, without what would move a terminal's cursor or hide a line.
+pub(crate) fn clean(text: &str) -> String {
+    let unsafe_for_terminals = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars()
+        .flat_map(|c| {
+            let escaped = unsafe_for_terminals(c) && c != '\n';
+            let parts: Vec<char> = if escaped { c.escape_default().collect() } else { vec![c] };
+            parts
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_agent_chose_cannot_move_the_cursor() {
+        assert_eq!(clean("a\x1b[2Jb\u{202e}c\r"), "a\\u{1b}[2Jb\\u{202e}c\\r");
+        assert_eq!(clean("Zoë\nß"), "Zoë\nß");
+    }
+}

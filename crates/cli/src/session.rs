@@ -1,0 +1,91 @@
+//! The store, and a runtime on it, for the time of one command.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use enact::error::Error;
+use enact::store::EventStore;
+use enact::yaml::Loader;
+use enact::{Enact, MemoryStore, Observer, Recovery, SledStore};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::Config;
+use crate::failure::{Exit, Failure};
+
+/// How long an interrupted command waits for what is under way.
+const GRACE: Duration = Duration::from_secs(3);
+/// How long a command that has its answer waits for runs that another one left.
+const SETTLING: Duration = Duration::from_secs(10);
+
+/// Opens the store to look into it. A store that was never made is empty, and stays unmade.
+pub(crate) fn look(config: &Config) -> Result<Arc<dyn EventStore>, Failure> {
+    let path = config.store();
+    if path.exists() { Ok(Arc::new(SledStore::open(path)?)) } else { Ok(Arc::new(MemoryStore::new())) }
+}
+
+/// A runtime on the configured store.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) enact: Enact,
+    pub(crate) store: Arc<SledStore>,
+}
+
+impl Session {
+    /// Opens the connectors, then the store, and starts a runtime that waits to be told which runs to carry on.
+    pub(crate) async fn start(config: &Config, watch: Option<impl Observer>) -> Result<Self, Failure> {
+        let connectors = config.connectors()?;
+        let store = Arc::new(open_store(&config.store())?);
+        let mut builder = Enact::builder()
+            .store(Arc::clone(&store) as Arc<dyn EventStore>)
+            .declarative(Loader::default())
+            .recovery(Recovery::OnRequest);
+        for (name, toolbox) in connectors {
+            builder = builder.connector(name, toolbox);
+        }
+        if let Some(watch) = watch {
+            builder = builder.observer(watch);
+        }
+        Ok(Self { enact: builder.start().await?, store })
+    }
+
+    /// Does something with the runtime, and stops it. SIGINT and SIGTERM leave what is under way resumable.
+    pub(crate) async fn carry<T>(
+        self,
+        work: impl AsyncFnOnce(&Enact) -> Result<T, Error>,
+    ) -> Result<T, Failure> {
+        let result = tokio::select! {
+            result = work(&self.enact) => result.map_err(Failure::from),
+            () = interrupted() => Err(Failure::Interrupted),
+        };
+        self.stop(if matches!(result, Err(Failure::Interrupted)) { GRACE } else { SETTLING }).await?;
+        result
+    }
+
+    /// Stops the runtime and closes the store.
+    pub(crate) async fn stop(self, deadline: Duration) -> Result<(), Failure> {
+        self.enact.shutdown(deadline).await;
+        Ok(self.store.close()?)
+    }
+}
+
+fn open_store(path: &Path) -> Result<SledStore, Failure> {
+    Ok(SledStore::open(path)?)
+}
+
+/// Returns at the first SIGINT or SIGTERM. The second one ends the process.
+pub(crate) async fn interrupted() {
+    async fn either() {
+        match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
+            (Ok(mut interrupt), Ok(mut terminate)) => {
+                tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+            }
+            _ => std::future::pending().await,
+        }
+    }
+    either().await;
+    tokio::spawn(async {
+        either().await;
+        std::process::exit(i32::from(Exit::INTERRUPTED.0));
+    });
+}
