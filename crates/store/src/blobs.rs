@@ -166,7 +166,11 @@ impl BlobStore for FileBlobs {
             self.keep(&temporary, &hash)?;
             Ok(BlobRef { sha256: name_of(&hash), size })
         });
-        put.inspect_err(|_| files::forget(&temporary))
+        put.map_err(|error| {
+            files::forget(&temporary);
+            let what = format!("keeping a blob in {}: {error}; nothing of it was kept", self.0.dir.display());
+            io::Error::new(error.kind(), what)
+        })
     }
 
     fn open(&self, blob: &BlobRef) -> io::Result<Box<dyn Read + Send>> {
@@ -219,6 +223,8 @@ impl Read for Checked {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
 
     fn blobs() -> (tempfile::TempDir, FileBlobs) {
@@ -294,5 +300,72 @@ mod tests {
         let path = blobs.path(&hash_of(&blob.sha256).unwrap());
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn the_same_content_put_at_once_by_many_is_one_blob() {
+        let (dir, blobs) = blobs();
+        let content = vec![9; 200_000];
+        let put = || blobs.put(&mut content.as_slice()).unwrap();
+        let refs: Vec<_> = thread::scope(|scope| {
+            let puts: Vec<_> = (0..8).map(|_| scope.spawn(put)).collect();
+            puts.into_iter().map(|put| put.join().unwrap()).collect()
+        });
+        assert!(refs.iter().all(|blob| *blob == refs[0]));
+        assert_eq!(read(&blobs, &refs[0]).unwrap(), content);
+        assert_eq!(blobs.verify().unwrap(), 1);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no leftovers");
+    }
+
+    #[test]
+    fn content_that_a_crash_left_under_its_name_is_written_and_synced_anew() {
+        let (_dir, blobs) = blobs();
+        let blob = blobs.put(&mut &b"content"[..]).unwrap();
+        let path = blobs.path(&hash_of(&blob.sha256).unwrap());
+        // As a crash between renaming and syncing can leave it: the name is there, the bytes are not.
+        fs::write(&path, b"").unwrap();
+        assert_eq!(blobs.put(&mut &b"content"[..]).unwrap(), blob);
+        assert_eq!(read(&blobs, &blob).unwrap(), b"content");
+    }
+
+    #[test]
+    fn a_reference_that_is_no_hash_finds_nothing_and_leaves_the_folder_alone() {
+        let (_dir, blobs) = blobs();
+        for sha256 in ["", "../../etc/passwd", &"A".repeat(64), &"é".repeat(32)] {
+            let blob = BlobRef { sha256: sha256.to_owned(), size: 1 };
+            assert_eq!(read(&blobs, &blob).unwrap_err().kind(), io::ErrorKind::NotFound);
+        }
+    }
+
+    /// Runs a test of this file again, in a process whose files may have 64 KiB, as on a full disk.
+    fn where_files_stay_small(test: &str, dir: &Path) -> std::process::Output {
+        let limited = r#"trap "" XFSZ; ulimit -f 128; exec "$@""#;
+        let test = format!("blobs::tests::{test}");
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", limited, "sh"]).arg(std::env::current_exe().unwrap());
+        command.args([&test, "--exact", "--nocapture"]).env(FULL_DISK, dir).output().unwrap()
+    }
+
+    const FULL_DISK: &str = "ENACT_TEST_FULL_DISK";
+
+    #[test]
+    fn a_full_disk_is_an_error_that_names_the_folder_and_leaves_nothing() {
+        if let Some(dir) = std::env::var_os(FULL_DISK) {
+            let blobs = FileBlobs::open(Path::new(&dir)).unwrap();
+            let error = blobs.put(&mut io::repeat(1).take(1 << 20)).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+            assert!(error.to_string().contains(Path::new(&dir).to_str().unwrap()), "{error}");
+            return;
+        }
+        let (dir, blobs) = blobs();
+        let kept = blobs.put(&mut &b"kept"[..]).unwrap();
+        let child = where_files_stay_small(
+            "a_full_disk_is_an_error_that_names_the_folder_and_leaves_nothing",
+            dir.path(),
+        );
+        assert!(child.status.success(), "{child:?}");
+        assert!(String::from_utf8_lossy(&child.stdout).contains("1 passed"), "the child ran the test");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        assert_eq!(read(&blobs, &kept).unwrap(), b"kept");
     }
 }
