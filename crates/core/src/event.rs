@@ -20,7 +20,7 @@ use crate::time::Timestamp;
 macro_rules! events {
     ($($(#[$doc:meta])* $code:literal $name:ident $(($body:ty))?,)*) => {
         /// One fact of a run.
-        #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+        #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
         #[serde(tag = "kind", content = "data")]
         pub enum Event {
             $($(#[$doc])* $name $(($body))?,)*

@@ -210,6 +210,14 @@ impl RunRequest {
         }
     }
 
+    /// A run of a workflow written in Rust, with an input of its own type.
+    ///
+    /// # Errors
+    /// `internal`, where the input has no JSON form.
+    pub fn of<W: Workflow>(workflow: W, user: impl Into<String>, input: &W::Input) -> Result<Self, Error> {
+        Ok(Self::new(&*erase(workflow), user, JsonText::encode(input)?))
+    }
+
     /// One action as a run of its own.
     pub fn act(connector: &str, action: &str, params: JsonText, user: impl Into<String>) -> Self {
         let input = ActWorkflow::input(connector, action, &params);
@@ -333,8 +341,7 @@ impl Enact {
         user: impl Into<String>,
         input: W::Input,
     ) -> Result<Run, Error> {
-        let workflow = erase(workflow);
-        self.run_to_end(RunRequest::new(&*workflow, user, JsonText::encode(&input)?)).await
+        self.run_to_end(RunRequest::of(workflow, user, &input)?).await
     }
 
     /// Runs what is asked for and waits until it has ended or waits for a person.

@@ -285,6 +285,12 @@ impl Replay {
         Self { workflow, toolboxes: BTreeMap::new() }
     }
 
+    /// The workflow.
+    #[must_use]
+    pub fn workflow(&self) -> &dyn DynWorkflow {
+        &*self.workflow
+    }
+
     /// Compares what the workflow asks of a connector as the connector's actions read it. Needed where it asks in
     /// JSON, as declarative workflows do, or where a field was added to an action; without it, parameters have to be
     /// the same JSON. Nothing is asked of the connector itself.

@@ -1,6 +1,8 @@
 //! What tests of enact stand on.
 
 pub mod connector_suite;
+pub mod crash_points;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub mod kill_points;
+pub mod replay;
 pub mod world;
