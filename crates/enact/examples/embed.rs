@@ -26,13 +26,14 @@ impl Workflow for Tidy {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let scratch = tempfile::tempdir()?;
-    let root = scratch.path();
+    let root = &scratch.path().join("workspace");
+    std::fs::create_dir(root)?;
     std::fs::write(root.join("README"), "as it was\n")?;
     std::fs::write(root.join("old.txt"), "old\n")?;
 
     let toolbox = Filesystem::new(root)?.allow(["read_file", "write_file", "delete_file"])?;
     let enact = Enact::builder()
-        .store(Arc::new(MemoryStore::new()))
+        .store(Arc::new(SledStore::open(scratch.path().join("log"))?))
         .connector("files", toolbox)
         .workflow(Tidy)
         .start()
