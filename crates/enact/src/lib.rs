@@ -45,8 +45,35 @@
 //! # }
 //! ```
 //!
-//! What is promised, and the test that holds it, is in `docs/guarantees.md`; how it works in
-//! `docs/architecture.md`.
+//! # What you write
+//!
+//! - A [`Workflow`] in Rust, as above, or in YAML (feature `yaml`). It asks for actions through its
+//!   [`WorkflowCx`], which also gives it time, randomness, sleep and parallel branches: after a crash the code runs
+//!   again, and what it asked for before is handed back without being performed.
+//! - A [`Policy`](policy::Policy), where the allowlist is not enough: it judges each run, each action on its exact
+//!   parameters, and once more on what was found before the effect.
+//! - A [`Connector`](connector::Connector) of your own: `examples/own_connector.rs` has one in under 100 lines.
+//! - An [`Observer`], to watch.
+//!
+//! # Features
+//!
+//! | feature | brings | by default |
+//! |---|---|---|
+//! | `filesystem` | the connector to a folder | yes |
+//! | `yaml` | declarative workflows | no |
+//! | `testing` | what tests of your workflows and connectors stand on | no |
+//!
+//! # Versions
+//!
+//! - **Rust**: 1.89 or newer. A newer minimum comes with a minor version, never with a patch.
+//! - **The API** follows [semantic versioning](https://semver.org); before 1.0, a minor version may break it. Crates
+//!   whose name begins with `enact-` are parts of this one: depend on `enact` alone.
+//! - **Records** have versions of their own. What a released version wrote, every later one reads; an older one
+//!   refuses what it does not know, and says so. `docs/adr/0006-versions.md` has the whole of it.
+//!
+//! # What is promised
+//!
+//! `docs/guarantees.md` names each guarantee and the test that holds it; `docs/architecture.md` says how it works.
 
 pub use enact_core::{action, blob, connector, document, error, event, ids, json, policy, run, store, time};
 pub use enact_runtime as runtime;
