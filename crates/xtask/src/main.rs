@@ -7,6 +7,7 @@
 mod bench;
 mod readme;
 mod step;
+mod supply;
 mod test;
 mod tools;
 
@@ -19,8 +20,10 @@ type Result<T = ()> = std::result::Result<T, String>;
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  test           everything that CI checks: formatting, clippy, tests, doc tests, docs, README's commands
+  test           everything that CI checks: formatting, dependencies, clippy, tests, doc tests, docs, the oldest
+                 Rust, README's commands
   test --quick   formatting, clippy and tests
+  deps           licences, bans and sources of what the project depends on
   tools          finds or installs what `test` needs; `test` does this first
   bench [NAME…]  runs the benchmarks of benches/src/bin in release mode, one after the other
 ";
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
     let done = match args.as_slice() {
         ["test"] => test::all(),
         ["test", "--quick"] => test::quick(),
+        ["deps"] => supply::check(),
         ["tools"] => tools::ensure(),
         ["bench", names @ ..] => bench::run_named(names),
         _ => {

@@ -1,11 +1,19 @@
 //! The one test command. The list below is the whole of it, in the order in which it runs.
 
+use std::fs;
+use std::process::{Command, Stdio};
+
 use crate::step::{Step, run_all};
-use crate::{Result, cargo, readme, run, succeeds, tools};
+use crate::{Result, cargo, readme, root, run, succeeds, supply, tools};
 
 const TOOLS: Step =
     Step { name: "tools", hint: "Run `cargo xtask tools` again when that is mended.", run: tools::ensure };
 const FORMAT: Step = Step { name: "formatting", hint: "Run `cargo fmt`.", run: formatting };
+const SUPPLY: Step = Step {
+    name: "dependencies",
+    hint: "deny.toml has the lists; docs/adr/0002 says what is taken in and why.",
+    run: supply::check,
+};
 const CLIPPY: Step = Step {
     name: "clippy",
     hint: "Mend what it shows; an exception is `#[expect(…, reason = \"…\")]`.",
@@ -19,6 +27,11 @@ const DOC_TESTS: Step = Step {
     run: doc_tests,
 };
 const DOCS: Step = Step { name: "docs", hint: "Mend the links and comments that it shows.", run: docs };
+const OLDEST_RUST: Step = Step {
+    name: "the oldest Rust",
+    hint: "Do without what is newer, or raise `rust-version` and say so: docs/adr/0006.",
+    run: oldest_rust,
+};
 const README: Step = Step {
     name: "README's commands",
     hint: "README.md must tell the truth: mend the command or the text. CONTRIBUTING.md says how its blocks are marked.",
@@ -27,7 +40,7 @@ const README: Step = Step {
 
 /// Everything that CI checks.
 pub(crate) fn all() -> Result {
-    run_all(&[TOOLS, FORMAT, CLIPPY, TESTS, DOC_TESTS, DOCS, README])
+    run_all(&[TOOLS, FORMAT, SUPPLY, CLIPPY, TESTS, DOC_TESTS, DOCS, OLDEST_RUST, README])
 }
 
 /// What is worth running before each commit.
@@ -50,7 +63,16 @@ fn tests() -> Result {
         return run(&mut cargo(&["nextest", "run", "--workspace", "--all-features"])?);
     }
     println!("cargo-nextest is not installed: plain `cargo test` does the same, but lets a test hang");
-    run(&mut cargo(&["test", "--workspace", "--all-features", "--tests", "--no-fail-fast"])?)
+    run(&mut cargo(&[
+        "test",
+        "--workspace",
+        "--all-features",
+        "--lib",
+        "--bins",
+        "--tests",
+        "--examples",
+        "--no-fail-fast",
+    ])?)
 }
 
 fn doc_tests() -> Result {
@@ -60,4 +82,24 @@ fn doc_tests() -> Result {
 fn docs() -> Result {
     let mut doc = cargo(&["doc", "--workspace", "--all-features", "--no-deps"])?;
     run(doc.env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+/// Checks with the Rust that Cargo.toml names as the oldest.
+fn oldest_rust() -> Result {
+    let root = root()?;
+    let path = root.join("Cargo.toml");
+    let manifest =
+        fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let version = manifest
+        .lines()
+        .find_map(|line| line.strip_prefix("rust-version = "))
+        .ok_or_else(|| format!("{} names no rust-version", path.display()))?
+        .trim_matches('"');
+    let mut install = Command::new("rustup");
+    run(install.args(["toolchain", "install", "--profile", "minimal", version]).stdin(Stdio::null()))?;
+    let mut check = Command::new("rustup");
+    check.args(["run", version, "cargo", "check", "--workspace", "--all-features", "--locked"]);
+    // Cargo tells those that it starts which compiler to use.
+    check.env_remove("RUSTC").env_remove("RUSTDOC").env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO");
+    run(check.current_dir(&root).stdin(Stdio::null()))
 }
