@@ -17,7 +17,6 @@ use tokio::sync::oneshot;
 use crate::codec::{Prepared, Record};
 use crate::memory_blobs::MemoryBlobs;
 
-const SALT: [u8; 32] = *b"enact in memory, for tests alone";
 /// How long an append that nobody waits for may stay undurable.
 const ENQUEUED_WAIT: Duration = Duration::from_millis(500);
 
@@ -25,10 +24,11 @@ const ENQUEUED_WAIT: Duration = Duration::from_millis(500);
 ///
 /// What is durable and what is only ordered are kept apart as on a disk: a barrier makes all before it
 /// durable, and [`crash`](Self::crash) gives what a crash would leave.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct MemoryStore {
     shared: Arc<Shared>,
     blobs: MemoryBlobs,
+    salt: [u8; 32],
 }
 
 #[derive(Default)]
@@ -75,6 +75,12 @@ impl Debug for MemoryStore {
     }
 }
 
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self { shared: Arc::default(), blobs: MemoryBlobs::default(), salt: rand::random() }
+    }
+}
+
 impl MemoryStore {
     /// An empty store.
     #[must_use]
@@ -82,15 +88,28 @@ impl MemoryStore {
         Self::default()
     }
 
+    /// The store as it is opened again after it was closed in order: all events and the blobs. This store is
+    /// closed.
+    #[must_use]
+    pub fn reopen(&self) -> Self {
+        let mut log = self.shared.log.lock();
+        log.sync();
+        self.closed(&mut log)
+    }
+
     /// The store that a crash at this moment leaves: the durable events and the blobs. This store is closed.
     #[must_use]
     pub fn crash(&self) -> Self {
-        let mut log = self.shared.log.lock();
+        self.closed(&mut self.shared.log.lock())
+    }
+
+    fn closed(&self, log: &mut Log) -> Self {
         let left = log.durable_part();
         log.stop(StoreError::Closed);
         Self {
             shared: Arc::new(Shared { log: Mutex::new(left), ..Shared::default() }),
             blobs: self.blobs.clone(),
+            salt: self.salt,
         }
     }
 
@@ -312,7 +331,9 @@ impl EventStore for MemoryStore {
     }
 
     fn read_all(&self, from: Position, limit: usize) -> BoxFuture<'_, Result<Vec<StoredEvent>, StoreError>> {
-        Box::pin(async move { self.page(usize::try_from(from.0.max(1)).unwrap_or(usize::MAX).., limit) })
+        Box::pin(async move {
+            self.page(usize::try_from(from.0.max(1)).unwrap_or(usize::MAX)..=usize::MAX, limit)
+        })
     }
 
     fn durable(&self) -> Position {
@@ -356,6 +377,6 @@ impl EventStore for MemoryStore {
     }
 
     fn pseudonym(&self, user: &str) -> Pseudonym {
-        crate::pseudonym(&SALT, user)
+        crate::pseudonym(&self.salt, user)
     }
 }

@@ -5,4 +5,5 @@ pub mod crash_points;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub mod kill_points;
 pub mod replay;
+pub mod store_suite;
 pub mod world;
