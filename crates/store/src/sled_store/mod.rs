@@ -226,7 +226,7 @@ impl SledStore {
         &self,
         read: impl FnOnce(&Volumes) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.volumes.applied.reached(self.durable.get()).await?;
+        self.volumes.caught_up(self.durable.get()).await?;
         let volumes = Arc::clone(&self.volumes);
         off_worker(move || read(&volumes)).await
     }

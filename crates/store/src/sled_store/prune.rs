@@ -35,7 +35,7 @@ impl SledStore {
     /// # Errors
     /// Those of the disk. What was not deleted is deleted by the next call.
     pub async fn prune(&self, before: Timestamp) -> Result<Pruned, StoreError> {
-        self.volumes.applied.reached(self.durable.get()).await?;
+        self.volumes.caught_up(self.durable.get()).await?;
         let (volumes, maintenance) = (Arc::clone(&self.volumes), Arc::clone(&self.maintenance));
         let blobs = self.blobs.clone();
         off_worker(move || {

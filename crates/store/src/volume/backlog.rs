@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use enact_core::ids::Position;
 use enact_core::store::StoreError;
@@ -11,8 +11,11 @@ use parking_lot::{Condvar, Mutex};
 
 /// How much may wait; the writer waits beyond that, or refuses where the applier is in trouble.
 const WAITING_BYTES: usize = 16 * 1024 * 1024;
-/// How much the applier takes at once.
+/// How much the applier takes at once, and what it waits for while nobody reads: full chunks and one entry of the
+/// index for several appends of a run cost less.
 const BATCH_BYTES: usize = 512 * 1024;
+/// How long it waits for that at most.
+const GATHERING: Duration = Duration::from_millis(10);
 /// How long the applier rests before it tries again what failed.
 const REST: Duration = Duration::from_secs(1);
 
@@ -50,6 +53,10 @@ struct State {
     groups: VecDeque<Arc<Group>>,
     bytes: usize,
     closed: bool,
+    /// When the first of the groups came.
+    since: Option<Instant>,
+    /// Somebody waits for what is here to be in a volume.
+    wanted: bool,
     /// The active volume can be read.
     ready: bool,
     /// Somebody found the active volume damaged.
@@ -90,7 +97,20 @@ impl Backlog {
         let mut state = self.state.lock();
         state.bytes += group.frame.len();
         state.groups.push_back(Arc::new(group));
+        let is_first = state.groups.len() == 1;
+        if is_first {
+            state.since = Some(Instant::now());
+        }
+        let wakes = is_first || state.wanted || state.bytes >= BATCH_BYTES;
         drop(state);
+        if wakes {
+            self.work.notify_one();
+        }
+    }
+
+    /// Says that somebody waits for what is here, or just coming, to be in a volume.
+    pub(crate) fn want(&self) {
+        self.state.lock().wanted = true;
         self.work.notify_one();
     }
 
@@ -108,13 +128,12 @@ impl Backlog {
             if state.distrusted || !state.ready {
                 return Work::Rebuild;
             }
-            if !state.groups.is_empty() {
-                return Work::Groups(state.batch());
+            match state.due() {
+                Some(due) if due <= Instant::now() => return Work::Groups(state.batch()),
+                Some(due) => drop(self.work.wait_until(&mut state, due)),
+                None if state.closed => return Work::Stop,
+                None => self.work.wait(&mut state),
             }
-            if state.closed {
-                return Work::Stop;
-            }
-            self.work.wait(&mut state);
         }
     }
 
@@ -123,6 +142,7 @@ impl Backlog {
         let mut state = self.state.lock();
         let bytes: usize = state.groups.drain(..count).map(|group| group.frame.len()).sum();
         state.bytes -= bytes;
+        state.wanted &= !state.groups.is_empty();
         drop(state);
         self.news.notify_all();
     }
@@ -181,6 +201,13 @@ impl Backlog {
 }
 
 impl State {
+    /// When the groups are to be applied; `None` where there are none.
+    fn due(&self) -> Option<Instant> {
+        let since = self.since.filter(|_| !self.groups.is_empty())?;
+        let at_once = self.wanted || self.closed || self.bytes >= BATCH_BYTES;
+        Some(if at_once { since } else { since + GATHERING })
+    }
+
     fn batch(&self) -> Vec<Arc<Group>> {
         let mut bytes = 0;
         let within = |group: &&Arc<Group>| {

@@ -108,6 +108,15 @@ impl Volumes {
         }
     }
 
+    /// Waits until all up to a position is in volumes.
+    pub(crate) async fn caught_up(&self, position: Position) -> Result<(), StoreError> {
+        if self.applied.get() < position {
+            self.backlog.want();
+            self.applied.reached(position).await?;
+        }
+        Ok(())
+    }
+
     /// Exchanges the sealed volumes.
     pub(crate) fn show(&self, view: &mut View, sealed: Vec<Arc<Sealed>>, active: Option<Contents>) {
         *view = View::new(sealed, active);
