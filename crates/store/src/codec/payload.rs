@@ -30,7 +30,7 @@ fn read<T: DeserializeOwned>(payload: &[u8]) -> Result<T, CodecError> {
 }
 
 /// Reads one version of one kind and gives the event of today.
-type ReadFn = fn(&[u8]) -> Result<Event, CodecError>;
+pub(super) type ReadFn = fn(&[u8]) -> Result<Event, CodecError>;
 
 macro_rules! kinds {
     ($($code:literal v $version:literal $name:ident,)* ; $($empty_code:literal $empty:ident,)*) => {
@@ -43,7 +43,7 @@ macro_rules! kinds {
         }
 
         /// Every version of every kind that was ever written.
-        const READERS: &[(u16, u16, ReadFn)] = &[
+        pub(super) const READERS: &[(u16, u16, ReadFn)] = &[
             $(($code, $version, |payload| read(payload).map(Event::$name)),)*
             $(($empty_code, 1, |payload| read::<()>(payload).map(|()| Event::$empty)),)*
         ];
