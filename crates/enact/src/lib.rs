@@ -104,3 +104,9 @@ pub mod prelude {
     pub use enact_runtime::{Enact, Recovery, RollbackOptions, Run, RunRequest, Tries, Workflow, WorkflowCx};
     pub use enact_store::{MemoryStore, SledStore};
 }
+
+/// README's Rust compiles.
+#[cfg(all(doctest, feature = "filesystem"))]
+#[doc = include_str!("../../../README.md")]
+#[derive(Debug)]
+pub struct Readme;
