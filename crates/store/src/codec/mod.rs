@@ -21,7 +21,8 @@
 //! 104  4  CRC32 of all before and of the payload
 //! 108     payload
 //! ```
-//! Integers are little-endian.
+//! Integers are little-endian. Every later format keeps magic, format, length and checksum at their places and
+//! under the same rule, so that a record of a later build can be told from a damaged one.
 //!
 //! This module alone knows bincode. It knows no files and no store; bytes that it cannot read are an error,
 //! never a panic.
@@ -153,38 +154,30 @@ pub(crate) struct Record<'a> {
     payload: &'a [u8],
 }
 
-/// The size of the record that begins with these bytes, as its header says; `None` where they are too few.
-/// Nothing is checked.
+/// The size of the record that begins with these bytes, as its header says; `None` where they are too few, or say
+/// more than a record may have. Nothing else is checked.
 pub(crate) fn record_size(bytes: &[u8]) -> Option<usize> {
     let mut reader = Reader::new(bytes.get(HASHED_BYTES - 4..HASHED_BYTES)?);
-    usize::try_from(reader.u32()?).ok()?.checked_add(HEADER_BYTES)
+    let size = usize::try_from(reader.u32()?).ok()?.checked_add(HEADER_BYTES)?;
+    (size <= MAX_RECORD_BYTES).then_some(size)
 }
 
 impl<'a> Record<'a> {
     /// Takes one record from the front of `bytes` and gives what follows it.
     pub(crate) fn split(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), CodecError> {
-        let size = record_size(bytes).ok_or_else(|| CodecError::damaged("a record is cut off"))?;
-        let header = bytes.get(..HEADER_BYTES).ok_or_else(|| CodecError::damaged("a record is cut off"))?;
-        check_format(header)?;
-        let (whole, rest) = bytes
-            .split_at_checked(size)
-            .ok_or_else(|| CodecError::damaged(format!("a record of {size} bytes is cut off")))?;
-        Ok((Self::whole(header, whole)?, rest))
-    }
-
-    fn whole(header: &'a [u8], whole: &'a [u8]) -> Result<Self, CodecError> {
-        let payload = whole.get(HEADER_BYTES..).unwrap_or_default();
-        let mut crc = crc32fast::Hasher::new();
-        crc.update(header.get(..CRC_AT).unwrap_or_default());
-        crc.update(payload);
-        let mut reader = Reader::new(header.get(6..).unwrap_or_default());
-        let record = Self::fields(&mut reader, header, payload)
-            .ok_or_else(|| CodecError::damaged("a record's header is cut off"))?;
-        if reader.u32() == Some(crc.finalize()) {
-            Ok(record)
-        } else {
-            Err(CodecError::damaged("a record does not have the checksum that it was written with"))
+        let cut_off = || CodecError::damaged("a record is cut off, or its length is wrong");
+        let (header, _) = bytes.split_at_checked(HEADER_BYTES).ok_or_else(cut_off)?;
+        if !header.starts_with(&MAGIC) {
+            return Err(CodecError::damaged("no record begins here"));
         }
+        let size = record_size(header).ok_or_else(cut_off)?;
+        let (whole, rest) = bytes.split_at_checked(size).ok_or_else(cut_off)?;
+        let payload = whole.get(HEADER_BYTES..).unwrap_or_default();
+        check_sum(header, payload)?;
+        check_format(header)?;
+        let mut reader = Reader::new(header.get(6..).unwrap_or_default());
+        let record = Self::fields(&mut reader, header, payload).ok_or_else(cut_off)?;
+        Ok((record, rest))
     }
 
     fn fields(reader: &mut Reader<'a>, header: &'a [u8], payload: &'a [u8]) -> Option<Self> {
@@ -220,24 +213,31 @@ impl<'a> Record<'a> {
     }
 }
 
-/// Refuses what is no record at all, and the records of a later build, before anything else is believed.
+/// Refuses bytes that are not those that were written.
+fn check_sum(header: &[u8], payload: &[u8]) -> Result<(), CodecError> {
+    let (summed, sum) = header.split_at_checked(CRC_AT).unwrap_or_default();
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(summed);
+    crc.update(payload);
+    if Reader::new(sum).u32() == Some(crc.finalize()) {
+        Ok(())
+    } else {
+        Err(CodecError::damaged("a record does not have the checksum that it was written with"))
+    }
+}
+
+/// Refuses the records of a later build.
 fn check_format(header: &[u8]) -> Result<(), CodecError> {
-    let mut reader = Reader::new(header);
-    if reader.array() != Some(MAGIC) {
-        return Err(CodecError::damaged("no record begins here"));
+    let number = |at| header.get(at..).and_then(|bytes| Reader::new(bytes).u16()).unwrap_or_default();
+    let (found, zero) = (number(4), number(10));
+    if found <= RECORD_FORMAT && zero == 0 {
+        return Ok(());
     }
-    let found = reader.u16().unwrap_or_default();
-    let flags = Reader::new(header.get(10..12).unwrap_or_default()).u16().unwrap_or_default();
-    if found > RECORD_FORMAT || flags != 0 {
-        // A flipped bit can look like a later format; the checksum of the known layout tells them apart only
-        // where the layout is known, so the whole-group checksum of the journal is what catches that.
-        return Err(CodecError::Newer {
-            what: "record format",
-            found: u32::from(found.max(RECORD_FORMAT + 1)),
-            known: u32::from(RECORD_FORMAT),
-        });
-    }
-    Ok(())
+    Err(CodecError::Newer {
+        what: "record format",
+        found: u32::from(found.max(RECORD_FORMAT + 1)),
+        known: u32::from(RECORD_FORMAT),
+    })
 }
 
 #[cfg(test)]
