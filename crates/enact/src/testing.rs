@@ -79,7 +79,8 @@
 //!
 //! [`crash_points::check`] ends your workflow at each step of each action and after each event, takes it up again,
 //! and undoes it. Every effect has to be there once, and the rollback has to leave nothing. The place can be
-//! anything that you can make anew: a folder, a database, a world in memory.
+//! anything that you can make anew: a folder, a database, a world in memory. [`crash_points::check_twice`] ends the
+//! recovery as well, at each of its steps.
 //!
 //! ```
 //! use enact::Builder;

@@ -6,12 +6,17 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use enact::Builder;
+use enact::action::{Action, Captured, Doubt, EffectClass, Left, LockKey, Target, Undo};
+use enact::connector::{ActionSet, ConfigEnv, Connector, Cx, Identity, Perform};
 use enact::filesystem::{DeleteFile, Filesystem, WriteFile};
 use enact::prelude::*;
 use enact::testing::crash_points::{self, Place};
 use enact::testing::world::{Get, Put, Remove, World};
+use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 struct Tidy;
@@ -163,6 +168,18 @@ fn a_workflow_that_fails_is_undone_with_a_crash_at_every_step() {
     assert!(crash_points::check(&request, Ledger::fresh) > 30);
 }
 
+#[test]
+fn a_crash_during_the_recovery_from_a_crash_changes_nothing() {
+    let request = RunRequest::of(Change, "agent@company.com", &()).unwrap();
+    assert!(crash_points::check_twice(&request, Ledger::fresh) > 500);
+}
+
+/// What the check says of a place on which something is wrong.
+fn found_out<P: Place + 'static>(request: RunRequest, fresh: fn() -> P) -> String {
+    let check = std::thread::spawn(move || crash_points::check(&request, fresh));
+    *check.join().unwrap_err().downcast::<String>().unwrap()
+}
+
 /// A connector that does not say what it did: the check has to see it.
 struct Forgetful(World);
 
@@ -181,8 +198,99 @@ impl Place for Forgetful {
 #[test]
 fn a_connector_that_cannot_settle_a_doubt_is_found_out() {
     let request = RunRequest::of(Change, "agent@company.com", &()).unwrap();
-    let check = move || crash_points::check(&request, || Forgetful(Ledger::fresh().0));
-    let text = *std::thread::spawn(check).join().unwrap_err().downcast::<String>().unwrap();
-    assert!(text.contains("with a crash at moment"), "{text}");
-    assert!(text.contains("quarantined"), "{text}");
+    let text = found_out(request, || Forgetful(Ledger::fresh().0));
+    assert!(text.contains("with a crash at moment") && text.contains("quarantined"), "{text}");
+}
+
+/// A connector whose probe always says that nothing happened, so that the effect is made again.
+#[derive(Clone, Debug, Default)]
+struct Tally(Arc<AtomicI64>);
+
+/// Adds to the tally. Its undo takes away again.
+#[derive(Debug, Serialize, Deserialize)]
+struct Add(i64);
+
+impl Action for Add {
+    const NAME: &'static str = "add";
+    const EFFECT: EffectClass = EffectClass::Reversible;
+    const REVERSAL: &'static str = "takes it away again";
+    type Output = ();
+    type PreState = ();
+    type Undo = Add;
+
+    fn target(&self) -> Target {
+        Target::new("tally", "")
+    }
+
+    fn lock(&self) -> Option<LockKey> {
+        Some(LockKey(String::new()))
+    }
+}
+
+impl Connector for Tally {
+    const KIND: &'static str = "tally";
+    type Config = ();
+
+    fn open((): (), _: &ConfigEnv<'_>) -> Result<Self, Error> {
+        Ok(Self::default())
+    }
+
+    fn actions(set: &mut ActionSet<Self>) {
+        set.add::<Add>();
+    }
+
+    async fn identity(&self) -> Result<Identity, Error> {
+        Ok(Identity("a tally".to_owned()))
+    }
+}
+
+impl Perform<Add> for Tally {
+    type Held = ();
+
+    async fn capture(&self, _: &Cx, _: &Add) -> Result<Captured<Add, ()>, Error> {
+        Ok(Captured::ready((), ()))
+    }
+
+    async fn perform(&self, _: &Cx, add: &Add, (): &(), (): ()) -> Result<(), Error> {
+        self.0.fetch_add(add.0, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn probe(&self, _: &Cx, _: &Add, (): &()) -> Result<Doubt<()>, Error> {
+        Ok(Doubt::NotApplied)
+    }
+
+    fn undo(&self, add: &Add, (): &(), _: Left<'_, ()>) -> Undo<Add> {
+        Undo::By(Add(-add.0))
+    }
+}
+
+struct Count;
+
+impl Workflow for Count {
+    const NAME: &'static str = "count";
+    const VERSION: u32 = 1;
+    type Input = ();
+    type Output = ();
+
+    async fn run(&self, cx: &WorkflowCx, (): ()) -> Result<(), Error> {
+        cx.connector::<Tally>("tally")?.act(Add(1)).await
+    }
+}
+
+impl Place for Tally {
+    fn runtime(&self) -> Builder {
+        Enact::builder().connector("tally", self.clone().allow(["add"]).unwrap()).workflow(Count)
+    }
+
+    async fn observe(&self) -> String {
+        self.0.load(Ordering::Relaxed).to_string()
+    }
+}
+
+#[test]
+fn a_doubled_effect_is_found_out_at_the_moment_that_doubles_it() {
+    let text = found_out(RunRequest::of(Count, "agent@company.com", &()).unwrap(), Tally::default);
+    assert!(text.contains("Performed of tally.add"), "{text}");
+    assert!(text.contains("expected:\n1\nfound:\n2"), "{text}");
 }

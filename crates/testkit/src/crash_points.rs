@@ -45,26 +45,50 @@ pub trait Place: Sync {
 }
 
 /// Runs what is asked for, and undoes it, with a crash at every moment. Every place that `fresh` makes must look the
-/// same. Gives the number of moments.
+/// same. Gives the number of crashes.
 ///
 /// It has threads and an async runtime of its own, and blocks until it is done.
 ///
 /// # Panics
 /// Where an effect is lost, doubled or left behind: names the moment, and what was seen.
 pub fn check<P: Place>(request: &RunRequest, fresh: impl Fn() -> P) -> usize {
-    let undisturbed = in_order(request, &fresh()).unwrap_or_else(|wrong| fail(None, &wrong));
-    let moments = undisturbed.moments;
-    for at in 1..=moments {
-        crash_at(at, request, &fresh(), &undisturbed).unwrap_or_else(|wrong| fail(Some(at), &wrong));
+    let undisturbed = in_order(request, &fresh()).unwrap_or_else(|wrong| fail(&[], &wrong));
+    for at in 1..=undisturbed.moments {
+        let reached = crash_at(&[at], request, &fresh(), &undisturbed);
+        if !reached.unwrap_or_else(|wrong| fail(&[at], &wrong)) {
+            fail(&[at], "the moment was not reached");
+        }
     }
-    moments
+    undisturbed.moments
+}
+
+/// As [`check`], with a second crash at every moment of the life that takes the run up. Takes as many lives as the
+/// square of the moments.
+///
+/// # Panics
+/// As [`check`].
+pub fn check_twice<P: Place>(request: &RunRequest, fresh: impl Fn() -> P) -> usize {
+    let undisturbed = in_order(request, &fresh()).unwrap_or_else(|wrong| fail(&[], &wrong));
+    let mut crashes = 0;
+    for first in 1..=undisturbed.moments {
+        for second in 1..=MAX_MOMENTS {
+            let points = [first, second];
+            let reached = crash_at(&points, request, &fresh(), &undisturbed);
+            if !reached.unwrap_or_else(|wrong| fail(&points, &wrong)) {
+                break;
+            }
+            crashes += 1;
+        }
+    }
+    crashes
 }
 
 #[expect(clippy::panic, reason = "a check of a test fails as tests do")]
-fn fail(at: Option<usize>, wrong: &str) -> ! {
-    match at {
-        None => panic!("without any crash: {wrong}"),
-        Some(at) => panic!("with a crash at moment {at}: {wrong}"),
+fn fail(points: &[usize], wrong: &str) -> ! {
+    match points {
+        [] => panic!("without any crash: {wrong}"),
+        [at] => panic!("with a crash at moment {at}: {wrong}"),
+        points => panic!("with crashes at moments {points:?}, each of its own life: {wrong}"),
     }
 }
 
@@ -92,27 +116,50 @@ fn in_order<P: Place>(request: &RunRequest, place: &P) -> Result<Undisturbed, St
     })
 }
 
-fn crash_at<P: Place>(at: usize, request: &RunRequest, place: &P, was: &Undisturbed) -> Result<(), String> {
-    let watch = Watch::new(MemoryStore::new(), at);
-    life(async || {
+/// Lives that end at these moments, one after the other, and one that does not. False where one of them came to its
+/// end before its moment.
+fn crash_at<P: Place>(
+    points: &[usize],
+    request: &RunRequest,
+    place: &P,
+    was: &Undisturbed,
+) -> Result<bool, String> {
+    let (mut log, mut moments) = (MemoryStore::new(), Vec::new());
+    for at in points {
+        let watch = Watch::new(log, *at);
+        life(async || live_until(&watch, request, place).await)?;
+        let ended = std::mem::take(&mut *watch.life.lock());
+        let Some(left) = ended.left else { return Ok(false) };
+        log = left;
+        moments.push(ended.moment);
+    }
+    let taken_up = life(async || take_up(place, &log, was).await);
+    taken_up.map_err(|wrong| format!("({}) {wrong}", moments.join("; then ")))?;
+    Ok(true)
+}
+
+/// Runs what is asked for, or goes on with what the log has, and undoes it: to its end, or to the crash.
+async fn live_until<P: Place>(watch: &Watch, request: &RunRequest, place: &P) -> Result<(), String> {
+    let whole = pin!(async {
         let enact = start(place, &watch.store, Some(watch.clone())).await?;
-        let whole = pin!(async {
-            // A life that is cut off ends in an error, wherever it is.
-            if let Ok(run) = enact.run_to_end(request.clone()).await {
-                drop(enact.rollback(run.id, RollbackOptions::by("crash-points")).await);
-            }
-        });
-        let crash = pin!(watch.ended.notified());
-        let reached = async {
-            if let Either::Left(((), crash)) = select(whole, crash).await {
-                crash.await;
-            }
+        let known = enact.store().runs(None, 1).await.map_err(|error| error.to_string())?;
+        let run = match known.first() {
+            Some(run) => enact.wait(*run).await,
+            None => enact.run_to_end(request.clone()).await,
         };
-        tokio::time::timeout(LIFE, reached).await.map_err(|_| "the moment was not reached".to_owned())
-    })?;
-    let moment = watch.describe();
-    let left = watch.life.lock().left.take().ok_or("nothing is left of the log")?;
-    life(async || take_up(place, &left, was).await.map_err(|wrong| format!("({moment}) {wrong}")))
+        let run = run.map_err(|error| error.to_string())?;
+        let options = RollbackOptions::by("crash-points");
+        enact.rollback(run.id, options).await.map(drop).map_err(|error| error.to_string())
+    });
+    let crash = pin!(watch.ended.notified());
+    let Ok(end) = tokio::time::timeout(LIFE, select(whole, crash)).await else {
+        return Err(format!("neither the end nor the crash came within {LIFE:?}"));
+    };
+    match end {
+        // A life that is cut off may end in an error, wherever it is.
+        Either::Left((Err(wrong), _)) if watch.life.lock().left.is_none() => Err(wrong),
+        Either::Left(_) | Either::Right(_) => Ok(()),
+    }
 }
 
 /// What the next life makes of what is left.
@@ -194,10 +241,6 @@ struct Life {
 impl Watch {
     fn new(store: MemoryStore, at: usize) -> Self {
         Self { at, store, life: Arc::default(), ended: Arc::default() }
-    }
-
-    fn describe(&self) -> String {
-        self.life.lock().moment.clone()
     }
 
     /// The step that meets the crash does not go on. Nor does anything else that needs the log: this life has none
