@@ -70,6 +70,7 @@ macro_rules! store_suite {
             appending::an_append_whose_caller_is_gone_becomes_durable,
             durability::durable_never_falls_and_covers_what_was_acknowledged,
             durability::readers_see_all_that_is_durable_and_nothing_else,
+            durability::what_is_only_ordered_is_not_read,
             durability::those_who_wait_for_more_are_woken,
             durability::what_nobody_waits_for_becomes_durable_by_itself,
             durability::waiting_for_an_enqueued_append_ends,

@@ -72,6 +72,22 @@ pub async fn readers_see_all_that_is_durable_and_nothing_else<S: Stores>(stores:
     reader.await.unwrap();
 }
 
+/// Given appends right after which somebody reads; then no event and no run is seen before it is durable.
+pub async fn what_is_only_ordered_is_not_read(stores: &impl Stores) {
+    let store = stores.fresh().await;
+    for number in 0..20 {
+        let appended = store.append(enqueued(one(run(number), 0, "a"))).await.unwrap();
+        let seen = [
+            !store.read(run(number), EventSeq(1), 1).await.unwrap().is_empty(),
+            !store.read_all(appended.position, 1).await.unwrap().is_empty(),
+            store.runs(None, 1).await.unwrap().contains(&run(number)),
+            store.open_runs().await.unwrap().contains(&run(number)),
+        ];
+        let may_be_seen = store.durable() >= appended.position;
+        assert!(may_be_seen || seen == [false; 4], "of run {number} before it is durable: {seen:?}");
+    }
+}
+
 /// Given tasks that wait for more than there is; then each is woken when it is there, and those who wait for what
 /// is there do not wait.
 pub async fn those_who_wait_for_more_are_woken<S: Stores>(stores: &S) {
