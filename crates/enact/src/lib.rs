@@ -52,7 +52,7 @@
 //!   again, and what it asked for before is handed back without being performed.
 //! - A [`Policy`](policy::Policy), where the allowlist is not enough: it judges each run, each action on its exact
 //!   parameters, and once more on what was found before the effect.
-//! - A [`Connector`](connector::Connector) of your own: `examples/own_connector.rs` has one in under 100 lines.
+//! - A [`Connector`](connector::Connector) of your own: `examples/own_connector/register.rs` is one in under 100 lines.
 //! - An [`Observer`], to watch.
 //!
 //! # Features
