@@ -8,7 +8,13 @@
 //! each undo is tried until it succeeds, turns out to be impossible, or its budget is spent.
 
 mod apply;
+mod attempt;
+mod back;
+mod due;
+mod forward;
 mod next;
+mod operator;
+mod whole;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,8 +30,18 @@ use crate::time::Timestamp;
 pub use apply::IllegalTransition;
 pub use next::Next;
 
+use due::Due;
+
 /// How often one compensation is tried for one request to roll back.
 pub const UNDO_BUDGET: u32 = 5;
+
+/// How many attempts of one action are made at most, and how often at most one undo that was interrupted is
+/// begun again for one request to roll back. Both are counted in the log, so that a run which takes its process
+/// down with it again and again comes to an end, whatever its workflow says of retries.
+pub const ATTEMPT_BUDGET: u32 = 100;
+
+/// Why an event may not follow.
+type Refusal = String;
 
 /// What is known of a run after some of its events.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -56,6 +72,8 @@ pub struct RunState {
     pub error: Option<ErrorRecord>,
     /// The newest rollback.
     pub rollback: Option<Rollback>,
+    /// What of the intents is due.
+    due: Due,
 }
 
 /// Where a run stands.
@@ -226,6 +244,11 @@ pub struct Attempt {
     pub undo_tries: u32,
     /// How often its undo failed since the newest request to roll back.
     pub undo_failures: u32,
+    /// How often its undo was intended and then found not to have happened, since the newest request to roll
+    /// back.
+    pub undo_interruptions: u32,
+    /// Its place in the order of all intents of the run.
+    place: usize,
 }
 
 /// What became of an intent.
@@ -458,30 +481,5 @@ impl ActionState {
             .map(Attempt::undo_outcome)
             .max_by_key(|(outcome, _)| *outcome)
             .unwrap_or((UndoOutcome::NothingToUndo, None))
-    }
-}
-
-impl Attempt {
-    fn undo_outcome(&self) -> (UndoOutcome, Option<&ErrorRecord>) {
-        match (&self.outcome, &self.undoing) {
-            (Outcome::NotApplied | Outcome::Failed(_, Remains::Nothing), _) => {
-                (UndoOutcome::NothingToUndo, None)
-            }
-            (Outcome::InDoubt(error), _) => (UndoOutcome::InDoubt, Some(error)),
-            (Outcome::Pending | Outcome::Unknown(_) | Outcome::Abandoned, _) => (UndoOutcome::InDoubt, None),
-            (_, Undoing::Settled(outcome, error, _)) => (*outcome, error.as_ref()),
-            (_, Undoing::InDoubt(_, error)) => (UndoOutcome::InDoubt, Some(error)),
-            (_, Undoing::Intended(_)) => (UndoOutcome::InDoubt, None),
-            (_, Undoing::Retrying(error)) => (UndoOutcome::Failed, Some(error)),
-            (_, Undoing::Not) => (UndoOutcome::Failed, None),
-        }
-    }
-
-    fn is_to_undo_again(&self) -> bool {
-        match (&self.outcome, &self.undoing) {
-            (Outcome::NotApplied | Outcome::Abandoned | Outcome::Failed(_, Remains::Nothing), _) => false,
-            (_, Undoing::Settled(outcome, ..)) => outcome.is_tried_again(),
-            _ => true,
-        }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::ids::Seq;
 
-use super::{Attempt, Outcome, Phase, Remains, RunState, Undoing};
+use super::{Phase, RunState, Undoing};
 
 /// What comes next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,40 +59,31 @@ impl RunState {
     }
 
     fn next_forward(&self) -> Next {
-        let unknown = || {
-            self.attempts()
-                .find(|(_, _, attempt)| matches!(attempt.outcome, Outcome::Unknown(_)))
-                .map(|(seq, _, _)| Next::Quarantine { seq })
-        };
+        let unknown = || self.intent(self.due.oldest_unknown()?).map(|(seq, _)| Next::Quarantine { seq });
         self.unsettled().or_else(unknown).unwrap_or(Next::AskWorkflow)
     }
 
     /// The oldest intent whose outcome is to be found out.
     fn unsettled(&self) -> Option<Next> {
-        self.attempts()
-            .find(|(_, _, attempt)| attempt.outcome.is_unsettled())
-            .map(|(seq, attempt, _)| Next::Settle { seq, attempt })
+        let (seq, attempt) = self.intent(self.due.oldest_unsettled()?)?;
+        Some(Next::Settle { seq, attempt })
     }
 
     /// Undoing goes by intents, newest first, one at a time.
     fn next_undo(&self) -> Next {
-        self.attempts()
-            .rev()
-            .filter(|(seq, _, _)| self.rollback.as_ref().is_none_or(|rollback| rollback.covers(*seq)))
-            .find_map(|(seq, number, attempt)| attempt.next_undo(seq, number))
-            .unwrap_or(Next::FinishRollback)
+        let newest = || {
+            let (seq, attempt) = self.intent(self.due.newest_undo()?)?;
+            Some(match self.attempt(seq, attempt)?.undoing {
+                Undoing::Intended(_) | Undoing::InDoubt(..) => Next::SettleUndo { seq, attempt },
+                Undoing::Not | Undoing::Retrying(_) | Undoing::Settled(..) => {
+                    Next::Compensate { seq, attempt }
+                }
+            })
+        };
+        newest().unwrap_or(Next::FinishRollback)
     }
-}
 
-impl Attempt {
-    fn next_undo(&self, seq: Seq, attempt: u32) -> Option<Next> {
-        match (&self.outcome, &self.undoing) {
-            (
-                Outcome::Done(_) | Outcome::Failed(_, Remains::Perhaps),
-                Undoing::Not | Undoing::Retrying(_),
-            ) => Some(Next::Compensate { seq, attempt }),
-            (_, Undoing::Intended(_) | Undoing::InDoubt(..)) => Some(Next::SettleUndo { seq, attempt }),
-            _ => None,
-        }
+    fn intent(&self, place: usize) -> Option<(Seq, u32)> {
+        self.intents.get(place).copied()
     }
 }

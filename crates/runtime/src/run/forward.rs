@@ -492,7 +492,8 @@ impl Run {
                 if doubt {
                     return Ok(());
                 }
-                if will_retry { self.retry_later(seq, &error) } else { self.hand_back(seq) }
+                let retries = will_retry && !self.has_ended(seq)?;
+                if retries { self.retry_later(seq, &error) } else { self.hand_back(seq) }
             }
         }
     }
@@ -592,7 +593,7 @@ impl Run {
         }
         let event = ActionResolved { seq, attempt, finding, will_retry };
         self.record_one(Event::ActionResolved(event)).await?;
-        if will_retry && self.asked.contains_key(&seq) {
+        if will_retry && self.asked.contains_key(&seq) && !self.has_ended(seq)? {
             let error = Error::new(ErrorCode::Timeout, "timed out");
             return self.retry_later(seq, &error);
         }
@@ -619,6 +620,10 @@ impl Run {
         }
         let seen = format!("it could not be looked up: {error}");
         self.found(seq, attempt, Finding::Unknown(seen)).await
+    }
+
+    fn has_ended(&self, seq: Seq) -> Result<bool, Error> {
+        Ok(self.state()?.actions.get(&seq).is_some_and(|action| action.end.is_some()))
     }
 
     /// Gives the code the action's end, where it has ended and the code waits.
