@@ -182,12 +182,12 @@ fn short(params: &JsonText) -> String {
     format!("{begin}…")
 }
 
-/// A run as it was recorded: all of its events, from the first, or the first so many of them.
+/// A run as it was recorded: all of its events, from the first, or the first so many of them. Clones are cheap.
 #[derive(Clone, Debug)]
 pub struct RecordedRun {
-    state: RunState,
+    state: Arc<RunState>,
     end: Option<CodeEnd>,
-    events: Vec<StoredEvent>,
+    events: Arc<[StoredEvent]>,
 }
 
 /// How the code of a run ended.
@@ -212,7 +212,7 @@ impl RecordedRun {
             end = end.or_else(|| code_end(before, &event.event));
         }
         let none = || Error::new(ErrorCode::InvalidParameters, "a recorded run has at least one event");
-        Ok(Self { state: state.ok_or_else(none)?, end, events })
+        Ok(Self { state: Arc::new(state.ok_or_else(none)?), end, events: events.into() })
     }
 
     /// The run.
