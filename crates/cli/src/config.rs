@@ -125,7 +125,7 @@ impl Config {
         let open = |(name, table): (&String, &Spanned<Table>)| {
             let toolbox = self.connector(name, table.get_ref().clone());
             let toolbox = toolbox.map_err(|error| {
-                let place = self.place_of(table.span(), error.message());
+                let place = self.place_of(table.span().start, error.message());
                 error.context(format!("{place}[connectors.{name}]"))
             })?;
             Ok((name.clone(), toolbox))
@@ -158,15 +158,22 @@ impl Config {
         place(&self.file, &self.text, span)
     }
 
-    /// The place of a mistake in a section: the line of the key that the message names in quotes, where there is
-    /// one, else the section's.
-    fn place_of(&self, section: std::ops::Range<usize>, message: &str) -> String {
-        let within = self.text.get(section.clone()).unwrap_or_default();
+    /// The place of a mistake in the section that begins there: the line of the key that the message names in
+    /// quotes, where there is one, else the section's.
+    fn place_of(&self, section: usize, message: &str) -> String {
         let key = message.split(['\'', '`']).nth(1).unwrap_or_default();
-        let names_it = |line: &&str| !key.is_empty() && line.trim_start().starts_with(key);
-        let offset = within.lines().find(names_it).and_then(|line| within.find(line)).unwrap_or(0);
-        let start = section.start + offset;
-        self.place(Some(start..start))
+        let names_it = |line: &str| !key.is_empty() && line.trim_start().starts_with(key);
+        let mut offset = section;
+        for line in self.text.get(section..).unwrap_or_default().split_inclusive('\n') {
+            if offset > section && line.trim_start().starts_with('[') {
+                break;
+            }
+            if names_it(line) {
+                return self.place(Some(offset..offset));
+            }
+            offset += line.len();
+        }
+        self.place(Some(section..section))
     }
 }
 

@@ -61,8 +61,9 @@ fn wrong_usage(error: &clap::Error) -> Exit {
     let json = std::env::args_os().any(|argument| argument == "--json");
     if json && !asked_for {
         let text = error.render().to_string();
-        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        Out::new(true).failure(&usage(message));
+        let said = text.lines().take_while(|line| !line.starts_with("Usage:")).map(str::trim);
+        let message = said.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+        Out::new(true).failure(&usage(message.trim_start_matches("error: ")));
     } else {
         // Nobody is left to be told where it does not print.
         drop(error.print());

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::failure::{Exit, Failure};
 
 /// How long an interrupted command waits for what is under way.
-const GRACE: Duration = Duration::from_secs(3);
+const GRACE: Duration = Duration::from_millis(200);
 /// How long a command that has its answer waits for runs that another one left.
 const SETTLING: Duration = Duration::from_secs(10);
 

@@ -52,6 +52,9 @@ pub trait EventStore: Debug + Send + Sync + 'static {
     /// Waits until the log is durable beyond `position`, and says up to where.
     fn beyond(&self, position: Position) -> BoxFuture<'_, Result<Position, StoreError>>;
 
+    /// Makes all durable that had its place in the log when this was called. Costs nothing where it is so already.
+    fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>>;
+
     /// The runs that are not closed, oldest first. Bounded by their number, not by history.
     fn open_runs(&self) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>>;
 

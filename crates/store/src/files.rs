@@ -44,7 +44,11 @@ pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
 
 /// Makes the name of `path` durable.
 pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), sync_dir)
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => sync_dir(Path::new(".")),
+        Some(parent) => sync_dir(parent),
+        None => Ok(()),
+    }
 }
 
 /// The name under which a file is written before it is whole.

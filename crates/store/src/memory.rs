@@ -348,6 +348,15 @@ impl EventStore for MemoryStore {
         })
     }
 
+    fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        let told = {
+            let mut log = self.shared.log.lock();
+            let ordered = log.records.len();
+            log.durable_at(ordered)
+        };
+        Box::pin(async move { ask(told, &Arc::downgrade(&self.shared)).await.map(drop) })
+    }
+
     fn open_runs(&self) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>> {
         Box::pin(async move {
             let log = self.shared.log.lock();

@@ -249,6 +249,8 @@ impl Run {
         if let Some((accepted, ack)) = self.new.take() {
             return self.accept(accepted, ack).await;
         }
+        // An earlier life may have left events that have their place and are not durable yet.
+        self.shared.store.flush().await?;
         let loaded = history::load(&*self.shared.store, self.id).await?;
         let state = loaded.ok_or_else(|| history::unknown_run(&self.id.to_string()))?;
         self.state = Some(Box::new(state));
@@ -360,8 +362,9 @@ impl Run {
     async fn finish(&mut self) -> Result<(), Error> {
         self.finished = true;
         self.stop_code();
-        if let Some(last) = self.last.take() {
-            last.durable().await?;
+        match self.last.take() {
+            Some(last) => last.durable().await?,
+            None => self.shared.store.flush().await?,
         }
         let state =
             self.state.take().ok_or_else(|| Error::new(ErrorCode::Internal, "the run has not begun"))?;

@@ -290,6 +290,11 @@ impl EventStore for SledStore {
         Box::pin(self.durable.reached(position.next()))
     }
 
+    fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        let ordered = self.order.hurry();
+        Box::pin(async move { self.durable.reached(ordered).await.map(drop) })
+    }
+
     fn open_runs(&self) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>> {
         Box::pin(self.reading(|volumes| Ok(volumes.open_runs())))
     }

@@ -1,0 +1,128 @@
+//! The real binary, in a folder that `enact init` made.
+#![allow(dead_code, reason = "each test file uses a part of it")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at what it does not expect"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// A folder with a configuration, workflows and a workspace.
+pub(crate) struct World {
+    dir: tempfile::TempDir,
+}
+
+/// What a command gave.
+#[derive(Debug)]
+pub(crate) struct Gave {
+    pub(crate) exit: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Gave {
+    /// The one document on standard output.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The code and message of an error before there is a run.
+    pub(crate) fn error(&self) -> (String, String) {
+        let error = &self.json()["error"];
+        (error["code"].as_str().unwrap().to_owned(), error["message"].as_str().unwrap().to_owned())
+    }
+
+    /// Asserts an exit code, showing everything where it is another.
+    pub(crate) fn exits(self, code: i32) -> Self {
+        assert_eq!(self.exit, code, "{self:?}");
+        self
+    }
+}
+
+impl From<Output> for Gave {
+    fn from(output: Output) -> Self {
+        Self {
+            exit: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl World {
+    /// As `enact init` leaves it, with all actions of files allowed.
+    pub(crate) fn new() -> Self {
+        let world = Self { dir: tempfile::tempdir().unwrap() };
+        world.enact(&["init"]).exits(0);
+        let config = world.read("enact.toml");
+        world.write("enact.toml", &config.replace(r#""list_dir"]"#, r#""list_dir", "delete_file"]"#));
+        world
+    }
+
+    /// An empty folder.
+    pub(crate) fn empty() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    pub(crate) fn write(&self, name: &str, content: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    /// The command, in this folder, with nothing of the tester's environment that it looks at.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_enact"));
+        command.args(args).current_dir(self.dir.path()).env_remove("ENACT_CONFIG").env_remove("ENACT_LOG");
+        command.env("USER", "tester").stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn enact(&self, args: &[&str]) -> Gave {
+        self.command(args).output().unwrap().into()
+    }
+
+    /// With `--json`.
+    pub(crate) fn json(&self, args: &[&str]) -> Gave {
+        self.enact(&[args, &["--json"]].concat())
+    }
+
+    /// Writes a file by an action, and gives the run.
+    pub(crate) fn act_write(&self, path: &str, content: &str) -> String {
+        let params = serde_json::json!({ "path": path, "content": content }).to_string();
+        let gave = self.json(&["act", "files.write_file", "--user", "me@example.com", "--params", &params]);
+        gave.exits(0).json()["run_id"].as_str().unwrap().to_owned()
+    }
+
+    /// What the workspace holds, by path.
+    pub(crate) fn workspace(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        list(&self.path("workspace"), &self.path("workspace"), &mut found);
+        found.sort();
+        found
+    }
+}
+
+fn list(root: &Path, dir: &Path, found: &mut Vec<String>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        found.push(path.strip_prefix(root).unwrap().display().to_string());
+        if path.is_dir() {
+            list(root, &path, found);
+        }
+    }
+}
