@@ -52,7 +52,8 @@ pub fn percentile(sorted: &[Duration], share: f64) -> Duration {
 pub fn peak_memory_mib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok()).unwrap_or_default() / 1024
+    line.and_then(|line| line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok()).unwrap_or_default()
+        / 1024
 }
 
 /// A map in memory, behind typed actions: what is measured is enact.
@@ -186,7 +187,13 @@ impl Perform<Unput> for Map {
         Ok(Captured::ready(self.get(&unput.0), ()))
     }
 
-    async fn perform(&self, _: &Cx, unput: &Unput, _: &Option<u64>, (): ()) -> std::result::Result<(), Error> {
+    async fn perform(
+        &self,
+        _: &Cx,
+        unput: &Unput,
+        _: &Option<u64>,
+        (): (),
+    ) -> std::result::Result<(), Error> {
         self.put(&unput.0);
         Ok(())
     }

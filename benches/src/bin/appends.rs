@@ -60,7 +60,13 @@ fn raw_file(dir: &std::path::Path, events: usize, groups: usize) -> Result<f64> 
 }
 
 /// Events a second into the store, by so many writers that each wait for each append to be durable.
-async fn appends(store: &SledStore, round: usize, writers: usize, events: usize, groups: usize) -> Result<f64> {
+async fn appends(
+    store: &SledStore,
+    round: usize,
+    writers: usize,
+    events: usize,
+    groups: usize,
+) -> Result<f64> {
     let start = Instant::now();
     let writing = (0..writers).map(|writer| write(store, round, writer, events, groups));
     futures::future::try_join_all(writing).await?;
@@ -74,8 +80,11 @@ async fn write(store: &SledStore, round: usize, writer: usize, events: usize, gr
     let run = RunId::from_parts(1_000_000, random);
     let text = JsonText::encode(&"x".repeat(EVENT_BYTES - 130))?;
     let body = ValueRecorded { path: CallPath::root(1), what: "bench".into(), value: text };
-    let event =
-        NewEvent { at: Timestamp::from_unix_us(1), by: Pseudonym::default(), event: Event::ValueRecorded(body) };
+    let event = NewEvent {
+        at: Timestamp::from_unix_us(1),
+        by: Pseudonym::default(),
+        event: Event::ValueRecorded(body),
+    };
     let mut version = 0;
     for _ in 0..groups {
         let append = Append {

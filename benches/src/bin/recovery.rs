@@ -32,12 +32,13 @@ async fn main() -> Result {
     hangs.store(true, Ordering::SeqCst);
     let before = store.durable().0;
     for number in 0..OPEN_RUNS {
-        enact.submit(RunRequest::new(
-            &*enact::runtime::erase(ThreePuts),
-            "bench@example.com",
-            enact::json::JsonText::encode(&format!("open/{number}"))?,
-        ))
-        .await?;
+        enact
+            .submit(RunRequest::new(
+                &*enact::runtime::erase(ThreePuts),
+                "bench@example.com",
+                enact::json::JsonText::encode(&format!("open/{number}"))?,
+            ))
+            .await?;
     }
     // Each has its acceptance, its verdicts and one intent.
     while store.durable().0 < before + 3 * OPEN_RUNS as u64 {
@@ -51,7 +52,10 @@ async fn main() -> Result {
     let size = size_of(&closed)?;
     println!("  {} events, {} open runs, {} MiB on the disk", before, OPEN_RUNS, size / 1024 / 1024);
 
-    println!("{:<28} {:>12} {:>16} {:>18} {:>10}", "", "open", "runtime started", "all runs ended", "peak MiB");
+    println!(
+        "{:<28} {:>12} {:>16} {:>18} {:>10}",
+        "", "open", "runtime started", "all runs ended", "peak MiB"
+    );
     measure("closed in order", &closed).await?;
     measure("after kill -9", &crashed).await
 }

@@ -18,8 +18,12 @@ async fn main() -> Result {
         let dir = scratch()?;
         let store = Arc::new(SledStore::open(dir.path().join("store"))?);
         let (toolbox, _) = Map::toolbox()?;
-        let enact =
-            Enact::builder().store(Arc::clone(&store) as _).connector("map", toolbox).workflow(ThreePuts).start().await?;
+        let enact = Enact::builder()
+            .store(Arc::clone(&store) as _)
+            .connector("map", toolbox)
+            .workflow(ThreePuts)
+            .start()
+            .await?;
         let start = Instant::now();
         let until = start + Duration::from_secs(SECONDS);
         let lanes: Vec<_> = (0..concurrent)
