@@ -117,9 +117,10 @@ impl World {
     }
 }
 
+/// What goes away meanwhile, by a process that is watched, is not there.
 fn list(root: &Path, dir: &Path, found: &mut Vec<String>) {
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
+    let Ok(entries) = fs::read_dir(dir) else { return };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
         found.push(path.strip_prefix(root).unwrap().display().to_string());
         if path.is_dir() {
             list(root, &path, found);
