@@ -237,7 +237,8 @@ impl<C> Tool<'_, C> {
     /// Asks for an action.
     ///
     /// # Errors
-    /// What became of the action instead.
+    /// What became of the action instead; `precondition_failed`, where it is done and its output is not known: an
+    /// operator said so of an action in doubt.
     pub async fn act_with<A: Action>(&self, action: A, tries: Tries) -> Result<A::Output, Error>
     where
         C: Perform<A>,
@@ -252,7 +253,7 @@ impl<C> Tool<'_, C> {
                 A::NAME,
                 error.message()
             );
-            Error::new(ErrorCode::Internal, message)
+            Error::new(ErrorCode::PreconditionFailed, message)
         })
     }
 }
