@@ -11,7 +11,11 @@ use serde_json::value::RawValue;
 
 use crate::error::{Error, ErrorCode};
 
-/// Valid JSON text, cheap to clone. Parameters, pre-states and outputs are kept in this form, because their
+/// How deep JSON text may be nested. Readers of JSON stop somewhere (serde_json at 127), and what one could not
+/// read it could not judge either; so text that is deeper is refused where it enters.
+pub const MAX_DEPTH: usize = 100;
+
+/// Valid JSON text, nested at most [`MAX_DEPTH`] deep, cheap to clone. Parameters, pre-states and outputs are kept in this form, because their
 /// types belong to connectors and evolve. In JSON documents it is the value itself, in binary records a
 /// string.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -27,18 +31,23 @@ impl JsonText {
     /// Writes `value` as JSON text.
     ///
     /// # Errors
-    /// `internal`, where the value has no JSON form, such as a map whose keys are not strings.
+    /// `internal`, where the value has no JSON form, such as a map whose keys are not strings;
+    /// `invalid_parameters`, where it is nested deeper than [`MAX_DEPTH`].
     pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Self, Error> {
-        serde_json::to_string(value).map(|text| Self(text.into())).map_err(|source| {
+        let text = serde_json::to_string(value).map_err(|source| {
             Error::new(ErrorCode::Internal, format!("a value has no JSON form: {source}")).with_source(source)
-        })
+        })?;
+        check_depth(&text)?;
+        Ok(Self(text.into()))
     }
 
     /// Checks that `text` is one JSON value and keeps it as it is.
     ///
     /// # Errors
-    /// `invalid_parameters` with line and column, where it is not JSON.
+    /// `invalid_parameters` with line and column, where it is not JSON, and where it is nested deeper than
+    /// [`MAX_DEPTH`].
     pub fn parse(text: &str) -> Result<Self, Error> {
+        check_depth(text)?;
         match serde_json::from_str::<&RawValue>(text) {
             Ok(raw) => Ok(Self(raw.get().into())),
             Err(source) => Err(Error::new(ErrorCode::InvalidParameters, format!("not valid JSON: {source}"))
@@ -71,6 +80,28 @@ impl JsonText {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Counts brackets outside of strings. Of text that is not JSON it says nothing.
+fn check_depth(text: &str) -> Result<(), Error> {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    let message = format!("JSON is nested deeper than {MAX_DEPTH} levels");
+                    return Err(Error::new(ErrorCode::InvalidParameters, message));
+                }
+            }
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// The reason without serde_json's "at line 1 column 20": in parameters, the path says where.
@@ -153,6 +184,23 @@ mod tests {
         let text = JsonText::parse(r#"{"b":1,"a":[true]}"#).unwrap();
         assert_eq!(serde_json::to_string(&text).unwrap(), r#"{"b":1,"a":[true]}"#);
         assert_eq!(serde_json::from_str::<JsonText>(r#"{"b":1,"a":[true]}"#).unwrap(), text);
+    }
+
+    #[test]
+    fn what_is_nested_too_deep_to_be_judged_is_refused_and_the_rest_reads_back() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        let deepest = JsonText::parse(&nested(MAX_DEPTH)).unwrap();
+        assert_ne!(deepest.value(), Value::Null);
+        let error = JsonText::parse(&nested(MAX_DEPTH + 1)).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::InvalidParameters);
+        assert!(error.message().contains("100"), "{error}");
+        let mut value = Value::Null;
+        for _ in 0..=MAX_DEPTH {
+            value = Value::Array(vec![value]);
+        }
+        assert!(JsonText::encode(&value).is_err());
+        let in_a_string = format!(r#"{{"a": "{} \" {}"}}"#, "[".repeat(300), "{".repeat(300));
+        assert!(JsonText::parse(&in_a_string).is_ok());
     }
 
     #[test]

@@ -24,7 +24,7 @@ async fn a_store_is_for_one_process_at_a_time() {
 }
 
 #[tokio::test]
-async fn files_and_folders_are_for_the_owner_alone() {
+async fn case_42_files_and_folders_are_for_the_owner_alone() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s");
     let store = small().open(&path).unwrap();
@@ -69,7 +69,7 @@ fn a_folder_that_is_not_a_store_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_missing_or_damaged_file_of_the_store_is_reported_and_never_read_as_less() {
+async fn case_52_a_missing_or_damaged_file_of_the_store_is_reported_and_never_read_as_less() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s");
     let store = small().open(&path).unwrap();

@@ -90,7 +90,7 @@ async fn the_active_volume_is_made_anew_when_it_is_gone_or_damaged() {
 }
 
 #[tokio::test]
-async fn a_damaged_sealed_volume_is_reported_and_never_read_as_less() {
+async fn case_52_a_damaged_sealed_volume_is_reported_and_never_read_as_less() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s");
     let store = small().open(&path).unwrap();

@@ -136,7 +136,7 @@ fn a_group_larger_than_a_segment_has_one_of_its_own() {
 }
 
 #[test]
-fn a_tail_torn_at_any_byte_is_cut_and_nothing_before_it() {
+fn case_52_a_tail_torn_at_any_byte_is_cut_and_nothing_before_it() {
     let dir = tempfile::tempdir().unwrap();
     let mut journal = create(dir.path(), Arc::new(RealDisk));
     (1..=5).for_each(|number| write(&mut journal, number).unwrap());
@@ -157,7 +157,7 @@ fn a_tail_torn_at_any_byte_is_cut_and_nothing_before_it() {
 }
 
 #[test]
-fn a_flipped_bit_anywhere_in_the_journal_is_reported() {
+fn case_52_a_flipped_bit_anywhere_in_the_journal_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     let mut journal = create(dir.path(), Arc::new(RealDisk));
     (1..=6).for_each(|number| write(&mut journal, number).unwrap());
