@@ -148,3 +148,32 @@ async fn keys_are_found_in_sealed_volumes_until_their_retention_is_over() {
     put(&store, keyed(day * 8 + 1000, "k")).await.unwrap();
     assert_eq!(store.find_key("k").await.unwrap(), Some(run(day * 8 + 1000, 9)));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_read_from_more_volumes_than_are_kept_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = std::sync::Arc::new(small().open(dir.path().join("s")).unwrap());
+    let made = fill(&store, 1000, 400).await;
+    sealed(&store, 6).await;
+    let readers = made.iter().map(|(run, version, _)| {
+        let (store, run, version) = (std::sync::Arc::clone(&store), *run, *version);
+        tokio::spawn(async move {
+            let events = stream(&store, run).await.unwrap();
+            assert_eq!(events.len() as u64, version);
+        })
+    });
+    for reader in futures::future::join_all(readers).await {
+        reader.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_closed_is_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = small().open(dir.path().join("s")).unwrap();
+    let run = run(1, 1);
+    put(&store, append(run, 0, vec![event(1, 1)], RunMark::Open)).await.unwrap();
+    store.close().unwrap();
+    let refused = store.read(run, EventSeq(1), 10).await;
+    assert!(matches!(refused, Err(StoreError::Closed)), "{refused:?}");
+}

@@ -109,7 +109,7 @@ pub struct SledStore {
 
 #[derive(Debug)]
 struct Running {
-    writer: JoinHandle<Journal>,
+    writer: JoinHandle<Option<Journal>>,
     applier: JoinHandle<bool>,
     _lock: StoreLock,
 }
@@ -181,15 +181,18 @@ impl SledStore {
     pub fn close(&self) -> Result<(), StoreError> {
         let Some(running) = self.running.lock().take() else { return Ok(()) };
         self.order.close(StoreError::Closed);
-        let journal = running.writer.join().map_err(|_| panicked("writer"))?;
-        let is_whole = running.applier.join().map_err(|_| panicked("applier"))?;
+        let journal = running.writer.join().ok().flatten();
+        let is_whole = running.applier.join().unwrap_or(false);
         self.volumes.applied.stop(&StoreError::Closed);
         self.volumes.forget_opened();
         let heads = self.volumes.heads.read();
-        if is_whole && heads.last.next() == journal.cursor().next {
-            closed::write(&self.path, &self.identity.id, &journal.cursor(), &heads)?;
+        match journal {
+            Some(journal) if is_whole && heads.last.next() == journal.cursor().next => {
+                closed::write(&self.path, &self.identity.id, &journal.cursor(), &heads)
+            }
+            // The next opening reads the journal.
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Gives an append its place, looking on the disk where memory does not know enough.
@@ -240,7 +243,7 @@ impl Drop for SledStore {
     }
 }
 
-fn spawn_writer(writer: Writer) -> Result<JoinHandle<Journal>, StoreError> {
+fn spawn_writer(writer: Writer) -> Result<JoinHandle<Option<Journal>>, StoreError> {
     let thread = thread::Builder::new().name("enact-journal".into()).spawn(|| writer.run());
     thread.map_err(|error| StoreError::io("starting the thread of the journal", error))
 }
@@ -248,10 +251,6 @@ fn spawn_writer(writer: Writer) -> Result<JoinHandle<Journal>, StoreError> {
 fn spawn_applier(applier: Applier) -> Result<JoinHandle<bool>, StoreError> {
     let thread = thread::Builder::new().name("enact-volumes".into()).spawn(|| applier.run());
     thread.map_err(|error| StoreError::io("starting the thread of the volumes", error))
-}
-
-fn panicked(who: &str) -> StoreError {
-    StoreError::Poisoned(format!("the thread of the {who} panicked"))
 }
 
 /// Calls what reads files, not on a thread that others' futures need.

@@ -49,6 +49,7 @@ impl SledStore {
 }
 
 fn prune_volumes(volumes: &Volumes, before: Timestamp) -> Result<Pruned, StoreError> {
+    let _alone = volumes.changing.lock();
     let old = volumes.prunable(before)?;
     let mut pruned = Pruned::default();
     let (mut sealed, mut going) = (Vec::new(), Vec::new());

@@ -1,5 +1,6 @@
 //! The one thread that writes the journal.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use enact_core::ids::Position;
@@ -20,8 +21,21 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Writes groups until the store is closed or poisoned, and gives the journal back.
-    pub(crate) fn run(mut self) -> Journal {
+    /// Writes groups until the store is closed or poisoned, and gives the journal back. A panic poisons the store.
+    pub(crate) fn run(self) -> Option<Journal> {
+        let (order, durable, backlog) =
+            (Arc::clone(&self.order), Arc::clone(&self.durable), Arc::clone(&self.backlog));
+        let written = catch_unwind(AssertUnwindSafe(|| self.write_all()));
+        if written.is_err() {
+            let why = StoreError::Poisoned("the thread of the journal panicked".into());
+            durable.stop(&why);
+            order.poison(&why);
+            backlog.close();
+        }
+        written.ok()
+    }
+
+    fn write_all(mut self) -> Journal {
         while let Some(group) = self.order.take_group() {
             if let Err(why) = self.write(group) {
                 tracing::error!(%why, "the store stopped");

@@ -1,5 +1,6 @@
 //! The one thread that writes volumes.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use enact_core::ids::Position;
@@ -34,13 +35,27 @@ pub(crate) struct Applier {
 
 impl Applier {
     /// Applies groups until the store is closed. `true`: all is in the active volume, and that is closed and
-    /// durable.
-    pub(crate) fn run(mut self) -> bool {
+    /// durable. A panic is contained: the journal has everything.
+    pub(crate) fn run(self) -> bool {
+        let volumes = Arc::clone(&self.volumes);
+        let applied = catch_unwind(AssertUnwindSafe(|| self.run_until_closed()));
+        applied.unwrap_or_else(|_| {
+            give_up(&volumes, StoreError::Poisoned("the thread of the volumes panicked".into()));
+            false
+        })
+    }
+
+    fn run_until_closed(mut self) -> bool {
         let backlog = Arc::clone(&self.volumes.backlog);
         loop {
             match self.work(&backlog) {
                 Ok(true) => {}
                 Ok(false) => break,
+                Err(trouble @ StoreError::Poisoned(_)) => {
+                    tracing::error!(%trouble, "the volumes cannot be written any more; the journal has everything");
+                    give_up(&self.volumes, trouble);
+                    return false;
+                }
                 Err(trouble) => {
                     tracing::error!(%trouble, "the volumes cannot be written; the journal has everything; trying again");
                     self.volumes.view.write().active = None;
@@ -182,9 +197,15 @@ impl Applier {
         let heads = self.volumes.heads.read().clone();
         let store = &self.volumes.store;
         let entry = sealing::seal(store, number, first, &heads)?;
+        let alone = self.volumes.changing.lock();
         let mut sealed = self.volumes.view.read().sealed.clone();
         sealed.push(Arc::new(Sealed::new(store, entry)));
-        manifest::write(store, &self.volumes.id, sealed.iter().map(|sealed| &sealed.entry))?;
+        manifest::write(store, &self.volumes.id, sealed.iter().map(|sealed| &sealed.entry)).map_err(
+            |error| {
+                // Whether the disk has the new manifest is not known. If it has, the volume must not be touched again.
+                VolumeError::Store(StoreError::Poisoned(format!("the manifest was not written: {error}")))
+            },
+        )?;
         tracing::info!(volume = number, %first, last = %heads.last, "sealed");
         {
             let mut view = self.volumes.view.write();
@@ -192,6 +213,7 @@ impl Applier {
             *self.volumes.heads.write() = next;
             self.volumes.show(&mut view, sealed, None);
         }
+        drop(alone);
         let path = self.active_folder();
         files::remove_dir(&path)?;
         let contents = Contents::open(&path)?;
@@ -202,11 +224,18 @@ impl Applier {
 
     /// Closes the active volume and makes it durable.
     fn close(&self) -> Result<(), VolumeError> {
+        self.volumes.backlog.not_ready();
         let path = self.active_folder();
         let contents = self.volumes.view.write().active.take();
         contents.map_or(Ok(()), Contents::close)?;
         Ok(files::sync_tree(&path)?)
     }
+}
+
+/// Nothing will be in a volume any more. Who waits for it is told.
+fn give_up(volumes: &Volumes, why: StoreError) {
+    volumes.applied.stop(&why);
+    volumes.backlog.broken(why);
 }
 
 /// Reads a group: gives each append with the oldest and newest time of its events and their size, and puts its

@@ -63,6 +63,8 @@ struct State {
     distrusted: bool,
     /// Why the applier does not get on.
     trouble: Option<StoreError>,
+    /// It will not get on any more.
+    broken: bool,
 }
 
 /// What the applier has to do.
@@ -83,7 +85,7 @@ impl Backlog {
     /// Why there is none, where the applier is in trouble.
     pub(crate) fn room(&self) -> Result<(), StoreError> {
         let mut state = self.state.lock();
-        while state.bytes >= WAITING_BYTES {
+        while state.bytes >= WAITING_BYTES || state.broken {
             if let Some(trouble) = &state.trouble {
                 return Err(trouble.clone());
             }
@@ -177,6 +179,14 @@ impl Backlog {
             self.work.wait_for(&mut state, REST);
         }
         !state.closed
+    }
+
+    /// The applier has ended for good: nothing here will be in a volume before the store is opened again.
+    pub(crate) fn broken(&self, why: StoreError) {
+        let mut state = self.state.lock();
+        (state.ready, state.broken, state.trouble) = (false, true, Some(why));
+        drop(state);
+        self.news.notify_all();
     }
 
     /// Waits until the active volume can be read.

@@ -13,6 +13,7 @@ use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use enact_core::ids::{EventSeq, Position, RunId};
 use enact_core::store::StoreError;
@@ -27,6 +28,9 @@ const CHUNK_BYTES: usize = 4 * 1024;
 const ENTRY_EVENTS: u64 = 1000;
 /// What sled may keep in memory.
 const CACHE_BYTES: u64 = 2 * 1024 * 1024;
+/// How often, and after which rest, opening is tried again while sled's threads let go of the lock: two seconds.
+const LOCK_TRIES: u32 = 400;
+const LOCK_REST: Duration = Duration::from_millis(5);
 const RECORDS: u8 = b'e';
 const INDEX: u8 = b'i';
 
@@ -90,6 +94,11 @@ fn calling<T>(call: impl FnOnce() -> Result<T, VolumeError>) -> Result<T, Volume
     })
 }
 
+/// The store's own lock keeps other processes out, so a lock on a volume can only be our own.
+fn is_locked(error: &io::Error) -> bool {
+    error.to_string().contains("could not acquire lock")
+}
+
 /// The database of a volume.
 #[derive(Clone, Debug)]
 pub(crate) struct Contents {
@@ -105,7 +114,17 @@ impl Contents {
             .cache_capacity(CACHE_BYTES)
             .flush_every_ms(None)
             .print_profile_on_drop(false);
-        let db = calling(|| Ok(config.open()?))?;
+        let mut tries = 0;
+        let db = loop {
+            match calling(|| Ok(config.open()?)) {
+                // A database that was just closed here keeps its lock until sled's own threads let go of it.
+                Err(VolumeError::Disk(error)) if is_locked(&error) && tries < LOCK_TRIES => {
+                    tries += 1;
+                    std::thread::sleep(LOCK_REST);
+                }
+                opened => break opened?,
+            }
+        };
         Ok(Self { db: Some(db), path: path.to_owned() })
     }
 

@@ -46,7 +46,9 @@ pub(crate) struct Volumes {
     key_retention: Duration,
     pub(crate) view: RwLock<View>,
     pub(crate) heads: RwLock<Heads>,
-    opened: Mutex<VecDeque<(u64, Contents)>>,
+    opened: Mutex<VecDeque<(u64, Arc<Contents>)>>,
+    /// Held by who changes the manifest, from reading the sealed volumes to showing the new ones.
+    pub(crate) changing: Mutex<()>,
     /// Up to where events are in volumes.
     pub(crate) applied: Watermark,
     pub(crate) backlog: Arc<Backlog>,
@@ -103,6 +105,7 @@ impl Volumes {
             view: RwLock::new(View::new(sealed, None)),
             heads: RwLock::new(heads),
             opened: Mutex::default(),
+            changing: Mutex::default(),
             backlog: Arc::default(),
             generation: AtomicU64::new(0),
         }
@@ -126,23 +129,25 @@ impl Volumes {
         self.generation.fetch_add(1, Ordering::Release);
     }
 
-    /// Opens a sealed volume, or gives the opened one.
-    pub(crate) fn open_sealed(&self, sealed: &Sealed) -> Result<Contents, VolumeError> {
+    /// Opens a sealed volume, or gives the opened one. One that is in use stays open, so that none is opened
+    /// twice.
+    pub(crate) fn open_sealed(&self, sealed: &Sealed) -> Result<Arc<Contents>, VolumeError> {
         let number = sealed.entry.number;
         let mut opened = self.opened.lock();
-        if let Some(at) = opened.iter().position(|(open, _)| *open == number) {
-            let entry = opened.remove(at);
-            opened.extend(entry);
-        } else {
-            while opened.len() >= OPENED {
-                opened.pop_front();
-            }
-            opened.push_back((number, Contents::open_existing(&sealed.folder)?));
+        if let Some(at) = opened.iter().position(|(open, _)| *open == number)
+            && let Some((_, contents)) = opened.remove(at)
+        {
+            opened.push_back((number, Arc::clone(&contents)));
+            return Ok(contents);
         }
-        match opened.back() {
-            Some((_, contents)) => Ok(contents.clone()),
-            None => Err(VolumeError::Damaged("no volume is open".into())),
+        while opened.len() >= OPENED
+            && let Some(idle) = opened.iter().position(|(_, contents)| Arc::strong_count(contents) == 1)
+        {
+            opened.remove(idle);
         }
+        let contents = Arc::new(Contents::open_existing(&sealed.folder)?);
+        opened.push_back((number, Arc::clone(&contents)));
+        Ok(contents)
     }
 
     /// Closes the sealed volumes that are open.
