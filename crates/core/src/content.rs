@@ -144,7 +144,10 @@ mod tests {
         let content = Content::keep(&cx, &mut bytes.as_slice()).unwrap();
         assert!(cx.kept().is_empty());
         let text = JsonText::encode(&content).unwrap();
-        assert_eq!(text.value()["size"], INLINE_BYTES);
+        let shown = text.value();
+        let names: Vec<_> = shown.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(names, ["base64", "sha256", "size"]);
+        assert_eq!((&shown["size"], INLINE_BYTES), (&65_536.into(), 65_536));
         let again: Content = text.decode().unwrap();
         assert_eq!(again, content);
         assert_eq!(read(&again, &cx), bytes);
@@ -157,6 +160,9 @@ mod tests {
         let content = Content::keep(&cx, &mut bytes.as_slice()).unwrap();
         let text = JsonText::encode(&content).unwrap();
         assert_eq!(cx.kept(), [text.decode::<BlobRef>().unwrap()]);
+        let shown = text.value();
+        let names: Vec<_> = shown.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(names, ["sha256", "size"]);
         assert_eq!(read(&content, &cx), bytes);
     }
 }

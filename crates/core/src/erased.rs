@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-use crate::action::{Action, Captured, Doubt, EffectClass, Facts, Left, LockKey, Target, Undo};
+use crate::action::{Action, Captured, Doubt, EffectClass, Facts, Left, LockKey, Record, Target, Undo};
 use crate::connector::{ActionSpec, Connector, Cx, Perform};
 use crate::error::{Error, ErrorCode};
 use crate::json::JsonText;
@@ -192,8 +192,7 @@ impl<C: Connector + Perform<A>, A: Action> ErasedRequest for Request<C, A> {
             Ok(match self.connector.capture(cx, &self.action).await? {
                 Captured::AlreadyDone(output) => Capture::AlreadyDone(JsonText::encode(&output)?),
                 Captured::Ready { pre, facts, held } => Capture::Ready {
-                    // What cannot be written is found out here, before anything happens.
-                    pre: JsonText::encode(&pre)?,
+                    pre: write_down(&pre, A::NAME, &facts)?,
                     facts,
                     ready: Ready(Box::new((pre, held))),
                 },
@@ -209,7 +208,10 @@ impl<C: Connector + Perform<A>, A: Action> ErasedRequest for Request<C, A> {
             })?;
             let (pre, held) = *ready;
             let output = self.connector.perform(cx, &self.action, &pre, held).await?;
-            JsonText::encode(&output)
+            JsonText::encode(&output).map_err(|error| {
+                let message = format!("{} was done, and what it gave cannot be written down", A::NAME);
+                Error::new(ErrorCode::Internal, message).with_source(error)
+            })
         })
     }
 
@@ -242,6 +244,15 @@ impl<C: Connector + Perform<A>, A: Action> ErasedRequest for Request<C, A> {
             Undo::Irreversible(reason) => Undo::Irreversible(reason),
         })
     }
+}
+
+/// What undo and probe will stand on, as text. What cannot be written, or would not read back, is found out here,
+/// before anything happens.
+fn write_down<P: Record>(pre: &P, action: &str, facts: &Facts) -> Result<JsonText, Error> {
+    let text = JsonText::encode(pre).map_err(|error| error.context(format!("the pre-state of {action}")))?;
+    read::<P>(&text, action, "pre-state")?;
+    JsonText::encode(facts).map_err(|error| error.context(format!("what {action} found")))?;
+    Ok(text)
 }
 
 fn read<T: serde::de::DeserializeOwned>(text: &JsonText, action: &str, what: &str) -> Result<T, Error> {

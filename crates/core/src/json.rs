@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::de::{DeserializeOwned, Error as _};
+use serde::de::{self, DeserializeOwned, DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -15,9 +15,10 @@ use crate::error::{Error, ErrorCode};
 /// read it could not judge either; so text that is deeper is refused where it enters.
 pub const MAX_DEPTH: usize = 100;
 
-/// Valid JSON text, nested at most [`MAX_DEPTH`] deep, cheap to clone. Parameters, pre-states and outputs are kept in this form, because their
-/// types belong to connectors and evolve. In JSON documents it is the value itself, in binary records a
-/// string.
+/// Valid JSON text, nested at most [`MAX_DEPTH`] deep, cheap to clone. Parameters, pre-states and outputs are kept
+/// in this form, because their types belong to connectors and evolve. In JSON documents it is the value itself,
+/// in binary records a string. However it is made, it reads back as a value: no policy judges less than stands
+/// in it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct JsonText(Arc<str>);
 
@@ -37,7 +38,7 @@ impl JsonText {
         let text = serde_json::to_string(value).map_err(|source| {
             Error::new(ErrorCode::Internal, format!("a value has no JSON form: {source}")).with_source(source)
         })?;
-        check_depth(&text)?;
+        check(&text).map_err(refused)?;
         Ok(Self(text.into()))
     }
 
@@ -47,12 +48,8 @@ impl JsonText {
     /// `invalid_parameters` with line and column, where it is not JSON, and where it is nested deeper than
     /// [`MAX_DEPTH`].
     pub fn parse(text: &str) -> Result<Self, Error> {
-        check_depth(text)?;
-        match serde_json::from_str::<&RawValue>(text) {
-            Ok(raw) => Ok(Self(raw.get().into())),
-            Err(source) => Err(Error::new(ErrorCode::InvalidParameters, format!("not valid JSON: {source}"))
-                .with_source(source)),
-        }
+        check(text).map_err(refused)?;
+        Ok(Self(text.trim_ascii().into()))
     }
 
     /// Reads the text as a `T`.
@@ -82,26 +79,83 @@ impl JsonText {
     }
 }
 
-/// Counts brackets outside of strings. Of text that is not JSON it says nothing.
-fn check_depth(text: &str) -> Result<(), Error> {
-    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    for byte in text.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b'{' | b'[' if !in_string => {
-                depth += 1;
-                if depth > MAX_DEPTH {
-                    let message = format!("JSON is nested deeper than {MAX_DEPTH} levels");
-                    return Err(Error::new(ErrorCode::InvalidParameters, message));
-                }
-            }
-            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
-            _ => {}
-        }
+/// Refuses text that [`JsonText::value`] could not give as it stands: what is not JSON, a number that no reader
+/// holds, half of a surrogate pair, and what is nested too deep. Builds nothing.
+fn check(text: &str) -> Result<(), serde_json::Error> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    Readable { left: MAX_DEPTH }.deserialize(&mut reader)?;
+    reader.end()
+}
+
+fn refused(source: serde_json::Error) -> Error {
+    Error::new(ErrorCode::InvalidParameters, format!("not valid JSON: {source}")).with_source(source)
+}
+
+/// Reads any value and forgets it; `left` levels may be opened below.
+#[derive(Clone, Copy)]
+struct Readable {
+    left: usize,
+}
+
+impl Readable {
+    fn below<E: de::Error>(self) -> Result<Self, E> {
+        let too_deep = || E::custom(format_args!("it is nested deeper than {MAX_DEPTH} levels"));
+        self.left.checked_sub(1).map(|left| Self { left }).ok_or_else(too_deep)
     }
-    Ok(())
+}
+
+impl<'de> DeserializeSeed<'de> for Readable {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Readable {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        let below = self.below()?;
+        while items.next_element_seed(below)?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        let below = self.below()?;
+        while entries.next_key_seed(below)?.is_some() {
+            entries.next_value_seed(below)?;
+        }
+        Ok(())
+    }
 }
 
 /// The reason without serde_json's "at line 1 column 20": in parameters, the path says where.
@@ -114,12 +168,6 @@ fn without_place(reason: &serde_json::Error) -> String {
 impl Default for JsonText {
     fn default() -> Self {
         Self::null()
-    }
-}
-
-impl From<&Value> for JsonText {
-    fn from(value: &Value) -> Self {
-        Self(value.to_string().into())
     }
 }
 
@@ -142,11 +190,13 @@ impl Serialize for JsonText {
 impl<'de> Deserialize<'de> for JsonText {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         if from.is_human_readable() {
-            return Box::<RawValue>::deserialize(from).map(|raw| Self(raw.get().into()));
+            let raw = Box::<RawValue>::deserialize(from)?;
+            check(raw.get()).map_err(|error| D::Error::custom(without_place(&error)))?;
+            return Ok(Self(raw.get().into()));
         }
         let text = <Box<str>>::deserialize(from)?;
         // The text came through a checksum; this guards against a writer's mistake, not against decay.
-        serde_json::from_str::<&RawValue>(&text).map_err(D::Error::custom)?;
+        check(&text).map_err(D::Error::custom)?;
         Ok(Self(text.into()))
     }
 }
@@ -201,6 +251,22 @@ mod tests {
         assert!(JsonText::encode(&value).is_err());
         let in_a_string = format!(r#"{{"a": "{} \" {}"}}"#, "[".repeat(300), "{".repeat(300));
         assert!(JsonText::parse(&in_a_string).is_ok());
+    }
+
+    #[test]
+    fn however_text_enters_it_reads_back_as_a_value() {
+        let deep = format!("{}{}", "[".repeat(MAX_DEPTH + 1), "]".repeat(MAX_DEPTH + 1));
+        // JSON by its grammar; and yet no reader has a value for it.
+        for text in [r#""\ud800""#, r#"{"\udc00": 1}"#, "1e400", "[-1e999]", deep.as_str()] {
+            assert!(JsonText::parse(text).is_err(), "{text}");
+            assert!(serde_json::from_str::<JsonText>(text).is_err(), "{text} in a document");
+            let raw: Box<RawValue> = serde_json::from_str(text).unwrap();
+            assert!(JsonText::encode(&raw).is_err(), "{text} in a typed value");
+        }
+        for text in ["null", "1e300", "-0", "18446744073709551615", r#""\ud83d\ude00""#, r#"{"a":[{}]}"#] {
+            let read = serde_json::from_str::<Value>(text).unwrap();
+            assert_eq!(JsonText::parse(&format!(" {text}\n")).unwrap().value(), read);
+        }
     }
 
     #[test]

@@ -20,13 +20,13 @@ pub(crate) struct ActInput {
 }
 
 impl ActWorkflow {
-    pub(crate) fn input(connector: &str, action: &str, params: &JsonText) -> JsonText {
+    pub(crate) fn input(connector: &str, action: &str, params: &JsonText) -> Result<JsonText, Error> {
         let input = serde_json::json!({
             "connector": connector,
             "action": action,
             "params": params.value(),
         });
-        JsonText::from(&input)
+        JsonText::encode(&input)
     }
 }
 
@@ -37,7 +37,7 @@ impl Workflow for ActWorkflow {
     type Output = serde_json::Value;
 
     async fn run(&self, cx: &WorkflowCx, input: ActInput) -> Result<serde_json::Value, Error> {
-        let params = JsonText::from(&input.params);
+        let params = JsonText::encode(&input.params)?;
         let acted = cx.act(&input.connector, &input.action, params, Tries::default()).await?;
         Ok(acted.output.value())
     }

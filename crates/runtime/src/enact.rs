@@ -220,8 +220,12 @@ impl RunRequest {
 
     /// One action as a run of its own.
     pub fn act(connector: &str, action: &str, params: JsonText, user: impl Into<String>) -> Self {
-        let input = ActWorkflow::input(connector, action, &params);
-        Self::new(&*erase(ActWorkflow), user, input)
+        match ActWorkflow::input(connector, action, &params) {
+            Ok(input) => Self::new(&*erase(ActWorkflow), user, input),
+            Err(error) => {
+                Self { checked: Err(error), ..Self::new(&*erase(ActWorkflow), user, JsonText::null()) }
+            }
+        }
     }
 
     /// What is said of the user, for policies.

@@ -91,7 +91,8 @@ async fn carry_out_step(step: &Step, cx: &WorkflowCx, scope: &Scope) -> Result<O
         return Ok(Outcome::Skipped);
     }
     let params = step.with.evaluate(&view).map_err(|error| error.context(in_step(step)))?;
-    let acted = cx.act(&step.connector, &step.action, JsonText::from(&params), step.tries).await;
+    let params = JsonText::encode(&params).map_err(|error| error.context(in_step(step)))?;
+    let acted = cx.act(&step.connector, &step.action, params, step.tries).await;
     match acted {
         Ok(acted) => Ok(Outcome::Done(acted.output)),
         Err(error) => Err(error.context(format!("{} ({}.{})", in_step(step), step.connector, step.action))),

@@ -260,6 +260,7 @@ fn explain(error: &minijinja::Error, source: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use enact_core::json::JsonText;
     use proptest::collection::vec;
     use proptest::prelude::*;
     use proptest::sample::select;
@@ -276,7 +277,7 @@ mod tests {
         let attributes = json!({"role": "admin"}).as_object().cloned().unwrap();
         let mut scope = Scope::new(payload, "me@example.com", attributes, "run-1");
         let output = json!({"sha": "abc", "inject": "{{ payload.n }}"});
-        scope.add("branch", &Outcome::Done((&output).into()), output);
+        scope.add("branch", &Outcome::Done(JsonText::encode(&output).unwrap()), output);
         scope.add("skipped", &Outcome::Skipped, Json::Null);
         scope
     }

@@ -35,7 +35,7 @@ async fn the_example_runs_and_is_undone() {
     let workflow = Declarative::parse(example()).unwrap();
     let payload = json!({ "topic": "rust", "items": ["fast", "safe"], "draft": "draft.md" });
     let run = enact
-        .run_to_end(RunRequest::new(&workflow, "me@example.com", JsonText::from(&payload)))
+        .run_to_end(RunRequest::new(&workflow, "me@example.com", JsonText::encode(&payload).unwrap()))
         .await
         .unwrap();
 

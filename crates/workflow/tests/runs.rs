@@ -53,7 +53,7 @@ async fn start(world: &World, store: &MemoryStore, allowed: &[&str], recovery: R
 
 fn request(workflow: &Declarative, payload: Value) -> RunRequest {
     let attributes = json!({ "team": "blue" }).as_object().cloned().unwrap();
-    RunRequest::new(workflow, "me@example.com", JsonText::from(&payload)).attributes(attributes)
+    RunRequest::new(workflow, "me@example.com", JsonText::encode(&payload).unwrap()).attributes(attributes)
 }
 
 fn error(run: &Run) -> (ErrorCode, String) {

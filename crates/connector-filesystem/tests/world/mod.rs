@@ -175,7 +175,7 @@ impl Folder {
     }
 
     pub(crate) fn prepare(&self, action: &str, params: Value) -> Result<Prepared, Error> {
-        self.toolbox.prepare(action, &JsonText::from(&params))
+        self.toolbox.prepare(action, &JsonText::encode(&params)?)
     }
 
     /// Captures and performs, as the runtime does.

@@ -3,11 +3,10 @@
 use enact_core::ErrorCode;
 use enact_core::action::{Doubt, EffectClass};
 use enact_core::ids::Direction;
-use enact_core::json::JsonText;
 use futures::future::{Either, select};
 use serde_json::Value;
 
-use super::stage::{Intended, Outcome, Stage, probe};
+use super::stage::{Intended, Outcome, Stage, prepare, probe};
 use super::{Case, World};
 
 /// All checks, and what failed of them.
@@ -21,7 +20,7 @@ pub(super) async fn all<W: World>(case: &Case<W>, fresh: &impl AsyncFn() -> W) -
         }};
     }
     run![wrong_parameters_are_refused_by_name, parameters_read_back, capture_changes_nothing,];
-    match fresh().await.toolbox().prepare(&case.action, &JsonText::from(&case.params)) {
+    match prepare(&fresh().await.toolbox(), &case.action, &case.params) {
         Ok(action) if action.spec().effect == EffectClass::ReadOnly => run![a_read_changes_nothing,],
         Ok(action) if action.spec().effect == EffectClass::Reversible => run![
             undo_gives_the_same_world,
@@ -55,7 +54,7 @@ async fn wrong_parameters_are_refused_by_name<W: World>(
     let stray = "no_such_parameter";
     wrong.push((edit(&case.params, |fields| drop(fields.insert(stray.into(), 1.into()))), stray.into()));
     for (params, naming) in wrong {
-        match toolbox.prepare(&case.action, &JsonText::from(&params)) {
+        match prepare(&toolbox, &case.action, &params) {
             Ok(_) => return Err(format!("{params} is not refused")),
             Err(error) if error.code() != ErrorCode::InvalidParameters => {
                 return Err(format!("{params} is refused with the wrong code: {error}"));

@@ -9,6 +9,7 @@ use enact_core::ids::{Direction, EffectId, RunId, Seq};
 use enact_core::json::JsonText;
 use enact_core::{Capture, Error, Prepared, Ready, UndoAction};
 use enact_store::MemoryBlobs;
+use serde_json::Value;
 
 use super::{Case, World};
 
@@ -36,8 +37,7 @@ impl<W: World> Stage<W> {
     pub(super) async fn set(case: &Case<W>, fresh: &impl AsyncFn() -> W) -> Outcome<Self> {
         let world = fresh().await;
         let toolbox = world.toolbox();
-        let action = toolbox
-            .prepare(&case.action, &JsonText::from(&case.params))
+        let action = prepare(&toolbox, &case.action, &case.params)
             .map_err(|error| format!("the parameters are refused: {error}"))?;
         let before = world.observe().await;
         let (blobs, effects) = (MemoryBlobs::default(), AtomicU32::new(1));
@@ -114,4 +114,9 @@ impl<W: World> Stage<W> {
 /// What a probe found, as a word and an output.
 pub(super) async fn probe(action: &Prepared, cx: &Cx, pre: &JsonText) -> Outcome<Doubt<JsonText>> {
     action.probe(cx, pre).await.map_err(|error| format!("the probe failed: {error}"))
+}
+
+/// The action with these parameters.
+pub(super) fn prepare(toolbox: &Toolbox, action: &str, params: &Value) -> Result<Prepared, Error> {
+    toolbox.prepare(action, &JsonText::encode(params)?)
 }
