@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use enact_core::error::{Error, ErrorCode, ErrorRecord, Remains};
+use enact_core::error::{Error, ErrorCode, ErrorRecord};
 use enact_core::event::{
-    ActionAlreadyDone, ActionCall, ActionCaptureFailed, ActionFailed, ActionIntended, ActionRead,
-    ActionRefused, ActionResolved, ActionSucceeded, Event, Finding, PoliciesEvaluated, RunAccepted,
-    RunBlocked, RunFailed, RunQuarantined, RunSucceeded, TimerFired, TimerSet, ValueRecorded,
+    ActionCall, ActionRefused, Event, PoliciesEvaluated, RunAccepted, RunBlocked, RunFailed, RunQuarantined,
+    RunSucceeded, TimerFired, TimerSet, ValueRecorded,
 };
 use enact_core::ids::{CallPath, Direction, EventSeq, Seq};
 use enact_core::json::JsonText;
@@ -22,29 +21,28 @@ use futures::FutureExt;
 use ractor::ActorRef;
 use tokio::sync::oneshot;
 
-use crate::backoff::backoff;
 use crate::connector_actor::ConnectorMsg;
 use crate::cx::{Desk, Tries, WorkflowCx, stopped};
 use crate::gate::{self, Asked, Permitted};
-use crate::job::{Held, Intent, Job, Report, Said, What, is_undo, lost, panic_text};
+use crate::job::{Job, What, panic_text};
 use crate::replay::{self, Divergence, Recorded};
 use crate::shared::Shared;
 
-use super::{Ack, Ask, AskedAction, Call, Go, Reply, Run, RunMsg};
+use super::{Ack, Ask, AskedAction, Call, Reply, Run, RunMsg};
 
 /// An action that the code waits for.
 pub(super) struct Asking {
     pub(super) tries: Tries,
     action: AskedAction,
     path: CallPath,
-    call: Option<Arc<ActionCall>>,
-    verdicts: Vec<VerdictRecord>,
-    failures: u32,
-    reply: oneshot::Sender<Result<Reply, Error>>,
+    pub(super) call: Option<Arc<ActionCall>>,
+    pub(super) verdicts: Vec<VerdictRecord>,
+    pub(super) failures: u32,
+    pub(super) reply: oneshot::Sender<Result<Reply, Error>>,
 }
 
 /// An action as it passed the gate, and the verdicts on it.
-type PassedGate = (Arc<ActionCall>, Vec<VerdictRecord>);
+pub(super) type PassedGate = (Arc<ActionCall>, Vec<VerdictRecord>);
 
 impl Run {
     // The run as a whole.
@@ -360,282 +358,6 @@ impl Run {
         self.jobs.insert((seq, attempt, direction));
         Ok(())
     }
-
-    // Reports.
-
-    pub(super) async fn reported(&mut self, report: Report) -> Result<(), Error> {
-        let (seq, attempt) = (report.effect.seq, report.effect.attempt);
-        if is_undo(&report.effect) {
-            return self.undo_reported(report).await;
-        }
-        let job = (seq, attempt, Direction::Forward);
-        match report.said {
-            Said::Intend { captured, reply } => self.intend(seq, attempt, *captured, reply).await,
-            Said::Performed(outcome, held) => {
-                let doubt = matches!(&outcome, Err(error) if error.code() == ErrorCode::InDoubt);
-                if !doubt {
-                    self.jobs.remove(&job);
-                }
-                self.performed(seq, attempt, outcome, held).await
-            }
-            Said::Found(finding, held) => {
-                self.jobs.remove(&job);
-                let result = self.found(seq, attempt, finding).await;
-                drop(held);
-                result
-            }
-            Said::NotFound(error) => {
-                self.jobs.remove(&job);
-                self.not_found_out(seq, attempt, &error).await
-            }
-            Said::CaptureFailed(error) => {
-                self.jobs.remove(&job);
-                if self.is_waited_for(seq)? { self.capture_failed(seq, error).await } else { Ok(()) }
-            }
-            Said::Read(output) => {
-                self.jobs.remove(&job);
-                let Some((call, verdicts)) = self.asked_call(seq)? else { return Ok(()) };
-                self.record_one(Event::ActionRead(ActionRead { call, verdicts, output })).await?;
-                self.hand_back(seq)
-            }
-            Said::AlreadyDone(output) => {
-                self.jobs.remove(&job);
-                self.already_done(seq, output).await
-            }
-            Said::Lost => {
-                self.jobs.remove(&job);
-                // An intent of it is probed next; without one, nothing happened.
-                match self.state()?.attempt(seq, attempt) {
-                    Some(_) => Ok(()),
-                    None if self.is_waited_for(seq)? => self.capture_failed(seq, lost()).await,
-                    None => Ok(()),
-                }
-            }
-        }
-    }
-
-    /// The action as it passed the gate, where the code still waits for it.
-    fn asked_call(&self, seq: Seq) -> Result<Option<PassedGate>, Error> {
-        if !self.is_waited_for(seq)? {
-            return Ok(None);
-        }
-        Ok(self
-            .asked
-            .get(&seq)
-            .and_then(|asking| asking.call.as_ref().map(|call| (Arc::clone(call), asking.verdicts.clone()))))
-    }
-
-    fn is_waited_for(&self, seq: Seq) -> Result<bool, Error> {
-        Ok(self.state()?.phase == Phase::Running && self.asked.contains_key(&seq))
-    }
-
-    /// The gate on what capture found, then the intent. Where nothing is answered, nothing is performed.
-    async fn intend(
-        &mut self,
-        seq: Seq,
-        attempt: u32,
-        captured: Intent,
-        reply: oneshot::Sender<Appended>,
-    ) -> Result<(), Error> {
-        let Some((call, mut verdicts)) = self.asked_call(seq)? else {
-            self.jobs.remove(&(seq, attempt, Direction::Forward));
-            return Ok(());
-        };
-        if !self.shared.policies.is_empty() {
-            let subject = self.subject()?;
-            verdicts = gate::judge_captured(&self.shared, self.state()?, &subject, &call, &captured.facts);
-            if let Some(error) = gate::refusal(&verdicts) {
-                self.jobs.remove(&(seq, attempt, Direction::Forward));
-                let event = ActionRefused { call, verdicts, error: error.record() };
-                self.record_one(Event::ActionRefused(event)).await?;
-                return self.hand_back(seq);
-            }
-        }
-        let intended = ActionIntended {
-            call,
-            attempt,
-            verdicts,
-            facts: JsonText::encode(&captured.facts)?,
-            pre: captured.pre,
-            blobs: captured.blobs,
-            identity: captured.identity,
-        };
-        let events = vec![Event::ActionIntended(Arc::new(intended))];
-        let appended = self.record(events, Durability::Barrier).await?;
-        // Nobody listens where the job was dropped: then the intent stands alone, and is probed.
-        if reply.send(appended).is_err() {
-            self.jobs.remove(&(seq, attempt, Direction::Forward));
-        }
-        Ok(())
-    }
-
-    async fn performed(
-        &mut self,
-        seq: Seq,
-        attempt: u32,
-        outcome: Result<JsonText, Error>,
-        held: Held,
-    ) -> Result<(), Error> {
-        match outcome {
-            Ok(output) => {
-                self.record_one(Event::ActionSucceeded(ActionSucceeded { seq, attempt, output })).await?;
-                drop(held);
-                self.hand_back(seq)
-            }
-            Err(error) => {
-                let doubt = error.code() == ErrorCode::InDoubt;
-                let will_retry = !doubt && self.will_retry(seq, &error)?;
-                let remains = if doubt { Remains::Perhaps } else { error.remains() };
-                let event = ActionFailed { seq, attempt, error: error.record(), remains, will_retry };
-                self.record_one(Event::ActionFailed(event)).await?;
-                drop(held);
-                if doubt {
-                    return Ok(());
-                }
-                let retries = will_retry && !self.has_ended(seq)?;
-                if retries { self.retry_later(seq, &error) } else { self.hand_back(seq) }
-            }
-        }
-    }
-
-    fn will_retry(&mut self, seq: Seq, error: &Error) -> Result<bool, Error> {
-        if !self.is_waited_for(seq)? {
-            return Ok(false);
-        }
-        let Some(asking) = self.asked.get_mut(&seq) else { return Ok(false) };
-        asking.failures = asking.failures.saturating_add(1);
-        Ok(error.is_retryable() && asking.failures < asking.tries.max_attempts)
-    }
-
-    fn retry_later(&mut self, seq: Seq, error: &Error) -> Result<(), Error> {
-        let failures = self.asked.get(&seq).map_or(1, |asking| asking.failures);
-        drop(self.myself.send_after(backoff(failures, error), move || RunMsg::RetryDue(seq)));
-        Ok(())
-    }
-
-    async fn capture_failed(&mut self, seq: Seq, error: Error) -> Result<(), Error> {
-        if self.will_retry(seq, &error)? {
-            return self.retry_later(seq, &error);
-        }
-        let Some((call, verdicts)) = self.asked_call(seq)? else { return Ok(()) };
-        let event = ActionCaptureFailed { call, verdicts, error: error.record() };
-        self.record_one(Event::ActionCaptureFailed(event)).await?;
-        self.hand_back(seq)
-    }
-
-    /// Once an intent exists, capture never says that it was so already: only a probe does.
-    async fn already_done(&mut self, seq: Seq, output: JsonText) -> Result<(), Error> {
-        let Some((call, verdicts)) = self.asked_call(seq)? else { return Ok(()) };
-        let own = self.state()?.actions.get(&seq).and_then(|action| {
-            let last = action.attempts.iter().rposition(|attempt| attempt.outcome.may_have_effect())?;
-            u32::try_from(last).ok()?.checked_add(1)
-        });
-        if let Some(attempt) = own {
-            return self.probe(seq, attempt).await.map(drop);
-        }
-        self.record_one(Event::ActionAlreadyDone(ActionAlreadyDone { call, verdicts, output })).await?;
-        self.hand_back(seq)
-    }
-
-    // Doubt.
-
-    /// Finds out what became of an intent, unless its job is still under way.
-    pub(super) async fn settle(&mut self, seq: Seq, attempt: u32) -> Result<bool, Error> {
-        if self.jobs.contains(&(seq, attempt, Direction::Forward)) {
-            return Ok(false);
-        }
-        self.probe(seq, attempt).await
-    }
-
-    async fn probe(&mut self, seq: Seq, attempt: u32) -> Result<bool, Error> {
-        let Some(call) = self.state()?.actions.get(&seq).map(|action| Arc::clone(&action.call)) else {
-            return Err(Error::new(ErrorCode::Internal, format!("no action {seq} to probe")));
-        };
-        let Some(intent) = self.state()?.attempt(seq, attempt).map(|attempt| Arc::clone(&attempt.intent))
-        else {
-            return Err(Error::new(ErrorCode::Internal, format!("no attempt {attempt} of {seq} to probe")));
-        };
-        let sent = gate::recorded(&self.shared, &call).and_then(|permitted| {
-            let effect = self.effect(seq, attempt, Direction::Forward, 0);
-            let what = What::Probe {
-                pre: intent.pre.clone(),
-                identity: intent.identity.clone(),
-                guard: self.guards.remove(&effect),
-                once: self.go == Go::SettleOnly,
-            };
-            self.send_job(permitted, seq, attempt, (Direction::Forward, 0), what)
-        });
-        match sent {
-            Ok(()) => Ok(false),
-            Err(error) => {
-                self.not_found_out(seq, attempt, &error).await?;
-                Ok(!self.finished)
-            }
-        }
-    }
-
-    async fn found(&mut self, seq: Seq, attempt: u32, finding: Finding) -> Result<(), Error> {
-        let was = self.state()?.attempt(seq, attempt).map(|attempt| attempt.outcome.clone());
-        let running = self.state()?.phase == Phase::Running;
-        // A timed-out attempt counts as a failure; one that a crash interrupted does not.
-        let will_retry = finding == Finding::NotApplied
-            && running
-            && match (&was, self.asked.get_mut(&seq)) {
-                (Some(Outcome::InDoubt(_)), Some(asking)) => {
-                    asking.failures = asking.failures.saturating_add(1);
-                    asking.failures < asking.tries.max_attempts
-                }
-                (Some(Outcome::Failed(..)), _) => false,
-                _ => true,
-            };
-        if matches!(was, Some(Outcome::Failed(..))) && !matches!(finding, Finding::Applied(_)) {
-            return self.not_ours(seq).await;
-        }
-        let event = ActionResolved { seq, attempt, finding, will_retry };
-        self.record_one(Event::ActionResolved(event)).await?;
-        if will_retry && self.asked.contains_key(&seq) && !self.has_ended(seq)? {
-            let error = Error::new(ErrorCode::Timeout, "timed out");
-            return self.retry_later(seq, &error);
-        }
-        self.hand_back(seq)
-    }
-
-    /// The wanted state is there, and it cannot be told that it is ours.
-    async fn not_ours(&mut self, seq: Seq) -> Result<(), Error> {
-        let Some((call, verdicts)) = self.asked_call(seq)? else { return Ok(()) };
-        let error = Error::new(
-            ErrorCode::Conflict,
-            "an earlier attempt failed midway, and the state is now as it was wanted; whether that is its doing \
-             or somebody else's cannot be told",
-        );
-        let event = ActionCaptureFailed { call, verdicts, error: error.record() };
-        self.record_one(Event::ActionCaptureFailed(event)).await?;
-        self.hand_back(seq)
-    }
-
-    async fn not_found_out(&mut self, seq: Seq, attempt: u32, error: &Error) -> Result<(), Error> {
-        if self.go == Go::SettleOnly {
-            // It stays in doubt, and is asked again when the run is resumed.
-            return self.finish().await;
-        }
-        let seen = format!("it could not be looked up: {error}");
-        self.found(seq, attempt, Finding::Unknown(seen)).await
-    }
-
-    fn has_ended(&self, seq: Seq) -> Result<bool, Error> {
-        Ok(self.state()?.actions.get(&seq).is_some_and(|action| action.end.is_some()))
-    }
-
-    /// Gives the code the action's end, where it has ended and the code waits.
-    fn hand_back(&mut self, seq: Seq) -> Result<(), Error> {
-        let Some(end) = self.state()?.actions.get(&seq).and_then(|action| action.end.clone()) else {
-            return Ok(());
-        };
-        if let Some(asking) = self.asked.remove(&seq) {
-            answer(asking.reply, replay::answer_of(seq, &end));
-        }
-        Ok(())
-    }
 }
 
 /// The run's actor answers, from the log or by going to the world.
@@ -655,6 +377,6 @@ impl Desk for RunDesk {
 }
 
 /// The code may have gone on without the answer.
-fn answer(reply: oneshot::Sender<Result<Reply, Error>>, answer: Result<Reply, Error>) {
+pub(super) fn answer(reply: oneshot::Sender<Result<Reply, Error>>, answer: Result<Reply, Error>) {
     drop(reply.send(answer));
 }

@@ -8,6 +8,7 @@
 mod back;
 mod command;
 mod forward;
+mod outcomes;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::{self, Debug};
