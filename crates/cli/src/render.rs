@@ -16,8 +16,16 @@ pub(crate) fn tone(status: RunStatus) -> Tone {
     }
 }
 
-/// One run, with its actions.
+/// One run, with its actions and what to do next.
 pub(crate) fn run(out: Out, run: &RunDocument) {
+    run_as_it_was(out, run);
+    if let Some(next) = advice(run) {
+        out.line(&format!("  {}", out.paint(Tone::Faint, &next)));
+    }
+}
+
+/// One run, with its actions.
+pub(crate) fn run_as_it_was(out: Out, run: &RunDocument) {
     let head = format!("{} version {} for {}", clean(&run.workflow), run.version, clean(&run.user));
     out.line(&format!("{}  {head}", out.paint(Tone::Strong, &run.run_id.to_string())));
     for action in run.actions.iter().flatten() {
@@ -47,9 +55,6 @@ pub(crate) fn run(out: Out, run: &RunDocument) {
     out.line(&format!("  {status} (began {}{ended})", run.started_at));
     if let Some(error) = &run.error {
         out.line(&format!("  {}: {}", error.code, clean(&error.message)));
-    }
-    if let Some(next) = advice(run) {
-        out.line(&format!("  {}", out.paint(Tone::Faint, &next)));
     }
 }
 

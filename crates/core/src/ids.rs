@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::Uuid;
 
 use crate::error::{Error, ErrorCode};
@@ -176,10 +176,25 @@ impl fmt::Display for EffectId {
 }
 
 /// Stands for a user in the clear header of a record: says that two records have the same author, and not
-/// who that is. Made by the store from the user's name and a salt of its own.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(transparent)]
+/// who that is. Made by the store from the user's name and a salt of its own. In text, 32 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Pseudonym(pub [u8; 16]);
+
+impl Serialize for Pseudonym {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&format_args!("{self:?}"))
+    }
+}
+
+impl<'de> Deserialize<'de> for Pseudonym {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let number =
+            u128::from_str_radix(&text, 16).ok().filter(|_| text.len() == 32 && !text.starts_with('+'));
+        let number = number.ok_or_else(|| de::Error::custom("a pseudonym is 32 hexadecimal digits"))?;
+        Ok(Self(number.to_be_bytes()))
+    }
+}
 
 impl fmt::Debug for Pseudonym {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -192,6 +207,19 @@ impl fmt::Debug for Pseudonym {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_pseudonym_is_digits_in_text() {
+        let pseudonym = super::Pseudonym(*b"0123456789abcdef");
+        let text = serde_json::to_string(&pseudonym).unwrap();
+        assert_eq!(text, r#""30313233343536373839616263646566""#);
+        assert_eq!(serde_json::from_str::<super::Pseudonym>(&text).unwrap(), pseudonym);
+        for wrong in
+            [r#""3031""#, r#""+0313233343536373839616263646566""#, r#""x0313233343536373839616263646566""#]
+        {
+            assert!(serde_json::from_str::<super::Pseudonym>(wrong).is_err(), "{wrong}");
+        }
+    }
+
     use super::*;
 
     #[test]

@@ -95,7 +95,7 @@ pub(crate) async fn replay(
         return Ok(Exit::OK);
     }
     out.line(&format!("after event {}:", state.version));
-    render::run(out, &RunDocument::new(&state));
+    render::run_as_it_was(out, &RunDocument::new(&state));
     let later = store.read(run, state.version.next(), MAX_PAGE).await?;
     for event in &later {
         let line = format!("  later: {:>4}  {}  {}", event.event_seq, event.at, event.event.name());
