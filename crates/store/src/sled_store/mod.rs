@@ -324,3 +324,6 @@ impl EventStore for SledStore {
         crate::pseudonym(&self.identity.salt, user)
     }
 }
+
+#[cfg(test)]
+mod tests;

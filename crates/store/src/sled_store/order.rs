@@ -22,6 +22,8 @@ const ENQUEUED_WAIT: Duration = Duration::from_millis(500);
 const GROUP_BYTES: usize = 1024 * 1024;
 /// How much may wait to be written; more has to wait before it is ordered.
 const WAITING_BYTES: u32 = 8 * 1024 * 1024;
+/// Of how many runs it is remembered that appends were taken back.
+const TAKEN_BACK: usize = 10_000;
 /// The largest append, encoded.
 const APPEND_BYTES: usize = 256 * 1024 * 1024;
 
@@ -150,6 +152,9 @@ struct State {
     /// Runs with events that are not in a volume yet.
     runs: HashMap<RunId, RunHead>,
     keys: HashMap<Hash, KeyHead>,
+    /// Runs of which appends were taken back, and why: whoever goes on with them is told that, and not that
+    /// somebody else wrote them.
+    taken_back: HashMap<RunId, StoreError>,
     waiting: VecDeque<Ordered>,
     waiting_bytes: usize,
     barrier: bool,
@@ -174,6 +179,7 @@ impl Order {
             now,
             runs: HashMap::new(),
             keys: HashMap::new(),
+            taken_back: HashMap::new(),
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             barrier: false,
@@ -217,6 +223,11 @@ impl Order {
                     None => return Ok(Placed::AskDisk(candidate)),
                 },
             };
+        if version < candidate.expected
+            && let Some(why) = state.taken_back.remove(&candidate.run)
+        {
+            return Err(why);
+        }
         if version != candidate.expected {
             let (run, expected) = (candidate.run, candidate.expected);
             return Err(StoreError::Conflict { run, expected, actual: version });
@@ -297,8 +308,12 @@ impl Order {
     pub(crate) fn take_back(&self, group: Vec<Ordered>, why: &StoreError) {
         let mut state = self.state.lock();
         let mut undone: Vec<_> = group.into_iter().chain(state.take_all()).collect();
+        if state.taken_back.len() + undone.len() > TAKEN_BACK {
+            state.taken_back.clear();
+        }
         for append in undone.iter().rev() {
             state.undo(append);
+            state.taken_back.insert(append.header.run, why.clone());
         }
         drop(state);
         self.release(&undone);

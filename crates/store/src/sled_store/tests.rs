@@ -1,0 +1,105 @@
+use std::fs;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use enact_core::event::{Event, NewEvent};
+use enact_core::store::{Durability, Fence, RunMark};
+use enact_core::time::Timestamp;
+
+use super::*;
+use crate::journal::disk::DiskFile;
+
+/// A disk that is full, or fails to sync, while it is told so.
+#[derive(Clone, Debug, Default)]
+struct Trouble {
+    full: Arc<AtomicBool>,
+    no_sync: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+struct TroubledFile(Trouble, fs::File);
+
+impl Disk for Trouble {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(TroubledFile(self.clone(), crate::files::new_file().open(path)?)))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(TroubledFile(self.clone(), fs::OpenOptions::new().write(true).open(path)?)))
+    }
+}
+
+impl DiskFile for TroubledFile {
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        let is_used = bytes.iter().any(|byte| *byte != 0);
+        if is_used && self.0.full.load(Ordering::SeqCst) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        std::os::unix::fs::FileExt::write_at(&self.1, bytes, offset)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        if self.0.no_sync.load(Ordering::SeqCst) {
+            return Err(io::Error::other("the disk does not answer"));
+        }
+        self.1.sync_data()
+    }
+}
+
+fn open(dir: &Path, trouble: &Trouble) -> SledStore {
+    SledStore::start(&dir.join("s"), &Options::default(), Arc::new(trouble.clone())).unwrap()
+}
+
+fn append(number: u8, expected: u64, durability: Durability) -> Append {
+    let event =
+        NewEvent { at: Timestamp::from_unix_us(1), by: Pseudonym::default(), event: Event::RollbackFinished };
+    Append {
+        run: RunId::from_parts(u64::from(number), [number; 10]),
+        expected: EventSeq(expected),
+        fence: Fence::NONE,
+        events: vec![event],
+        mark: RunMark::Open,
+        key: None,
+        durability,
+    }
+}
+
+#[tokio::test]
+async fn appends_to_a_full_disk_are_refused_as_such_and_go_on_when_there_is_space() {
+    let (dir, trouble) = (tempfile::tempdir().unwrap(), Trouble::default());
+    let store = open(dir.path(), &trouble);
+    store.append(append(1, 0, Durability::Barrier)).await.unwrap().durable().await.unwrap();
+    trouble.full.store(true, Ordering::SeqCst);
+    let quiet = store.append(append(2, 0, Durability::Enqueued)).await.unwrap();
+    let refused = store.append(append(1, 1, Durability::Barrier)).await.unwrap().durable().await;
+    assert!(matches!(refused, Err(StoreError::Io { .. })), "{refused:?}");
+    assert!(matches!(quiet.durable().await, Err(StoreError::Io { .. })));
+    // Who goes on with the run is told why its beginning is not there.
+    let lost = store.append(append(2, 1, Durability::Barrier)).await.unwrap_err();
+    assert!(matches!(lost, StoreError::Io { .. }), "{lost}");
+
+    trouble.full.store(false, Ordering::SeqCst);
+    store.append(append(1, 1, Durability::Barrier)).await.unwrap().durable().await.unwrap();
+    store.append(append(2, 0, Durability::Barrier)).await.unwrap().durable().await.unwrap();
+    drop(store);
+    let store = open(dir.path(), &trouble);
+    assert_eq!(store.read_all(Position(1), 10).await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn after_a_failed_sync_nothing_is_acknowledged_until_the_store_is_opened_again() {
+    let (dir, trouble) = (tempfile::tempdir().unwrap(), Trouble::default());
+    let store = open(dir.path(), &trouble);
+    store.append(append(1, 0, Durability::Barrier)).await.unwrap().durable().await.unwrap();
+    trouble.no_sync.store(true, Ordering::SeqCst);
+    let failed = store.append(append(1, 1, Durability::Barrier)).await.unwrap().durable().await;
+    assert!(matches!(failed, Err(StoreError::Poisoned(_))), "{failed:?}");
+    trouble.no_sync.store(false, Ordering::SeqCst);
+    let refused = store.append(append(2, 0, Durability::Barrier)).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Poisoned(_)), "{refused}");
+    assert!(matches!(store.beyond(Position(1)).await, Err(StoreError::Poisoned(_))));
+    drop(store);
+    let store = open(dir.path(), &trouble);
+    assert!(store.durable() >= Position(1));
+    store.append(append(2, 0, Durability::Barrier)).await.unwrap().durable().await.unwrap();
+}
