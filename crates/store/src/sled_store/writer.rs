@@ -39,8 +39,6 @@ impl Writer {
         while let Some(group) = self.order.take_group() {
             if let Err(why) = self.write(group) {
                 tracing::error!(%why, "the store stopped");
-                self.durable.stop(&why);
-                self.order.poison(&why);
                 break;
             }
         }
@@ -71,6 +69,9 @@ impl Writer {
             }
             Err(WriteError::Fatal(why)) => {
                 let why = StoreError::Poisoned(why);
+                // First, so that whoever is told of it finds the store poisoned.
+                self.durable.stop(&why);
+                self.order.poison(&why);
                 self.order.release(&group);
                 group.into_iter().for_each(|append| append.done(Err(why.clone())));
                 return Err(why);
