@@ -9,6 +9,7 @@ mod verify;
 pub(crate) mod writer;
 
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use enact_core::blob::BlobStore;
 use enact_core::event::StoredEvent;
 use enact_core::ids::{EventSeq, Position, Pseudonym, RunId};
 use enact_core::store::{Append, Appended, EventStore, MAX_PAGE, StoreError};
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, Either, select};
 use parking_lot::Mutex;
 
 use self::open::Opened;
@@ -290,8 +291,15 @@ impl EventStore for SledStore {
     }
 
     fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        let ordered = self.order.hurry();
-        Box::pin(async move { self.durable.reached(ordered).await.map(drop) })
+        let (ordered, taken_back) = self.order.hurry();
+        Box::pin(async move {
+            // First whether it was taken back: its positions may belong to others by now.
+            match select(taken_back, pin!(self.durable.reached(ordered))).await {
+                Either::Left((Ok(why), _)) => Err(why),
+                Either::Left((Err(_), durable)) => durable.await.map(drop),
+                Either::Right((durable, _)) => durable.map(drop),
+            }
+        })
     }
 
     fn open_runs(&self) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>> {

@@ -156,6 +156,8 @@ struct State {
     /// somebody else wrote them.
     taken_back: HashMap<RunId, StoreError>,
     waiting: VecDeque<Ordered>,
+    /// Those who wait for all up to a position to be written: they are told when that is taken back.
+    flushes: Vec<(Position, oneshot::Sender<StoreError>)>,
     waiting_bytes: usize,
     barrier: bool,
     oldest: Option<Instant>,
@@ -181,6 +183,7 @@ impl Order {
             keys: HashMap::new(),
             taken_back: HashMap::new(),
             waiting: VecDeque::new(),
+            flushes: Vec::new(),
             waiting_bytes: 0,
             barrier: false,
             oldest: None,
@@ -255,14 +258,19 @@ impl Order {
         Ok(Placed::Appended(appended))
     }
 
-    /// Lets what waits be written at once, and gives the last position that has its place.
-    pub(crate) fn hurry(&self) -> Position {
+    /// Lets what waits be written at once, and gives the last position that has its place, with what tells why
+    /// that was taken back.
+    pub(crate) fn hurry(&self) -> (Position, oneshot::Receiver<StoreError>) {
         let mut state = self.state.lock();
         if !state.waiting.is_empty() {
             state.barrier = true;
             self.wake.notify_one();
         }
-        Position(state.next.0.saturating_sub(1))
+        let last = Position(state.next.0.saturating_sub(1));
+        let (sender, taken_back) = oneshot::channel();
+        state.flushes.retain(|(_, flush)| !flush.is_closed());
+        state.flushes.push((last, sender));
+        (last, taken_back)
     }
 
     /// The run that has a key, as far as memory knows.
@@ -315,7 +323,11 @@ impl Order {
             state.undo(append);
             state.taken_back.insert(append.header.run, why.clone());
         }
+        let next = state.next;
+        let lost: Vec<_> = state.flushes.extract_if(.., |(last, _)| *last >= next).collect();
         drop(state);
+        // One who does not wait any more need not be told.
+        lost.into_iter().for_each(|(_, flush)| drop(flush.send(why.clone())));
         self.release(&undone);
         undone.drain(..).for_each(|append| append.done(Err(why.clone())));
     }

@@ -103,3 +103,24 @@ async fn after_a_failed_sync_nothing_is_acknowledged_until_the_store_is_opened_a
     assert!(store.durable() >= Position(1));
     store.append(append(2, 0, Durability::Barrier)).await.unwrap().durable().await.unwrap();
 }
+
+/// Waits for what has to come; a lost wake-up is a failed test and not one that hangs.
+async fn comes<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), what).await.expect("it comes")
+}
+
+#[tokio::test]
+async fn a_flush_of_what_there_is_no_space_for_is_told_so() {
+    let (dir, trouble) = (tempfile::tempdir().unwrap(), Trouble::default());
+    let store = open(dir.path(), &trouble);
+    trouble.full.store(true, Ordering::SeqCst);
+    let quiet = store.append(append(1, 0, Durability::Enqueued)).await.unwrap();
+    let flushed = comes(store.flush()).await;
+    assert!(matches!(flushed, Err(StoreError::Io { .. })), "{flushed:?}");
+    assert!(matches!(quiet.durable().await, Err(StoreError::Io { .. })));
+
+    trouble.full.store(false, Ordering::SeqCst);
+    store.append(append(1, 0, Durability::Enqueued)).await.unwrap();
+    comes(store.flush()).await.unwrap();
+    assert_eq!(store.durable(), Position(1));
+}
