@@ -135,7 +135,8 @@ impl Journal {
     /// Opens the journal, gives every group to `visit`, and cuts a torn end.
     ///
     /// What a killed process wrote and did not sync may be in a cache only, even where it reads well. So the
-    /// last segment is written anew and synced before anything that it holds counts as durable.
+    /// last segment is written anew and synced before anything that it holds counts as durable; where that
+    /// holds nothing, first the one before it, whose last word that may be.
     ///
     /// `floor` is the position that the journal goes on with where it holds no group: all is sealed.
     pub(crate) fn recover(
@@ -164,7 +165,12 @@ impl Journal {
             }
         }
         no_groups_behind(&config, &cursor, &numbers)?;
-        rewrite(&config, &cursor)?;
+        if cursor.offset == SEGMENT_START
+            && let Some((before, _)) = full.back()
+        {
+            rewrite(&config, *before, u64::MAX)?;
+        }
+        rewrite(&config, cursor.segment, cursor.offset)?;
         if cursor.sequence == 0 {
             cursor = Cursor { sequence: 1, next: floor, ..cursor };
         }
@@ -353,15 +359,15 @@ fn no_groups_behind(config: &JournalConfig, end: &Cursor, numbers: &[u64]) -> Re
     Ok(())
 }
 
-/// Replaces the segment that the journal ends in by a copy without what is behind the end.
-fn rewrite(config: &JournalConfig, end: &Cursor) -> Result<(), StoreError> {
-    let path = segment::path(&config.dir, end.segment);
+/// Replaces a segment by a synced copy without what is behind `end`.
+fn rewrite(config: &JournalConfig, number: u64, end: u64) -> Result<(), StoreError> {
+    let path = segment::path(&config.dir, number);
     let bytes = std::fs::read(&path).tried("reading", &path)?;
-    let range = usize::try_from(SEGMENT_START).unwrap_or(usize::MAX)
-        ..usize::try_from(end.offset).unwrap_or(usize::MAX);
-    let content = bytes.get(range).unwrap_or_default();
+    let start = usize::try_from(SEGMENT_START).unwrap_or(usize::MAX);
+    let end = usize::try_from(end).unwrap_or(usize::MAX).min(bytes.len());
+    let content = bytes.get(start..end).unwrap_or_default();
     let size = bytes.len() as u64;
-    segment::create(config.disk.as_ref(), &config.dir, &config.store, end.segment, size, content)
+    segment::create(config.disk.as_ref(), &config.dir, &config.store, number, size, content)
         .tried("writing anew", &path)
 }
 

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::disk::RealDisk;
@@ -12,6 +13,8 @@ const SEGMENT: u64 = 64 * 1024;
 #[derive(Debug, Default)]
 struct FaultyDisk {
     fail_sync: AtomicBool,
+    /// What a power cut leaves of each file that was ever synced, by its inode.
+    synced: Mutex<BTreeMap<u64, Vec<u8>>>,
     /// How many bytes may still be written; then the disk is full.
     room: Option<AtomicU64>,
     /// Every write takes at most as many bytes.
@@ -34,7 +37,7 @@ impl Disk for Shared {
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let file = fs::OpenOptions::new().write(true).open(path)?;
+        let file = fs::OpenOptions::new().read(true).write(true).open(path)?;
         Ok(Box::new(FaultyFile { disk: Arc::clone(&self.0), file }))
     }
 }
@@ -57,7 +60,22 @@ impl DiskFile for FaultyFile {
         if self.disk.fail_sync.load(Ordering::SeqCst) {
             return Err(io::Error::other("the disk does not answer"));
         }
-        self.file.sync_data()
+        self.file.sync_data()?;
+        let metadata = self.file.metadata()?;
+        let mut content = vec![0; usize::try_from(metadata.len()).unwrap()];
+        std::os::unix::fs::FileExt::read_exact_at(&self.file, &mut content, 0)?;
+        self.disk.synced.lock().insert(metadata.ino(), content);
+        Ok(())
+    }
+}
+
+impl FaultyDisk {
+    /// Leaves of each file what was synced.
+    fn cut_power(&self, dir: &Path) {
+        let synced = self.synced.lock();
+        for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
+            fs::write(entry.path(), synced.get(&entry.metadata().unwrap().ino()).unwrap()).unwrap();
+        }
     }
 }
 
@@ -260,4 +278,32 @@ fn segments_go_when_they_are_released_and_no_pin_holds_them() {
     drop(journal);
     let (_, groups) = recover(dir.path()).unwrap();
     assert!(groups.len() >= 50 && groups.contains_key(&200), "{} groups", groups.len());
+}
+
+#[test]
+fn the_word_that_the_journal_goes_on_is_durable_before_anything_is_written_behind_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(FaultyDisk::default());
+    let config = || config(dir.path(), Arc::new(Shared(Arc::clone(&disk))));
+    let mut journal = create(dir.path(), Arc::new(Shared(Arc::clone(&disk))));
+    let (mut number, mut word_at) = (0, 0);
+    while journal.cursor().segment == 1 {
+        (number, word_at) = (number + 1, size(journal.cursor().offset));
+        write(&mut journal, number).unwrap();
+    }
+    drop(journal);
+    // As a process leaves it that is killed when it has written the word and not yet synced it: the cache has
+    // the word, the disk does not, and nothing is behind it.
+    let (first, second) = (segment::path(dir.path(), 1), segment::path(dir.path(), 2));
+    let mut behind = fs::read(&second).unwrap();
+    behind[frame::SECTOR..].fill(0);
+    fs::write(&second, behind).unwrap();
+    let inode = fs::metadata(&first).unwrap().ino();
+    disk.synced.lock().get_mut(&inode).unwrap()[word_at..].fill(0);
+
+    let mut journal = Journal::recover(config(), Position(1), &mut |_, _| Ok(())).unwrap();
+    write(&mut journal, number).unwrap();
+    drop(journal);
+    disk.cut_power(dir.path());
+    assert_holds(&recover(dir.path()).unwrap().1, 1..=number);
 }
