@@ -75,13 +75,27 @@ fn back_up(
     create_empty(to)?;
     // First the journal is held, then the sealed volumes are looked at: together they have everything.
     let (_pin, numbers, end) = segments.pin();
-    let sealed = volumes.view.read().sealed.clone();
+    copy_up_to(&end, &numbers, from, to, identity, volumes)
+}
+
+/// Copies what was durable when the journal ended at `end`; its segments from then on are held.
+pub(super) fn copy_up_to(
+    end: &Cursor,
+    numbers: &[u64],
+    from: &Path,
+    to: &Path,
+    identity: &StoreIdentity,
+    volumes: &Volumes,
+) -> Result<(), StoreError> {
+    let mut sealed = volumes.view.read().sealed.clone();
+    // What was sealed meanwhile may go further than the journal that is copied, and is in the journal up to there.
+    sealed.retain(|sealed| sealed.entry.last < end.next);
     files::create_dir(&volumes_dir(to))?;
     sealed.iter().try_for_each(|sealed| copy_volume(from, to, sealed))?;
     if !sealed.is_empty() {
         manifest::write(to, &identity.id, sealed.iter().map(|sealed| &sealed.entry))?;
     }
-    copy_journal(&from.join(journal::FOLDER), &to.join(journal::FOLDER), &numbers, &end)?;
+    copy_journal(&from.join(journal::FOLDER), &to.join(journal::FOLDER), numbers, end)?;
     copy_tree(&from.join(BLOBS), &to.join(BLOBS))?;
     // Last: now it is a store.
     identity.write(to)

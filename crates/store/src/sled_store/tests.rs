@@ -124,3 +124,22 @@ async fn a_flush_of_what_there_is_no_space_for_is_told_so() {
     comes(store.flush()).await.unwrap();
     assert_eq!(store.durable(), Position(1));
 }
+
+#[tokio::test]
+async fn a_backup_goes_no_further_than_its_journal_whatever_is_sealed_meanwhile() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SledStore::options().volume_bytes(2000).open(dir.path().join("s")).unwrap();
+    store.append(append(1, 0, Durability::Barrier)).await.unwrap().durable().await.unwrap();
+    let (_pin, numbers, end) = store.segments.pin();
+    let mut version = 1;
+    while store.volumes.view.read().sealed.is_empty() {
+        store.append(append(1, version, Durability::Barrier)).await.unwrap().durable().await.unwrap();
+        version += 1;
+    }
+    let to = dir.path().join("backup");
+    fs::create_dir(&to).unwrap();
+    backup::copy_up_to(&end, &numbers, &store.path, &to, &store.identity, &store.volumes).unwrap();
+    SledStore::restore(&to, dir.path().join("restored")).unwrap();
+    let restored = SledStore::open(dir.path().join("restored")).unwrap();
+    assert_eq!(restored.read_all(Position(1), 10).await.unwrap().len(), 1);
+}
