@@ -214,14 +214,15 @@ impl Order {
         if let Some(why) = &state.stopped {
             return Err(why.clone());
         }
-        let on_disk = on_disk.filter(|answer| answer.generation == known.generation());
+        // Looked at when memory has answered: what is sealed between the two makes the disk's answer an old one.
+        let on_disk = || on_disk.filter(|answer| answer.generation == known.generation());
         let now = state.now.max(candidate.at);
         let before = state.runs.get(&candidate.run).copied();
         let version =
             match before.map_or_else(|| known.version(candidate.run), |head| Lookup::Found(head.version)) {
                 Lookup::Found(version) => version,
                 Lookup::Nowhere => EventSeq(0),
-                Lookup::OnDisk => match on_disk {
+                Lookup::OnDisk => match on_disk() {
                     Some(answer) => answer.version,
                     None => return Ok(Placed::AskDisk(candidate)),
                 },
@@ -239,7 +240,7 @@ impl Order {
             let holder = match state.key(key, known, now) {
                 Lookup::Found(run) => Some(run),
                 Lookup::Nowhere => None,
-                Lookup::OnDisk => match on_disk {
+                Lookup::OnDisk => match on_disk() {
                     Some(answer) => answer.key,
                     None => return Ok(Placed::AskDisk(candidate)),
                 },

@@ -143,3 +143,31 @@ async fn a_backup_goes_no_further_than_its_journal_whatever_is_sealed_meanwhile(
     let restored = SledStore::open(dir.path().join("restored")).unwrap();
     assert_eq!(restored.read_all(Position(1), 10).await.unwrap().len(), 1);
 }
+
+/// Where a volume is sealed between a look-up on the disk and the answer from memory.
+#[derive(Debug, Default)]
+struct SealedMeanwhile(std::sync::atomic::AtomicU64);
+
+impl Known for SealedMeanwhile {
+    fn version(&self, _: RunId) -> Lookup<EventSeq> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Lookup::OnDisk
+    }
+
+    fn key(&self, _: &crate::codec::merkle::Hash, _: Timestamp) -> Lookup<RunId> {
+        Lookup::Nowhere
+    }
+
+    fn generation(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+#[test]
+fn what_the_disk_said_before_a_sealing_is_not_believed_after_it() {
+    let (order, known) = (Order::new(Position(1), Timestamp::default()), SealedMeanwhile::default());
+    let candidate = Candidate::new(&append(1, 3, Durability::Barrier)).unwrap();
+    let on_disk = OnDisk { generation: known.generation(), version: EventSeq(3), key: None };
+    let placed = order.place(candidate, &known, Some(on_disk)).unwrap();
+    assert!(matches!(placed, Placed::AskDisk(_)), "{placed:?}");
+}
