@@ -27,11 +27,8 @@ impl SledStore {
         let (from, to) = (self.path.clone(), to.as_ref().to_owned());
         let (identity, maintenance) = (self.identity, Arc::clone(&self.maintenance));
         let (segments, volumes) = (Arc::clone(&self.segments), Arc::clone(&self.volumes));
-        off_worker(move || {
-            let _one_at_a_time = maintenance.lock();
-            back_up(&from, &to, &identity, &segments, &volumes)
-        })
-        .await
+        off_worker(move || maintenance.carry_out(|| back_up(&from, &to, &identity, &segments, &volumes)))
+            .await
     }
 
     /// Puts a backup in place as the store in `to`, which is not there yet or empty, after it was checked as

@@ -103,8 +103,7 @@ pub struct SledStore {
     volumes: Arc<Volumes>,
     segments: Arc<Segments>,
     blobs: FileBlobs,
-    /// Backup and pruning, one at a time.
-    maintenance: Arc<Mutex<()>>,
+    maintenance: Arc<Maintenance>,
     running: Mutex<Option<Running>>,
 }
 
@@ -112,7 +111,22 @@ pub struct SledStore {
 struct Running {
     writer: JoinHandle<Option<Journal>>,
     applier: JoinHandle<bool>,
-    _lock: StoreLock,
+}
+
+/// The lock on the folder while the store is open, and who may use the folder beside the two threads: backup,
+/// pruning and verifying, one at a time.
+#[derive(Debug)]
+struct Maintenance(Mutex<Option<StoreLock>>);
+
+impl Maintenance {
+    /// Does what needs the folder, which stays ours until it has ended.
+    fn carry_out<T>(&self, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let lock = self.0.lock();
+        if lock.is_none() {
+            return Err(StoreError::Closed);
+        }
+        work()
+    }
 }
 
 impl SledStore {
@@ -154,8 +168,7 @@ impl SledStore {
             backlog: Arc::clone(&volumes.backlog),
         };
         let blobs = FileBlobs::open(&path.join(open::BLOBS))?;
-        let running =
-            Running { applier: spawn_applier(applier)?, writer: spawn_writer(writer)?, _lock: lock };
+        let running = Running { applier: spawn_applier(applier)?, writer: spawn_writer(writer)? };
         Ok(Self {
             path,
             identity,
@@ -164,7 +177,7 @@ impl SledStore {
             volumes,
             segments,
             blobs,
-            maintenance: Arc::default(),
+            maintenance: Arc::new(Maintenance(Mutex::new(Some(lock)))),
             running: Mutex::new(Some(running)),
         })
     }
@@ -175,7 +188,7 @@ impl SledStore {
     }
 
     /// Closes the store: writes what was appended, refuses more, and leaves a note with which the next opening is
-    /// quick. Closing a closed store does nothing. Blocks.
+    /// quick. Waits for a backup or pruning that is under way. Closing a closed store does nothing. Blocks.
     ///
     /// # Errors
     /// Those of the disk; every event that was said to be durable is so nevertheless.
@@ -185,15 +198,20 @@ impl SledStore {
         let journal = running.writer.join().ok().flatten();
         let is_whole = running.applier.join().unwrap_or(false);
         self.volumes.applied.stop(&StoreError::Closed);
+        let mut lock = self.maintenance.0.lock();
         self.volumes.forget_opened();
         let heads = self.volumes.heads.read();
-        match journal {
+        let noted = match &journal {
             Some(journal) if is_whole && heads.last.next() == journal.cursor().next => {
                 closed::write(&self.path, &self.identity.id, &journal.cursor(), &heads)
             }
             // The next opening reads the journal.
             _ => Ok(()),
-        }
+        };
+        // With the journal goes the thread that may prepare a segment. Only then is the folder anybody's.
+        drop(journal);
+        *lock = None;
+        noted
     }
 
     /// Gives an append its place, looking on the disk where memory does not know enough.

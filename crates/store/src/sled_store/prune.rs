@@ -39,10 +39,11 @@ impl SledStore {
         let (volumes, maintenance) = (Arc::clone(&self.volumes), Arc::clone(&self.maintenance));
         let blobs = self.blobs.clone();
         off_worker(move || {
-            let _one_at_a_time = maintenance.lock();
-            let mut pruned = prune_volumes(&volumes, before)?;
-            pruned.blobs = blobs.sweep(&referenced(&volumes)?)?;
-            Ok(pruned)
+            maintenance.carry_out(|| {
+                let mut pruned = prune_volumes(&volumes, before)?;
+                pruned.blobs = blobs.sweep(&referenced(&volumes)?)?;
+                Ok(pruned)
+            })
         })
         .await
     }

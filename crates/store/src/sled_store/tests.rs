@@ -144,6 +144,35 @@ async fn a_backup_goes_no_further_than_its_journal_whatever_is_sealed_meanwhile(
     assert_eq!(restored.read_all(Position(1), 10).await.unwrap().len(), 1);
 }
 
+#[tokio::test]
+async fn closing_waits_for_backup_and_pruning_and_none_begins_afterwards() {
+    let (dir, trouble) = (tempfile::tempdir().unwrap(), Trouble::default());
+    let store = Arc::new(open(dir.path(), &trouble));
+    let closed = thread::spawn({
+        let store = Arc::clone(&store);
+        move || {
+            tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(store.beyond(Position(0)))
+        }
+    });
+    let under_way = Arc::clone(&store.maintenance);
+    let under_way = under_way.0.lock();
+    let closing = thread::spawn({
+        let store = Arc::clone(&store);
+        move || store.close()
+    });
+    // Nothing is appended any more, and the folder is nobody else's yet.
+    assert!(matches!(closed.join().unwrap(), Err(StoreError::Closed)));
+    assert!(matches!(SledStore::open(dir.path().join("s")), Err(StoreError::Locked { .. })));
+    drop(under_way);
+    closing.join().unwrap().unwrap();
+
+    let next = open(dir.path(), &trouble);
+    assert!(matches!(store.prune(Timestamp::from_unix_us(9)).await, Err(StoreError::Closed)));
+    assert!(matches!(store.backup(dir.path().join("backup")).await, Err(StoreError::Closed)));
+    assert!(matches!(store.verify(), Err(StoreError::Closed)));
+    next.close().unwrap();
+}
+
 /// Where a volume is sealed between a look-up on the disk and the answer from memory.
 #[derive(Debug, Default)]
 struct SealedMeanwhile(std::sync::atomic::AtomicU64);

@@ -30,7 +30,10 @@ impl SledStore {
     /// # Errors
     /// The first damage in the order of the log, as [`StoreError::Corrupt`].
     pub fn verify(&self) -> Result<Verified, StoreError> {
-        let _not_while_pruning = self.maintenance.lock();
+        self.maintenance.carry_out(|| self.read_everything())
+    }
+
+    fn read_everything(&self) -> Result<Verified, StoreError> {
         let (_pin, segments, end) = self.segments.pin();
         let sealed = self.volumes.view.read().sealed.clone();
         let mut events = 0;
