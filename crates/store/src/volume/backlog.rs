@@ -170,14 +170,13 @@ impl Backlog {
         self.work.notify_all();
     }
 
-    /// Says why the applier does not get on, and rests. `false`: it is time to give up.
+    /// Says why the applier does not get on, and rests, whoever waits for it. `false`: it is time to give up.
     pub(crate) fn rest(&self, trouble: StoreError) -> bool {
         let mut state = self.state.lock();
         (state.ready, state.trouble) = (false, Some(trouble));
         self.news.notify_all();
-        if !state.closed {
-            self.work.wait_for(&mut state, REST);
-        }
+        let rested = Instant::now() + REST;
+        while !state.closed && !self.work.wait_until(&mut state, rested).timed_out() {}
         !state.closed
     }
 
@@ -226,5 +225,40 @@ impl State {
             first || bytes <= BATCH_BYTES
         };
         self.groups.iter().take_while(within).map(Arc::clone).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn who_waits_does_not_cut_the_rest_of_the_applier_short() {
+        let (backlog, rested) = (Arc::new(Backlog::default()), Arc::new(AtomicBool::new(false)));
+        let reader = thread::spawn({
+            let (backlog, rested) = (Arc::clone(&backlog), Arc::clone(&rested));
+            move || {
+                while !rested.load(Ordering::SeqCst) {
+                    backlog.want();
+                    thread::yield_now();
+                }
+            }
+        });
+        let began = Instant::now();
+        assert!(backlog.rest(StoreError::Closed));
+        rested.store(true, Ordering::SeqCst);
+        reader.join().unwrap();
+        // Never less: that it may be more is for the machine to say.
+        assert!(began.elapsed() >= REST, "{:?}", began.elapsed());
+    }
+
+    #[test]
+    fn closing_ends_the_rest_of_the_applier() {
+        let backlog = Backlog::default();
+        backlog.close();
+        assert!(!backlog.rest(StoreError::Closed));
     }
 }
