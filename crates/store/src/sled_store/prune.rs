@@ -12,7 +12,7 @@ use crate::codec::merkle::Hash;
 use crate::files;
 use crate::volume::Volumes;
 use crate::volume::heads::{Head, read_run};
-use crate::volume::manifest;
+use crate::volume::manifest::{self, Entry};
 use crate::volume::sealed::{Sealed, table_path};
 
 /// What pruning deleted.
@@ -53,27 +53,20 @@ fn prune_volumes(volumes: &Volumes, before: Timestamp) -> Result<Pruned, StoreEr
     let _alone = volumes.changing.lock();
     let old = volumes.prunable(before)?;
     let mut pruned = Pruned::default();
-    let (mut sealed, mut going) = (Vec::new(), Vec::new());
-    {
-        let mut view = volumes.view.write();
-        for (volume, number) in view.sealed.iter().zip(0..) {
-            if number < old && !volume.entry.pruned {
-                let mut entry = volume.entry.clone();
-                entry.pruned = true;
-                sealed.push(Arc::new(Sealed::new(&volumes.store, entry)));
-                going.push(Arc::clone(volume));
-            } else {
-                sealed.push(Arc::clone(volume));
-            }
-        }
+    // Nobody else changes them meanwhile, so appends and readers need not wait for the manifest.
+    let mut sealed = volumes.view.read().sealed.clone();
+    for volume in sealed.iter_mut().take(old).filter(|volume| !volume.entry.pruned) {
+        let entry = Entry { pruned: true, ..volume.entry.clone() };
+        pruned.volumes += 1;
+        pruned.up_to = entry.last;
+        *volume = Arc::new(Sealed::new(&volumes.store, entry));
+    }
+    if pruned.volumes > 0 {
         // The manifest first: what it calls pruned is never read again.
         manifest::write(&volumes.store, &volumes.id, sealed.iter().map(|sealed| &sealed.entry))?;
+        let mut view = volumes.view.write();
         let active = view.active.take();
         volumes.show(&mut view, sealed, active);
-    }
-    for volume in &going {
-        pruned.volumes += 1;
-        pruned.up_to = volume.entry.last;
     }
     delete_pruned(volumes)?;
     Ok(pruned)
