@@ -4,10 +4,10 @@
 
 mod common;
 
-use std::fs;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
+use std::{fs, io};
 
 use common::*;
 use enact_core::blob::BlobRef;
@@ -76,15 +76,22 @@ async fn an_unfinished_or_damaged_backup_is_not_restored_and_nothing_is_overwrit
     assert!(SledStore::restore(dir.path().join("s"), dir.path()).is_err(), "locked, and not empty");
 }
 
+/// What the files under `path` hold. The store works meanwhile: what it takes away between the listing and the look
+/// counts for nothing.
 fn disk_use(path: &Path) -> u64 {
-    let entries = fs::read_dir(path).unwrap().map(Result::unwrap);
-    entries
-        .map(
-            |entry| {
-                if entry.path().is_dir() { disk_use(&entry.path()) } else { entry.metadata().unwrap().len() }
-            },
-        )
-        .sum()
+    let Some(entries) = still_there(fs::read_dir(path)) else { return 0 };
+    let sizes = entries.map(Result::unwrap).filter_map(|entry| {
+        let is = still_there(entry.metadata())?;
+        Some(if is.is_dir() { disk_use(&entry.path()) } else { is.len() })
+    });
+    sizes.sum()
+}
+
+fn still_there<T>(found: io::Result<T>) -> Option<T> {
+    match found {
+        Err(why) if why.kind() == io::ErrorKind::NotFound => None,
+        found => Some(found.unwrap()),
+    }
 }
 
 #[tokio::test]
