@@ -55,8 +55,8 @@ impl Actor for ConnectorActor {
         workshop: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
         let ConnectorMsg::Do(job) = message;
-        let track = job.track.clone();
-        track.spawn(job.run(Arc::clone(workshop)));
+        let under_way = Arc::clone(&job.under_way);
+        under_way.spawn(job.run(Arc::clone(workshop)));
         Ok(())
     }
 }

@@ -11,7 +11,6 @@ use enact_core::ids::{EffectId, RunId};
 use enact_core::run::RunState;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, ActorRuntime, SupervisionEvent};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use tokio_util::task::TaskTracker;
 
 use crate::history;
 use crate::locks::Guard;
@@ -68,7 +67,6 @@ pub(crate) struct Carried {
 struct Entry {
     actor: ActorRef<RunMsg>,
     watchers: Vec<Watcher>,
-    track: TaskTracker,
     restarts: u32,
 }
 
@@ -149,7 +147,7 @@ impl Carried {
             CoordinatorMsg::Restart(run) => {
                 if let Some(entry) = self.runs.remove(&run) {
                     let start = Start::Log { guards: HashMap::new(), go: Go::On, place: None };
-                    self.carry_tracked(myself, run, start, entry.watchers, entry.restarts, entry.track);
+                    self.carry(myself, run, start, entry.watchers, entry.restarts);
                 }
             }
             CoordinatorMsg::Drain(reply) => {
@@ -200,33 +198,15 @@ impl Carried {
         myself: &ActorRef<CoordinatorMsg>,
         run: RunId,
         start: Start,
-        watchers: Vec<Watcher>,
-        restarts: u32,
-    ) {
-        self.carry_tracked(myself, run, start, watchers, restarts, TaskTracker::new());
-    }
-
-    fn carry_tracked(
-        &mut self,
-        myself: &ActorRef<CoordinatorMsg>,
-        run: RunId,
-        start: Start,
         mut watchers: Vec<Watcher>,
         restarts: u32,
-        track: TaskTracker,
     ) {
         watchers.extend(self.expected.remove(&run).unwrap_or_default());
-        let args = RunArgs {
-            run,
-            shared: Arc::clone(&self.shared),
-            coordinator: myself.clone(),
-            track: track.clone(),
-            start,
-        };
+        let args = RunArgs { run, shared: Arc::clone(&self.shared), coordinator: myself.clone(), start };
         match ActorRuntime::spawn_linked_instant(None, RunActor, Box::new(args), myself.get_cell()) {
             Ok((actor, _)) => {
                 self.actors.insert(actor.get_id(), run);
-                self.runs.insert(run, Entry { actor, watchers, track, restarts });
+                self.runs.insert(run, Entry { actor, watchers, restarts });
             }
             Err(error) => {
                 let error = Error::new(ErrorCode::Internal, format!("run {run} got no actor: {error}"));

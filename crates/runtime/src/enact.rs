@@ -31,6 +31,7 @@ use crate::recovery;
 use crate::run::{Command, Go, RollbackOptions, Word};
 use crate::shared::{ConnectorHandle, Shared};
 use crate::supervisor::{CoordinatorRef, Supervisor, SupervisorArgs, SupervisorMsg};
+use crate::under_way::UnderWay;
 use crate::workflow::{DynWorkflow, LoadText, Workflow, Workflows, erase};
 
 /// How many runs a runtime carries at once, by default; more are refused with `unavailable`.
@@ -160,22 +161,24 @@ impl Builder {
             clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
             observers: self.observers,
             locks: Locks::default(),
+            under_way: UnderWay::default(),
         });
+        let go = match self.recovery {
+            Recovery::Automatic => Go::On,
+            Recovery::OnRequest => Go::SettleOnly,
+        };
         let coordinator: CoordinatorRef = Arc::new(RwLock::new(None));
         let args = SupervisorArgs {
             shared: Arc::clone(&shared),
             coordinator: Arc::clone(&coordinator),
             max_runs: self.max_runs.unwrap_or(DEFAULT_MAX_RUNS),
+            go,
         };
         let (supervisor, ended) = Supervisor::spawn(None, Supervisor, args).await.map_err(|error| {
             Error::new(ErrorCode::Internal, format!("the runtime's supervisor did not start: {error}"))
         })?;
         let enact = Enact { shared, coordinator, supervisor, ended: Arc::new(RwLock::new(Some(ended))) };
-        let go = match self.recovery {
-            Recovery::Automatic => Go::On,
-            Recovery::OnRequest => Go::SettleOnly,
-        };
-        recovery::recover(&enact.shared, &enact.coordinator, go).await?;
+        recovery::recover(&enact.shared, &enact.coordinator()?, go).await?;
         Ok(enact)
     }
 }
@@ -436,7 +439,10 @@ impl Enact {
         run: RunId,
         end: oneshot::Receiver<Result<Arc<RunState>, Error>>,
     ) -> Result<Run, Error> {
-        let state = end.await.map_err(|_| gone())??;
+        let state = end.await.map_err(|_| {
+            let hint = format!("; if run {run} was accepted, it is carried on: ask for it by this id");
+            Error::new(gone().code(), gone().message().to_owned() + &hint)
+        })??;
         Ok(Run { id: run, state })
     }
 
@@ -556,8 +562,11 @@ impl Enact {
     }
 
     fn send(&self, message: CoordinatorMsg) -> Result<(), Error> {
-        let coordinator = self.coordinator.read().clone().ok_or_else(gone)?;
-        coordinator.send_message(message).map_err(|_| gone())
+        self.coordinator()?.send_message(message).map_err(|_| gone())
+    }
+
+    fn coordinator(&self) -> Result<ActorRef<CoordinatorMsg>, Error> {
+        self.coordinator.read().clone().ok_or_else(gone)
     }
 
     /// Brings a request to a run and waits for the run's end. A request that met an actor which was just ending
@@ -585,3 +594,6 @@ const RESUMED_AT_ONCE: usize = 256;
 fn gone() -> Error {
     Error::new(ErrorCode::Unavailable, "the runtime is stopping or being restarted; the log has every run")
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,7 +21,6 @@ use enact_core::store::Appended;
 use futures::FutureExt;
 use ractor::ActorRef;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use tokio_util::task::TaskTracker;
 
 use crate::backoff::backoff;
 use crate::connector_actor::Workshop;
@@ -29,6 +28,7 @@ use crate::gate::Permitted;
 use crate::locks::Guard;
 use crate::observe::Stage;
 use crate::run::RunMsg;
+use crate::under_way::Jobs;
 
 /// How often a system that does not answer is asked what became of an intent.
 const PROBE_TRIES: u32 = 5;
@@ -39,7 +39,7 @@ pub(crate) struct Job {
     pub(crate) what: What,
     pub(crate) timeout: Duration,
     pub(crate) run: ActorRef<RunMsg>,
-    pub(crate) track: TaskTracker,
+    pub(crate) under_way: Arc<Jobs>,
     /// Whether the last word is said; a job that is dropped without it says so.
     pub(crate) told: AtomicBool,
 }

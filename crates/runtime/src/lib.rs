@@ -25,6 +25,7 @@ mod replay;
 mod run;
 mod shared;
 mod supervisor;
+mod under_way;
 mod workflow;
 
 pub use clock::{Clock, SystemClock};

@@ -9,6 +9,7 @@ use enact_core::ids::{Direction, EffectId, RunId};
 use enact_core::run::{Next, RunState, Undoing};
 use futures::StreamExt;
 use futures::stream;
+use ractor::ActorRef;
 use tokio::sync::Semaphore;
 
 use crate::coordinator::CoordinatorMsg;
@@ -17,7 +18,6 @@ use crate::history;
 use crate::locks::Guard;
 use crate::run::Go;
 use crate::shared::Shared;
-use crate::supervisor::CoordinatorRef;
 
 /// How many runs are read from the log at the same time.
 const READ_AT_ONCE: usize = 16;
@@ -34,7 +34,13 @@ struct Found {
 /// Finds the open runs, takes the keys of their targets in doubt, and lets the coordinator carry them, a wave at
 /// a time. Returns when all keys are taken: from then on new runs may be admitted. A run that cannot be read
 /// is reported and left; it does not delay the others.
-pub(crate) async fn recover(shared: &Arc<Shared>, coordinator: &CoordinatorRef, go: Go) -> Result<(), Error> {
+pub(crate) async fn recover(
+    shared: &Arc<Shared>,
+    coordinator: &ActorRef<CoordinatorMsg>,
+    go: Go,
+) -> Result<(), Error> {
+    // An earlier coordinator of this process may have left intents that are not durable yet.
+    shared.store.flush().await?;
     let open = shared.store.open_runs().await?;
     let found: Vec<Found> = stream::iter(open)
         .map(|run| find(shared, run, go))
@@ -45,14 +51,12 @@ pub(crate) async fn recover(shared: &Arc<Shared>, coordinator: &CoordinatorRef, 
     if found.is_empty() {
         return Ok(());
     }
-    let coordinator = coordinator.read().clone().ok_or_else(|| {
-        Error::new(ErrorCode::Unavailable, "the coordinator is being restarted").retryable()
-    })?;
     tracing::info!(runs = found.len(), "recovering interrupted runs");
     let expected = found.iter().map(|found| found.run).collect();
     coordinator
         .send_message(CoordinatorMsg::Expect(expected))
         .map_err(|_| Error::new(ErrorCode::Unavailable, "the coordinator is being restarted").retryable())?;
+    let coordinator = coordinator.clone();
     tokio::spawn(async move {
         let places = Arc::new(Semaphore::new(WAVE));
         for Found { run, guards } in found {
@@ -86,7 +90,8 @@ async fn find(shared: &Shared, run: RunId, go: Go) -> Option<Found> {
     }
     let mut guards = HashMap::new();
     for (effect, key) in doubts {
-        // Before a crash each key was held by one intent at most, so this waits for nobody.
+        // Before a crash each key was held by one intent at most, so this waits for nobody but the job of that
+        // intent, where only the coordinator died.
         guards.insert(effect, shared.locks.lock(key).await);
     }
     Some(Found { run, guards })

@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::connector_actor::ConnectorMsg;
 use crate::locks::Locks;
 use crate::observe::{Observer, Stage, Step};
+use crate::under_way::UnderWay;
 use crate::workflow::Workflows;
 
 pub(crate) struct Shared {
@@ -27,6 +28,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observers: Vec<Arc<dyn Observer>>,
     pub(crate) locks: Locks,
+    pub(crate) under_way: UnderWay,
 }
 
 impl Debug for Shared {

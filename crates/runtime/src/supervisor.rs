@@ -6,24 +6,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::RwLock;
-use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, ActorStatus, SupervisionEvent};
 use tokio::time::Instant;
 
+use crate::backoff::backoff;
 use crate::connector_actor::{ConnectorActor, ConnectorArgs};
 use crate::coordinator::{Coordinator, CoordinatorArgs, CoordinatorMsg};
 use crate::recovery;
 use crate::run::Go;
 use crate::shared::Shared;
 
-/// How many restarts of one actor within [`WINDOW`] are tried.
-const BUDGET: usize = 5;
+/// How many restarts of one actor within [`WINDOW`] come soon after its death.
+pub(crate) const BUDGET: usize = 5;
 
-/// The time over which restarts are counted.
+/// The time over which restarts are counted, and for which an actor rests that died too often.
 const WINDOW: Duration = Duration::from_secs(60);
 
 pub(crate) enum SupervisorMsg {
     /// Start an actor again.
     Restart(Child),
+    /// What the log says is open is with this coordinator: it may take requests.
+    Recovered(ActorRef<CoordinatorMsg>),
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -32,7 +35,7 @@ pub(crate) enum Child {
     Coordinator,
 }
 
-/// Where the coordinator is now.
+/// The coordinator that takes requests now.
 pub(crate) type CoordinatorRef = Arc<RwLock<Option<ActorRef<CoordinatorMsg>>>>;
 
 pub(crate) struct Supervisor;
@@ -41,6 +44,7 @@ pub(crate) struct SupervisorArgs {
     pub(crate) shared: Arc<Shared>,
     pub(crate) coordinator: CoordinatorRef,
     pub(crate) max_runs: usize,
+    pub(crate) go: Go,
 }
 
 pub(crate) struct Supervised {
@@ -62,9 +66,10 @@ impl Actor for Supervisor {
         let mut supervised = Supervised { args, children: HashMap::new(), restarts: HashMap::new() };
         let names: Vec<String> = supervised.args.shared.connectors.keys().cloned().collect();
         for name in names {
-            supervised.start(&myself, Child::Connector(name)).await?;
+            supervised.start_connector(&myself, name).await?;
         }
-        supervised.start(&myself, Child::Coordinator).await?;
+        let coordinator = supervised.start_coordinator(&myself).await?;
+        *supervised.args.coordinator.write() = Some(coordinator);
         Ok(supervised)
     }
 
@@ -74,14 +79,19 @@ impl Actor for Supervisor {
         message: SupervisorMsg,
         supervised: &mut Supervised,
     ) -> Result<(), ActorProcessingErr> {
-        let SupervisorMsg::Restart(child) = message;
-        if let Err(error) = supervised.start(&myself, child.clone()).await {
-            tracing::error!(?child, %error, "an actor could not be started again");
-            supervised.restart_later(&myself, child);
-            return Ok(());
-        }
-        if child == Child::Coordinator {
-            supervised.recover_runs();
+        match message {
+            SupervisorMsg::Restart(child) => {
+                if let Err(error) = supervised.restart(&myself, &child).await {
+                    tracing::error!(?child, %error, "an actor could not be started again");
+                    supervised.restart_later(&myself, child);
+                }
+            }
+            SupervisorMsg::Recovered(coordinator) => {
+                // It may have died since.
+                if supervised.children.contains_key(&coordinator.get_id()) {
+                    *supervised.args.coordinator.write() = Some(coordinator);
+                }
+            }
         }
         Ok(())
     }
@@ -106,36 +116,43 @@ impl Actor for Supervisor {
 }
 
 impl Supervised {
-    async fn start(
+    async fn restart(
         &mut self,
         myself: &ActorRef<SupervisorMsg>,
-        child: Child,
+        child: &Child,
     ) -> Result<(), ActorProcessingErr> {
-        let shared = Arc::clone(&self.args.shared);
-        let id = match &child {
-            Child::Connector(name) => {
-                let connector = shared.connector(name)?;
-                let args = ConnectorArgs {
-                    toolbox: Arc::clone(connector.toolbox()),
-                    shared: Arc::clone(&self.args.shared),
-                };
-                let (actor, _) =
-                    ConnectorActor::spawn_linked(None, ConnectorActor, args, myself.get_cell()).await?;
-                let id = actor.get_id();
-                connector.set_actor(Some(actor));
-                id
-            }
+        match child {
+            Child::Connector(name) => self.start_connector(myself, name.clone()).await,
             Child::Coordinator => {
-                let args = CoordinatorArgs { shared, max_runs: self.args.max_runs };
-                let (actor, _) =
-                    Coordinator::spawn_linked(None, Coordinator, args, myself.get_cell()).await?;
-                let id = actor.get_id();
-                *self.args.coordinator.write() = Some(actor);
-                id
+                let coordinator = self.start_coordinator(myself).await?;
+                self.recover_runs(myself.clone(), coordinator);
+                Ok(())
             }
-        };
-        self.children.insert(id, child);
+        }
+    }
+
+    async fn start_connector(
+        &mut self,
+        myself: &ActorRef<SupervisorMsg>,
+        name: String,
+    ) -> Result<(), ActorProcessingErr> {
+        let connector = self.args.shared.connector(&name)?;
+        let args =
+            ConnectorArgs { toolbox: Arc::clone(connector.toolbox()), shared: Arc::clone(&self.args.shared) };
+        let (actor, _) = ConnectorActor::spawn_linked(None, ConnectorActor, args, myself.get_cell()).await?;
+        self.children.insert(actor.get_id(), Child::Connector(name));
+        connector.set_actor(Some(actor));
         Ok(())
+    }
+
+    async fn start_coordinator(
+        &mut self,
+        myself: &ActorRef<SupervisorMsg>,
+    ) -> Result<ActorRef<CoordinatorMsg>, ActorProcessingErr> {
+        let args = CoordinatorArgs { shared: Arc::clone(&self.args.shared), max_runs: self.args.max_runs };
+        let (actor, _) = Coordinator::spawn_linked(None, Coordinator, args, myself.get_cell()).await?;
+        self.children.insert(actor.get_id(), Child::Coordinator);
+        Ok(actor)
     }
 
     fn forget(&self, child: &Child) {
@@ -153,22 +170,32 @@ impl Supervised {
         let now = Instant::now();
         let recent = self.restarts.entry(child.clone()).or_default();
         recent.retain(|at| now.duration_since(*at) < WINDOW);
-        if recent.len() >= BUDGET {
-            tracing::error!(?child, "an actor died {BUDGET} times within a minute and stays down");
-            return;
-        }
-        let wait = Duration::from_millis(10_u64.saturating_mul(1 << recent.len().min(16)));
+        let wait = if recent.len() < BUDGET {
+            Duration::from_millis(10_u64.saturating_mul(1 << recent.len().min(16)))
+        } else {
+            tracing::error!(?child, "an actor died {BUDGET} times within {WINDOW:?} and rests for as long");
+            WINDOW
+        };
         recent.push(now);
         drop(myself.send_after(wait, move || SupervisorMsg::Restart(child)));
     }
 
-    /// The runs of a coordinator that died are found again in the log.
-    fn recover_runs(&self) {
-        let (shared, coordinator) = (Arc::clone(&self.args.shared), Arc::clone(&self.args.coordinator));
+    /// Finds the runs of a coordinator that died in the log again. New requests are taken after that: by then the
+    /// keys of what is in doubt are taken.
+    fn recover_runs(&self, myself: ActorRef<SupervisorMsg>, coordinator: ActorRef<CoordinatorMsg>) {
+        let (shared, go) = (Arc::clone(&self.args.shared), self.args.go);
         tokio::spawn(async move {
-            if let Err(error) = recovery::recover(&shared, &coordinator, Go::On).await {
-                tracing::error!(%error, "the runs of a coordinator that died are not recovered");
+            let mut tried = 0;
+            while let Err(error) = recovery::recover(&shared, &coordinator, go).await {
+                tried += 1;
+                tracing::error!(%error, tried, "the runs of a coordinator that died are not found yet");
+                if coordinator.get_status() >= ActorStatus::Stopping {
+                    return;
+                }
+                tokio::time::sleep(backoff(tried, &error)).await;
             }
+            // The runtime may be stopping.
+            drop(myself.send_message(SupervisorMsg::Recovered(coordinator)));
         });
     }
 }

@@ -351,7 +351,7 @@ impl Run {
             what,
             timeout: self.timeout_of(seq),
             run: self.myself.clone(),
-            track: self.track.clone(),
+            under_way: Arc::clone(&self.under_way),
             told: AtomicBool::new(false),
         };
         self.shared.connector(&connector)?.send(ConnectorMsg::Do(Box::new(job)))?;

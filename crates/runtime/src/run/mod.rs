@@ -24,7 +24,6 @@ use enact_core::store::{Append, Appended, Durability, Fence, RunMark};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::task::AbortHandle;
-use tokio_util::task::TaskTracker;
 
 use crate::coordinator::CoordinatorMsg;
 use crate::cx::{Acted, DEFAULT_TIMEOUT, Tries};
@@ -33,6 +32,7 @@ use crate::history;
 use crate::job::Report;
 use crate::locks::Guard;
 use crate::shared::Shared;
+use crate::under_way::Jobs;
 
 pub(crate) use command::Command;
 pub use command::RollbackOptions;
@@ -89,7 +89,6 @@ pub(crate) struct RunArgs {
     pub(crate) run: RunId,
     pub(crate) shared: Arc<Shared>,
     pub(crate) coordinator: ActorRef<CoordinatorMsg>,
-    pub(crate) track: TaskTracker,
     pub(crate) start: Start,
 }
 
@@ -120,7 +119,7 @@ pub(crate) struct Run {
     shared: Arc<Shared>,
     coordinator: ActorRef<CoordinatorMsg>,
     myself: ActorRef<RunMsg>,
-    track: TaskTracker,
+    under_way: Arc<Jobs>,
     go: Go,
     by: Pseudonym,
     new: Option<(Arc<RunAccepted>, Option<Ack>)>,
@@ -203,10 +202,10 @@ impl Run {
             Start::Log { guards, go, place } => (None, guards, go, place),
         };
         Self {
+            under_way: args.shared.under_way.of(args.run),
             shared: args.shared,
             coordinator: args.coordinator,
             myself,
-            track: args.track,
             go,
             by: Pseudonym::default(),
             new,
@@ -242,11 +241,9 @@ impl Run {
     }
 
     async fn begin(&mut self) -> Result<(), Error> {
-        // Jobs of an earlier life of this actor end first: what they did is found out by probing, and nothing
+        // Jobs of whoever carried the run before end first: what they did is found out by probing, and nothing
         // that they still do can come after a probe.
-        self.track.close();
-        self.track.wait().await;
-        self.track.reopen();
+        self.under_way.ended().await;
         if let Some((accepted, ack)) = self.new.take() {
             return self.accept(accepted, ack).await;
         }

@@ -1,0 +1,87 @@
+//! The jobs of each run that are under way in this process, whichever actor sent them out. An actor that goes on
+//! with a run waits for them before it looks up what they did.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Weak};
+
+use enact_core::ids::RunId;
+use parking_lot::Mutex;
+use tokio_util::task::TaskTracker;
+
+type Known = Arc<Mutex<HashMap<RunId, Weak<Jobs>>>>;
+
+/// The jobs of all runs. A run without an actor and without jobs takes no memory.
+#[derive(Debug, Default)]
+pub(crate) struct UnderWay(Known);
+
+/// The jobs of one run.
+#[derive(Debug)]
+pub(crate) struct Jobs {
+    run: RunId,
+    tasks: TaskTracker,
+    known: Known,
+}
+
+impl UnderWay {
+    /// The jobs of a run: the same ones for as long as anybody has them.
+    pub(crate) fn of(&self, run: RunId) -> Arc<Jobs> {
+        let mut known = self.0.lock();
+        if let Some(jobs) = known.get(&run).and_then(Weak::upgrade) {
+            return jobs;
+        }
+        let jobs = Arc::new(Jobs { run, tasks: TaskTracker::new(), known: Arc::clone(&self.0) });
+        known.insert(run, Arc::downgrade(&jobs));
+        jobs
+    }
+}
+
+impl Jobs {
+    /// Begins a job, in a task of its own.
+    pub(crate) fn spawn(self: &Arc<Self>, job: impl Future<Output = ()> + Send + 'static) {
+        let jobs = Arc::clone(self);
+        self.tasks.spawn(async move {
+            job.await;
+            drop(jobs);
+        });
+    }
+
+    /// Waits until none is under way.
+    pub(crate) async fn ended(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.tasks.reopen();
+    }
+}
+
+impl Drop for Jobs {
+    fn drop(&mut self) {
+        let mut known = self.known.lock();
+        // Somebody may have begun anew with the run meanwhile.
+        if known.get(&self.run).is_some_and(|jobs| jobs.strong_count() == 0) {
+            known.remove(&self.run);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn jobs_outlive_whoever_began_them_and_leave_nothing() {
+        let under_way = UnderWay::default();
+        let run = RunId::from_parts(1, [7; 10]);
+        let (end, ended) = oneshot::channel::<()>();
+        under_way.of(run).spawn(async move { drop(ended.await) });
+        let again = under_way.of(run);
+        let waits = tokio::spawn(async move { again.ended().await });
+        tokio::task::yield_now().await;
+        assert!(!waits.is_finished());
+        drop(end);
+        waits.await.unwrap();
+        assert!(under_way.0.lock().is_empty());
+    }
+}
