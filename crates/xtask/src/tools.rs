@@ -1,5 +1,7 @@
 //! What the test command needs beside cargo: found, else installed, else named with the command to run.
 
+mod postgres;
+
 use std::env;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -8,7 +10,8 @@ use crate::{Result, cargo, run, shown, succeeds};
 
 /// Programs that checks start, each with the Debian package that brings it. A test that starts another
 /// program adds its line here.
-const PROGRAMS: &[(&str, &str)] = &[("bash", "bash"), ("timeout", "coreutils")];
+const PROGRAMS: &[(&str, &str)] =
+    &[("bash", "bash"), ("timeout", "coreutils"), ("setsid", "util-linux"), ("flock", "util-linux")];
 
 /// Parts of the Rust toolchain that checks call, as cargo commands and as rustup names them.
 const COMPONENTS: &[(&str, &str)] = &[("fmt", "rustfmt"), ("clippy", "clippy")];
@@ -18,7 +21,8 @@ pub(crate) fn ensure() -> Result {
     for (subcommand, component) in COMPONENTS {
         ensure_component(subcommand, component)?;
     }
-    ensure_programs(PROGRAMS)
+    ensure_programs(PROGRAMS)?;
+    postgres::ensure()
 }
 
 fn ensure_component(subcommand: &str, component: &str) -> Result {
@@ -61,7 +65,11 @@ fn install(packages: &[&str]) -> Result {
 
 fn apt_get(args: &[&str]) -> Command {
     let mut apt = Command::new("apt-get");
-    apt.args(args).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
+    // Configuration that is there stays as it is, and nobody is asked.
+    apt.args(args)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .env("UCF_FORCE_CONFFOLD", "1")
+        .stdin(Stdio::null());
     println!("$ {}", shown(&apt));
     apt
 }
