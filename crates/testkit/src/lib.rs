@@ -4,6 +4,8 @@ pub mod connector_suite;
 pub mod crash_points;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub mod kill_points;
+#[cfg(all(feature = "postgres", target_os = "linux"))]
+pub mod postgres;
 pub mod replay;
 pub mod store_suite;
 pub mod world;
