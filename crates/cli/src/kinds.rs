@@ -3,12 +3,14 @@
 use enact::connector::{Allow, ConfigEnv, Connector, Toolbox};
 use enact::error::{Error, ErrorCode};
 use enact::filesystem::Filesystem;
+use enact::postgres::Postgres;
 use toml::Table;
 
 type Open = fn(Table, &ConfigEnv<'_>, &[String]) -> Result<Toolbox, Error>;
 
 /// Every kind.
-const KINDS: &[(&str, Open)] = &[(Filesystem::KIND, connector::<Filesystem>)];
+const KINDS: &[(&str, Open)] =
+    &[(Filesystem::KIND, connector::<Filesystem>), (Postgres::KIND, connector::<Postgres>)];
 
 /// Opens a connector of a kind with its part of the configuration and its allowlist.
 pub(crate) fn open(

@@ -60,6 +60,7 @@
 //! | feature | brings | by default |
 //! |---|---|---|
 //! | `filesystem` | the connector to a folder | yes |
+//! | `postgres` | the connector to a PostgreSQL database | no |
 //! | `yaml` | declarative workflows | no |
 //! | `testing` | what tests of your workflows and connectors stand on | no |
 //!
@@ -86,6 +87,10 @@ pub use enact_store::{MemoryStore, SledStore};
 /// The filesystem connector.
 #[cfg(feature = "filesystem")]
 pub use enact_connector_filesystem as filesystem;
+
+/// The Postgres connector.
+#[cfg(feature = "postgres")]
+pub use enact_connector_postgres as postgres;
 
 /// Declarative workflows in YAML.
 #[cfg(feature = "yaml")]

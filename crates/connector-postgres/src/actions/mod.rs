@@ -1,0 +1,209 @@
+//! The actions, one file each: parameters, what they touch, how they are carried out, proved and undone.
+
+pub mod delete_row;
+pub mod insert_row;
+pub mod restore_rows;
+pub mod select_rows;
+pub mod update_row;
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Debug};
+
+use enact_core::action::{LockKey, Target, Undo};
+use enact_core::error::{Error, ErrorCode};
+use enact_core::json::JsonText;
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+pub use self::delete_row::DeleteRow;
+pub use self::insert_row::InsertRow;
+pub use self::restore_rows::RestoreRows;
+pub use self::select_rows::SelectRows;
+pub use self::update_row::UpdateRow;
+use crate::catalog::Table;
+use crate::name::{TableName, quoted};
+use crate::rows::{Found, literal, same_key, shapes, unnested, wanted};
+use crate::tx::{Param, Tx};
+use crate::value::{Text, from_json};
+use crate::work::Written;
+
+/// Columns and their values, as JSON: `{"name": "Ada", "born": null}`.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Values(BTreeMap<String, JsonText>);
+
+impl Values {
+    /// Values of nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the value of a column.
+    ///
+    /// # Errors
+    /// As [`JsonText::encode`].
+    pub fn with<T: Serialize + ?Sized>(mut self, column: &str, value: &T) -> Result<Self, Error> {
+        self.0.insert(column.to_owned(), JsonText::encode(value)?);
+        Ok(self)
+    }
+
+    /// The names of the columns.
+    pub fn columns(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Each column, as SQL, with the parameter for its value.
+    fn params(&self, table: &Table) -> Result<Vec<(String, Text)>, Error> {
+        let param =
+            |(name, value): (&String, &JsonText)| Ok((quoted(name), from_json(table.column(name)?, value)?));
+        self.0.iter().map(param).collect()
+    }
+
+    /// The condition that all of them hold of the row `enact_t`, as SQL, with its parameters from `$first` on.
+    fn condition(&self, table: &Table, first: usize) -> Result<(String, Vec<Text>), Error> {
+        let (mut terms, mut params) = (Vec::new(), Vec::new());
+        for (name, value) in &self.0 {
+            let column = table.column(name)?;
+            let row = format!("enact_t.{}", quoted(name));
+            let text = from_json(column, value)?;
+            let place = first + params.len();
+            terms.push(if text.0.is_none() {
+                // Plain IS NULL would hold of a composite of nulls as well.
+                format!("{row} IS NOT DISTINCT FROM NULL")
+            } else if column.is_plain_json() {
+                format!("{row}::jsonb = ${place}::jsonb")
+            } else {
+                format!("{row} = ${place}::{}", column.type_name)
+            });
+            if text.0.is_some() {
+                params.push(text);
+            }
+        }
+        let all = if terms.is_empty() { "true".to_owned() } else { terms.join(" AND ") };
+        Ok((all, params))
+    }
+}
+
+impl Debug for Values {
+    /// The columns alone: their values do not belong in traces.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// Reads values of which there has to be one.
+fn some_values<'de, D: Deserializer<'de>>(from: D) -> Result<Values, D::Error> {
+    let values = Values::deserialize(from)?;
+    if values.is_empty() {
+        return Err(de::Error::custom(
+            "it is empty; name at least one column, so that not every row is meant",
+        ));
+    }
+    Ok(values)
+}
+
+/// What an action on a table touches.
+fn target(kind: &'static str, table: &TableName, rows: Option<&Values>) -> Target {
+    let columns = rows.map(|rows| rows.columns().collect::<Vec<_>>().join(", ")).unwrap_or_default();
+    let target = Target::new(kind, table.to_string()).with("table", table.to_string());
+    if columns.is_empty() { target } else { target.with("where", columns) }
+}
+
+/// Requests for the same rows wait for each other here, before they take a connection. Requests that mean the same
+/// rows by other words wait for each other at the server.
+fn lock(table: &TableName, rows: &Values) -> Option<LockKey> {
+    let rows = rows.0.iter().map(|(name, value)| format!("{name:?}: {}", value.as_str()));
+    Some(LockKey(format!("{table} {}", rows.collect::<Vec<_>>().join(", "))))
+}
+
+/// The rows that a request means, locked.
+struct Locked {
+    rows: Vec<Found>,
+    /// Where each row is, in a table without a primary key.
+    places: Vec<String>,
+}
+
+/// Locks and reads the rows of a table for which `rows` holds.
+async fn lock_rows(
+    tx: &Tx,
+    (table, name): (&Table, &TableName),
+    rows: &Values,
+    max_rows: usize,
+) -> Result<Locked, Error> {
+    let (condition, params) = rows.condition(table, 1)?;
+    let sql = format!(
+        "SELECT enact_t.ctid::text, {} FROM {} AS enact_t WHERE {condition}{} LIMIT {} FOR UPDATE",
+        wanted(table),
+        table.sql(),
+        table.lock_order("enact_t"),
+        max_rows.saturating_add(1)
+    );
+    let params: Vec<Param<'_>> = params.iter().map(|text| text as Param<'_>).collect();
+    let doing = format!("read the rows of {name}");
+    let found = tx.query_table(&doing, (table, name), &sql, &params).await?;
+    if found.len() > max_rows {
+        return Err(crate::error::wrong(format!(
+            "'where' holds for more than {max_rows} rows of {name}; nothing was changed. Narrow it, or raise 'max_rows'"
+        )));
+    }
+    let places = found.iter().map(|row| row.get(0)).collect();
+    let rows = found.iter().map(|row| Found::read(row, 1)).collect::<Result<_, _>>()?;
+    Ok(Locked { rows, places })
+}
+
+impl Locked {
+    /// A source of these rows for `FROM` and `USING`, the condition that joins it with `enact_t`, and its parameter
+    /// `$1`. Rows are found by their key; without a key by their place, which stays theirs while they are locked.
+    fn source(&self, table: &Table) -> (String, String, Text) {
+        if table.key.is_empty() {
+            let places = Text(Some(format!("{{{}}}", quote_all(&self.places))));
+            return (
+                "unnest($1::tid[]) WITH ORDINALITY AS k(f, n)".into(),
+                "enact_t.ctid = k.f".into(),
+                places,
+            );
+        }
+        let rows = literal(table, &shapes(table), self.rows.iter().map(|row| &row.image));
+        (unnested(table, "$1", "k"), same_key(table, "enact_t", "k"), rows)
+    }
+}
+
+fn quote_all(places: &[String]) -> String {
+    places.iter().map(|place| format!("\"{place}\"")).collect::<Vec<_>>().join(",")
+}
+
+/// Refuses what could not be undone, where that is not allowed.
+fn check_reversible(table: &Table, allow: bool) -> Result<(), Error> {
+    if !table.key.is_empty() {
+        return Ok(());
+    }
+    let name = table.table_name();
+    if !allow {
+        return Err(Error::new(
+            ErrorCode::Irreversible,
+            format!(
+                "{name} has no primary key, so its rows could not be found again for an undo; nothing was changed. \
+                 'allow_irreversible = true' permits it, for good"
+            ),
+        )
+        .left_nothing());
+    }
+    if table.is_partitioned() {
+        return Err(crate::error::unsupported(format!(
+            "{name} is partitioned and has no primary key: its rows cannot be told apart; nothing was changed"
+        )));
+    }
+    Ok(())
+}
+
+/// The undo of a change, from its record alone. Rows without a key cannot be found again.
+fn undo<O>(pre: &Written<O>) -> Undo<RestoreRows> {
+    match &pre.irreversible {
+        Some(reason) => Undo::Irreversible(reason.clone()),
+        None => Undo::By(RestoreRows { changes: pre.changes.clone() }),
+    }
+}

@@ -1,0 +1,369 @@
+//! What the server's catalog says of a table. Nothing about keys, columns and types is ever guessed.
+//!
+//! A description is kept between actions and checked within each transaction, after the table is locked: where
+//! anything of it has changed since, the action begins anew with a new description.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use enact_core::Error;
+use parking_lot::Mutex;
+use serde::Deserialize;
+
+use crate::error::internal;
+use crate::name::{TableName, quoted};
+use crate::tx::Tx;
+
+/// How many descriptions are kept. More tables than this are described anew now and then.
+const MAX_KEPT: usize = 1024;
+
+/// A table, or what can be read like one.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Table {
+    pub(crate) oid: u32,
+    pub(crate) schema: String,
+    pub(crate) name: String,
+    /// `r` a table, `p` a partitioned one, `v`, `m`, `f`: views and foreign tables.
+    kind: String,
+    /// `p` where its rows survive a crash of the server.
+    persistence: String,
+    /// Whether other tables inherit from it, without being partitions.
+    inherited: bool,
+    /// Whether rules rewrite statements on it.
+    rules: bool,
+    /// Whether row-level security applies to this role.
+    pub(crate) row_security: bool,
+    pub(crate) columns: Vec<Column>,
+    /// The names of the primary key's columns, in its order; empty without one.
+    pub(crate) key: Vec<String>,
+    /// Whether some of its constraints are checked at COMMIT, or can be.
+    pub(crate) deferrable: bool,
+    /// Triggers that people made, as `NAME (BEFORE UPDATE …)`.
+    pub(crate) triggers: Vec<String>,
+    /// Foreign keys of other tables, and its own, that point here.
+    pub(crate) incoming: Vec<ForeignKey>,
+    /// What changes whenever any of this does.
+    fingerprint: String,
+}
+
+/// A column.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Column {
+    pub(crate) name: String,
+    /// The type with its schema, quoted where needed, without length or precision.
+    #[serde(rename = "type")]
+    pub(crate) type_name: String,
+    /// Length or precision; -1 without.
+    pub(crate) typmod: i32,
+    /// The type below all domains.
+    base: u32,
+    /// The type of an array's elements, below all domains; 0 where it is no array.
+    element: u32,
+    /// What separates an array's elements.
+    pub(crate) delimiter: String,
+    /// Computed by the server from other columns.
+    pub(crate) generated: bool,
+}
+
+/// A foreign key that points at a table.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ForeignKey {
+    pub(crate) name: String,
+    pub(crate) schema: String,
+    pub(crate) table: String,
+    /// The columns that point.
+    pub(crate) columns: Vec<String>,
+    /// The columns pointed at.
+    pub(crate) referenced: Vec<String>,
+    /// `a` and `r` refuse, `c` cascades, `n` and `d` set null and default.
+    on_delete: String,
+    on_update: String,
+}
+
+/// What a change of the rows pointed at does to the rows that point.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Referential {
+    /// The server refuses the change.
+    Refuse,
+    /// They are deleted, or follow the key.
+    Cascade,
+    /// Their columns are set to null or their default.
+    Set,
+}
+
+impl ForeignKey {
+    pub(crate) fn on_delete(&self) -> Referential {
+        referential(&self.on_delete)
+    }
+
+    pub(crate) fn on_update(&self) -> Referential {
+        referential(&self.on_update)
+    }
+
+    pub(crate) fn child(&self) -> TableName {
+        TableName::qualified(&self.schema, &self.table)
+    }
+}
+
+fn referential(action: &str) -> Referential {
+    match action {
+        "c" => Referential::Cascade,
+        "n" | "d" => Referential::Set,
+        _ => Referential::Refuse,
+    }
+}
+
+/// `oid` of types whose text depends on the search path; they are kept as their number.
+/// Source: `pg_type.dat` of PostgreSQL 13 to 18; these numbers never change.
+const REG_TYPES: [u32; 11] = [24, 2202, 2203, 2204, 2205, 2206, 3734, 3769, 4089, 4096, 4191];
+
+/// `oid` of types whose cast to text is their plain text form: bool, int8, int2, int4, text, json, oid, float4, float8,
+/// varchar, date, time, timestamp, timestamptz, interval, timetz, numeric, uuid, jsonb, bytea.
+const PLAIN_TYPES: [u32; 20] =
+    [16, 20, 21, 23, 25, 114, 26, 700, 701, 1043, 1082, 1083, 1114, 1184, 1186, 1266, 1700, 2950, 3802, 17];
+
+const JSON: u32 = 114;
+const JSONB: u32 = 3802;
+
+impl Column {
+    /// Whether values are JSON documents.
+    pub(crate) fn is_json(&self) -> bool {
+        matches!(self.base, JSON | JSONB)
+    }
+
+    /// Whether the type has no equality of its own and is compared as jsonb.
+    pub(crate) fn is_plain_json(&self) -> bool {
+        self.base == JSON
+    }
+
+    /// Whether values are arrays.
+    pub(crate) fn is_array(&self) -> bool {
+        self.element != 0
+    }
+
+    /// Whether the elements of an array are JSON documents.
+    pub(crate) fn has_json_elements(&self) -> bool {
+        matches!(self.element, JSON | JSONB)
+    }
+
+    /// The value as text that reads back as the very same value: what the type's own output function writes.
+    fn image(&self, row: &str) -> String {
+        let value = format!("{row}.{}", quoted(&self.name));
+        if PLAIN_TYPES.contains(&self.base) {
+            format!("{value}::text")
+        } else if REG_TYPES.contains(&self.base) {
+            format!("{value}::oid::text")
+        } else {
+            // A composite of nulls alone "is null" as well; only a null is not distinct from null.
+            format!("CASE WHEN {value} IS DISTINCT FROM NULL THEN format('%s', {value}) END")
+        }
+    }
+
+    /// The column's type with length or precision, as it is recorded and compared.
+    pub(crate) fn shape(&self) -> String {
+        if self.typmod < 0 { self.type_name.clone() } else { format!("{}({})", self.type_name, self.typmod) }
+    }
+}
+
+impl Table {
+    pub(crate) fn table_name(&self) -> TableName {
+        TableName::qualified(&self.schema, &self.name)
+    }
+
+    /// The name as SQL.
+    pub(crate) fn sql(&self) -> String {
+        self.table_name().sql()
+    }
+
+    /// The place of a column.
+    pub(crate) fn position(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.name == name)
+    }
+
+    /// A column by its name.
+    ///
+    /// # Errors
+    /// `invalid_parameters`, naming the column.
+    pub(crate) fn column(&self, name: &str) -> Result<&Column, Error> {
+        self.columns.iter().find(|column| column.name == name).ok_or_else(|| {
+            let known = self.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");
+            crate::error::wrong(format!(
+                "table {} has no column '{name}'; it has: {known}",
+                self.table_name()
+            ))
+        })
+    }
+
+    /// An array of the text of each column, for the row of that name.
+    pub(crate) fn image(&self, row: &str) -> String {
+        let columns = self.columns.iter().map(|column| column.image(row)).collect::<Vec<_>>().join(", ");
+        format!("ARRAY[{columns}]::text[]")
+    }
+
+    /// The order in which rows are locked by everyone, so that two actions do not wait for each other.
+    pub(crate) fn lock_order(&self, row: &str) -> String {
+        let key = self.key.iter().map(|name| format!("{row}.{}", quoted(name))).collect::<Vec<_>>();
+        if key.is_empty() { String::new() } else { format!(" ORDER BY {}", key.join(", ")) }
+    }
+
+    /// Whether its rows can be changed and given back.
+    ///
+    /// # Errors
+    /// `unsupported`, with the reason.
+    pub(crate) fn check_writable(&self) -> Result<(), Error> {
+        let what = match self.kind.as_str() {
+            "r" | "p" if self.rules => "has rules that rewrite statements",
+            "r" if self.inherited => "has children by inheritance, whose rows would be changed with it",
+            "r" | "p" if self.persistence != "p" => "is not logged, and empty after a crash of the server",
+            "r" | "p" => return Ok(()),
+            "v" => "is a view",
+            "m" => "is a materialised view",
+            "f" => "is a foreign table, whose server is outside the transaction",
+            _ => "is no table",
+        };
+        let message = format!("{} {what}; what was done to it could not be undone", self.table_name());
+        Err(crate::error::unsupported(message))
+    }
+
+    /// Whether its rows are in partitions.
+    pub(crate) fn is_partitioned(&self) -> bool {
+        self.kind == "p"
+    }
+
+    /// What people should know: code of the database's own runs along.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let warn = |trigger: &String| {
+            format!(
+                "trigger {trigger} of {} runs too; what it writes elsewhere is not undone",
+                self.table_name()
+            )
+        };
+        self.triggers.iter().map(warn).collect()
+    }
+}
+
+/// Descriptions of tables that were used, by the name that they were asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Catalog {
+    known: Mutex<HashMap<TableName, Arc<Table>>>,
+}
+
+impl Catalog {
+    /// The description of a table, kept or new.
+    ///
+    /// # Errors
+    /// `not_found`, where there is no such table.
+    pub(crate) async fn table(&self, tx: &Tx, name: &TableName) -> Result<Arc<Table>, Error> {
+        let known = self.known.lock().get(name).cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let table = Arc::new(describe(tx, name).await?);
+        let mut known = self.known.lock();
+        if known.len() >= MAX_KEPT {
+            known.clear();
+        }
+        known.insert(name.clone(), Arc::clone(&table));
+        Ok(table)
+    }
+
+    /// Forgets every description.
+    pub(crate) fn forget(&self) {
+        self.known.lock().clear();
+    }
+}
+
+/// What is compared within each transaction: the versions of all catalog rows that a description was made from, and
+/// which table the name means now. Foreign keys that point here have a trigger here.
+pub(crate) const FINGERPRINT: &str = "SELECT current_setting('enact.session', true), \
+     (SELECT concat_ws('/', c.oid, c.xmin, n.xmin, row_security_active(c.oid), \
+       (SELECT string_agg(a.xmin::text, ',' ORDER BY a.attnum) FROM pg_catalog.pg_attribute a \
+         WHERE a.attrelid = c.oid AND a.attnum > 0), \
+       (SELECT string_agg(concat(t.oid, ':', t.xmin), ',' ORDER BY t.oid) FROM pg_catalog.pg_trigger t \
+         WHERE t.tgrelid = c.oid), \
+       (SELECT string_agg(concat(i.indexrelid, ':', i.xmin), ',' ORDER BY i.indexrelid) \
+         FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)) \
+      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+      WHERE c.oid = to_regclass($1))";
+
+/// Whether a description is still right, by the answer to [`FINGERPRINT`].
+pub(crate) fn is_current(table: &Table, fingerprint: Option<&str>) -> bool {
+    fingerprint == Some(table.fingerprint.as_str())
+}
+
+async fn describe(tx: &Tx, name: &TableName) -> Result<Table, Error> {
+    let found = tx.query_opt(&format!("look up table {name}"), DESCRIBE, &[&name.sql()]).await?;
+    let text: Option<String> = found.and_then(|row| row.get(0));
+    let Some(text) = text else {
+        return Err(Error::new(
+            enact_core::ErrorCode::NotFound,
+            format!("there is no table {name} that this role can see; a name is taken as it is, capital letters too"),
+        )
+        .left_nothing());
+    };
+    let mut table: Table = serde_json::from_str(&text)
+        .map_err(|error| internal(format!("the catalog's answer on {name} cannot be read: {error}")))?;
+    let row = tx.query_one("look up the catalog", FINGERPRINT, &[&name.sql()]).await?;
+    table.fingerprint = row.get::<_, Option<String>>(1).unwrap_or_default();
+    Ok(table)
+}
+
+const DESCRIBE: &str = r"
+SELECT json_build_object(
+  'oid', c.oid::int8, 'schema', n.nspname, 'name', c.relname, 'kind', c.relkind, 'persistence', c.relpersistence,
+  'inherited', c.relkind <> 'p' AND EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid),
+  'rules', EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN'),
+  'row_security', row_security_active(c.oid),
+  'columns', coalesce((
+    SELECT json_agg(json_build_object(
+        'name', a.attname, 'type', quote_ident(tn.nspname) || '.' || quote_ident(t.typname), 'typmod', a.atttypmod,
+        'base', b.oid::int8,
+        'element', coalesce((
+          WITH RECURSIVE down AS (
+            SELECT e.* FROM pg_catalog.pg_type e WHERE b.typcategory = 'A' AND b.typelem <> 0 AND e.oid = b.typelem
+            UNION ALL
+            SELECT e.* FROM down JOIN pg_catalog.pg_type e ON e.oid = down.typbasetype WHERE down.typtype = 'd')
+          SELECT oid::int8 FROM down WHERE typtype <> 'd'), 0),
+        'delimiter', coalesce((SELECT e.typdelim FROM pg_catalog.pg_type e WHERE e.oid = b.typelem), ','),
+        'generated', a.attgenerated <> '') ORDER BY a.attnum)
+    FROM pg_catalog.pg_attribute a
+    JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+    JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace
+    CROSS JOIN LATERAL (
+      WITH RECURSIVE up AS (
+        SELECT p.* FROM pg_catalog.pg_type p WHERE p.oid = t.oid
+        UNION ALL
+        SELECT p.* FROM up JOIN pg_catalog.pg_type p ON p.oid = up.typbasetype WHERE up.typtype = 'd')
+      SELECT * FROM up WHERE typtype <> 'd') b
+    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]'::json),
+  'key', coalesce((
+    SELECT json_agg(a.attname ORDER BY k.place)
+    FROM pg_catalog.pg_index i
+    CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place)
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+    WHERE i.indrelid = c.oid AND i.indisprimary AND k.place <= i.indnkeyatts), '[]'::json),
+  'deferrable', EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND t.tgdeferrable),
+  'triggers', coalesce((
+    SELECT json_agg(format('%s (%s%s)', t.tgname,
+        CASE WHEN t.tgtype & 2 <> 0 THEN 'BEFORE' WHEN t.tgtype & 64 <> 0 THEN 'INSTEAD OF' ELSE 'AFTER' END,
+        concat(CASE WHEN t.tgtype & 4 <> 0 THEN ' INSERT' END, CASE WHEN t.tgtype & 8 <> 0 THEN ' DELETE' END,
+               CASE WHEN t.tgtype & 16 <> 0 THEN ' UPDATE' END, CASE WHEN t.tgtype & 32 <> 0 THEN ' TRUNCATE' END))
+        ORDER BY t.tgname)
+    FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'), '[]'::json),
+  'incoming', coalesce((
+    SELECT json_agg(json_build_object(
+        'name', f.conname, 'schema', fn.nspname, 'table', fc.relname,
+        'columns', (SELECT json_agg(a.attname ORDER BY k.place) FROM unnest(f.conkey) WITH ORDINALITY AS k(n, place)
+                    JOIN pg_catalog.pg_attribute a ON a.attrelid = f.conrelid AND a.attnum = k.n),
+        'referenced', (SELECT json_agg(a.attname ORDER BY k.place) FROM unnest(f.confkey) WITH ORDINALITY AS k(n, place)
+                    JOIN pg_catalog.pg_attribute a ON a.attrelid = f.confrelid AND a.attnum = k.n),
+        'on_delete', f.confdeltype, 'on_update', f.confupdtype) ORDER BY f.oid)
+    FROM pg_catalog.pg_constraint f
+    JOIN pg_catalog.pg_class fc ON fc.oid = f.conrelid
+    JOIN pg_catalog.pg_namespace fn ON fn.oid = fc.relnamespace
+    WHERE f.contype = 'f' AND f.conparentid = 0
+      AND (f.confrelid = c.oid OR f.confrelid IN (SELECT relid FROM pg_partition_ancestors(c.oid)))), '[]'::json),
+  'fingerprint', ''
+)::text
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.oid = to_regclass($1)";

@@ -1,0 +1,405 @@
+//! One transaction of the server, from BEGIN to COMMIT, and what became of it.
+//!
+//! Capture opens it and carries the change out in it; perform commits. So COMMIT is the only effect, and the
+//! server itself knows for each transaction id whether it took place.
+
+use std::fmt::{self, Debug};
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::ClientWrapper;
+use enact_core::action::Doubt;
+use enact_core::{Error, ErrorCode};
+use futures::TryStreamExt as _;
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, Statement};
+
+use crate::catalog::{FINGERPRINT, Table, is_current};
+use crate::client::{Client, Pooled, in_transaction_mode};
+use crate::error::{self, internal};
+use crate::name::TableName;
+
+/// How long a probe waits for a transaction that is still under way before it ends its connection.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a connection may take to go back.
+const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The most that one statement may answer. What an action gives and keeps has to fit a record.
+pub(crate) const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+
+/// A parameter of a statement.
+pub(crate) type Param<'a> = &'a (dyn ToSql + Sync);
+
+/// A transaction as an intent names it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TransactionId {
+    /// The server's id for it, 64 bits in decimal.
+    pub xid: String,
+    /// The cluster's system identifier.
+    pub system: String,
+    /// The timeline that it was begun on.
+    pub timeline: String,
+    /// The server's process that carries it out.
+    pub backend: i32,
+    /// When that process began.
+    pub started: String,
+}
+
+/// What a statement is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Access {
+    /// Reading alone.
+    Read,
+    /// Reading and changing.
+    Write,
+}
+
+/// An open transaction. Dropped, it is rolled back.
+pub(crate) struct Tx {
+    client: Arc<Client>,
+    session: Option<Pooled>,
+    access: Access,
+}
+
+impl Debug for Tx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} transaction", self.access)
+    }
+}
+
+impl Tx {
+    /// Takes a connection. BEGIN goes out with the first statement.
+    pub(crate) async fn begin(client: &Arc<Client>, access: Access) -> Result<Self, Error> {
+        let session = client.session().await?;
+        let sql = match access {
+            Access::Read => "BEGIN READ ONLY",
+            Access::Write => "BEGIN READ WRITE",
+        };
+        let tx = Self { client: Arc::clone(client), session: Some(session), access };
+        let session = tx.session()?;
+        tx.client.bounded("begin a transaction", session.client.batch_execute(sql)).await?;
+        Ok(tx)
+    }
+
+    fn session(&self) -> Result<&Pooled, Error> {
+        self.session.as_ref().ok_or_else(|| internal("the transaction is over"))
+    }
+
+    /// The role that the connection works as.
+    pub(crate) fn role(&self) -> Result<String, Error> {
+        Ok(self.session()?.about.role.clone())
+    }
+
+    /// The rows that a statement gives.
+    pub(crate) async fn query(
+        &self,
+        doing: &str,
+        sql: &str,
+        params: &[Param<'_>],
+    ) -> Result<Vec<Row>, Error> {
+        let session = self.session()?;
+        let asked = async {
+            let statement = session.client.prepare_cached(sql).await?;
+            all(&session.client, &statement, params).await
+        };
+        self.client.bounded(doing, asked).await?.map_err(|TooMuch| too_much(doing))
+    }
+
+    /// The row that a statement gives, where it gives one.
+    pub(crate) async fn query_opt(
+        &self,
+        doing: &str,
+        sql: &str,
+        params: &[Param<'_>],
+    ) -> Result<Option<Row>, Error> {
+        Ok(self.query(doing, sql, params).await?.into_iter().next())
+    }
+
+    /// The one row that a statement gives.
+    pub(crate) async fn query_one(&self, doing: &str, sql: &str, params: &[Param<'_>]) -> Result<Row, Error> {
+        let row = self.query_opt(doing, sql, params).await?;
+        row.ok_or_else(|| internal(format!("cannot {doing}: the server gave no row")))
+    }
+
+    /// The rows of a statement on a table, sent in one go with the question whether its description is still
+    /// right. Where it is not, nothing of the answer counts, and the transaction is to be begun anew
+    /// ([`is_stale`]).
+    pub(crate) async fn query_table(
+        &self,
+        doing: &str,
+        (table, name): (&Table, &TableName),
+        sql: &str,
+        params: &[Param<'_>],
+    ) -> Result<Vec<Row>, Error> {
+        let session = self.session()?;
+        let name = name.sql();
+        let asked = async {
+            let client = &session.client;
+            let statement = client.prepare_cached(sql).await?;
+            let check = client.prepare_cached(FINGERPRINT).await?;
+            let names: [Param<'_>; 1] = [&name];
+            // The statement locks the table; what the check then sees stays so.
+            Ok(futures::join!(all(client, &statement, params), client.query_one(&check, &names)))
+        };
+        let (rows, checked) = self.client.bounded(doing, asked).await?;
+        let rows = rows.map_err(|failed| error::statement(doing, failed))?;
+        let rows = rows.map_err(|TooMuch| too_much(doing))?;
+        let checked = checked.map_err(|failed| error::statement("look up the catalog", failed))?;
+        if checked.get::<_, Option<&str>>(0) != Some(session.mark.as_str()) {
+            return Err(in_transaction_mode());
+        }
+        if is_current(table, checked.get(1)) { Ok(rows) } else { Err(stale(&name)) }
+    }
+
+    /// Carries out statements without parameters.
+    pub(crate) async fn execute(&self, doing: &str, sql: &str) -> Result<(), Error> {
+        self.client.bounded(doing, self.session()?.client.batch_execute(sql)).await
+    }
+
+    /// The transaction by the id that a statement gave, made durable at the server, so that it can be asked about after
+    /// any crash.
+    pub(crate) async fn named(&self, xid: String) -> Result<TransactionId, Error> {
+        let about = &self.session()?.about;
+        let timeline = about.timeline.clone().ok_or_else(|| {
+            // It was a standby when the connection was made, and is none now, or the change had been refused.
+            self.client.forget_idle();
+            Error::new(ErrorCode::Unavailable, "the server has just been promoted; nothing was changed")
+                .retryable()
+                .left_nothing()
+        })?;
+        self.client.make_ids_durable().await?;
+        Ok(TransactionId {
+            xid,
+            system: about.system.clone(),
+            timeline,
+            backend: about.backend,
+            started: about.started.clone(),
+        })
+    }
+
+    /// Checks now what the server would otherwise check at COMMIT, when the intent is already durable.
+    pub(crate) async fn check_constraints(&self) -> Result<(), Error> {
+        self.execute("check deferred constraints", "SET CONSTRAINTS ALL IMMEDIATE").await
+    }
+
+    /// Ends it without an effect; the connection goes back.
+    pub(crate) async fn rollback(mut self) {
+        if let Some(session) = self.session.take() {
+            roll_back(session).await;
+        }
+    }
+
+    /// Makes the change take effect.
+    ///
+    /// # Errors
+    /// `in_doubt`, where the server did not say whether it did; else nothing was changed.
+    pub(crate) async fn commit(mut self) -> Result<(), Error> {
+        let session = self.session.take().ok_or_else(|| internal("the transaction is over"))?;
+        // From here on the connection goes back only after the server has answered.
+        let session = Unanswered(Some(session));
+        let Some(connection) = &session.0 else { return Err(internal("the transaction is over")) };
+        let sql = format!("SET LOCAL synchronous_commit = {}; COMMIT", connection.about.commit);
+        match timeout(self.client.timeout(), connection.client.batch_execute(&sql)).await {
+            Ok(Ok(())) => {
+                session.answered();
+                Ok(())
+            }
+            Ok(Err(failed)) => {
+                if failed.is_closed() {
+                    self.client.forget_idle();
+                }
+                Err(error::commit(failed))
+            }
+            Err(_) => {
+                let message = format!("the server did not answer COMMIT within {:?}", self.client.timeout());
+                Err(Error::new(ErrorCode::InDoubt, message))
+            }
+        }
+    }
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        let Some(session) = self.session.take() else { return };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(roll_back(session))),
+            Err(_) => drop(Pooled::take(session)),
+        }
+    }
+}
+
+/// More was answered than is taken.
+struct TooMuch;
+
+fn too_much(doing: &str) -> Error {
+    let limit = MAX_ANSWER_BYTES / (1024 * 1024);
+    error::wrong(format!(
+        "cannot {doing}: the rows have more than {limit} MiB; ask for fewer rows or columns"
+    ))
+}
+
+/// All rows of an answer, up to [`MAX_ANSWER_BYTES`]; what comes after that is thrown away as it comes.
+async fn all(
+    client: &ClientWrapper,
+    statement: &Statement,
+    params: &[Param<'_>],
+) -> Result<Result<Vec<Row>, TooMuch>, tokio_postgres::Error> {
+    let params = params.iter().map(|param| *param as &(dyn ToSql + Sync));
+    let stream = client.query_raw(statement, params).await?;
+    futures::pin_mut!(stream);
+    let (mut rows, mut bytes) = (Vec::new(), 0_usize);
+    while let Some(row) = stream.try_next().await? {
+        bytes = bytes.saturating_add(row.raw_size_bytes());
+        if bytes <= MAX_ANSWER_BYTES {
+            rows.push(row);
+        } else {
+            rows.clear();
+        }
+    }
+    Ok(if bytes <= MAX_ANSWER_BYTES { Ok(rows) } else { Err(TooMuch) })
+}
+
+async fn roll_back(session: Pooled) {
+    let done = timeout(ROLLBACK_TIMEOUT, session.client.batch_execute("ROLLBACK")).await;
+    if !matches!(done, Ok(Ok(()))) {
+        // A connection that is closed is rolled back by the server.
+        drop(Pooled::take(session));
+    }
+}
+
+/// A connection that waits for the answer to COMMIT. Dropped without it, the connection is closed and not used again.
+struct Unanswered(Option<Pooled>);
+
+impl Unanswered {
+    fn answered(mut self) {
+        drop(self.0.take());
+    }
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if let Some(session) = self.0.take() {
+            drop(Pooled::take(session));
+        }
+    }
+}
+
+/// A table that was altered since it was described.
+#[derive(Debug)]
+struct Altered;
+
+impl fmt::Display for Altered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("its description is out of date")
+    }
+}
+
+impl std::error::Error for Altered {}
+
+fn stale(name: &str) -> Error {
+    Error::new(ErrorCode::Unavailable, format!("table {name} was altered meanwhile; nothing was changed"))
+        .retryable()
+        .left_nothing()
+        .with_source(Altered)
+}
+
+/// Whether an error may come from a description that is out of date: it was found so, or a column or table is
+/// gone, or a prepared statement no longer fits.
+pub(crate) fn is_stale(error: &Error) -> bool {
+    let Some(source) = std::error::Error::source(error) else { return false };
+    source.is::<Altered>()
+        || source.downcast_ref::<tokio_postgres::Error>().and_then(|failed| failed.code()).is_some_and(
+            |code| {
+                let states = [
+                    SqlState::UNDEFINED_COLUMN,
+                    SqlState::UNDEFINED_TABLE,
+                    SqlState::UNDEFINED_OBJECT,
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    SqlState::DATATYPE_MISMATCH,
+                    SqlState::INVALID_TEXT_REPRESENTATION,
+                ];
+                states.contains(code)
+            },
+        )
+}
+
+/// What became of a transaction whose end is not known. Only what the server says of that very id counts.
+pub(crate) async fn fate(client: &Arc<Client>, id: &TransactionId) -> Result<Doubt<()>, Error> {
+    let session = client.session().await?;
+    let about = &session.about;
+    if about.timeline.as_deref() != Some(id.timeline.as_str()) || about.system != id.system {
+        let now = about.timeline.as_deref().unwrap_or("unknown (a standby)");
+        return Ok(Doubt::Unknown(format!(
+            "transaction {} was begun on timeline {} and the server is on timeline {now}: after a failover or a \
+             restore its ids no longer tell; look at the rows",
+            id.xid, id.timeline
+        )));
+    }
+    let mut began = Instant::now();
+    let mut ended = false;
+    loop {
+        match status(client, &session, id).await? {
+            Status::Known(fate) => return Ok(fate),
+            Status::UnderWay if began.elapsed() < PATIENCE => sleep(Duration::from_millis(50)).await,
+            Status::UnderWay if !ended => {
+                end_backend(client, &session, id).await?;
+                (began, ended) = (Instant::now(), true);
+            }
+            Status::UnderWay => {
+                let message = format!("transaction {} is still under way and does not end", id.xid);
+                return Err(Error::new(ErrorCode::Unavailable, message).retryable().left_nothing());
+            }
+        }
+    }
+}
+
+enum Status {
+    Known(Doubt<()>),
+    UnderWay,
+}
+
+async fn status(client: &Client, session: &Pooled, id: &TransactionId) -> Result<Status, Error> {
+    let params: [Param<'_>; 1] = [&id.xid];
+    let asked = session.client.query_one("SELECT pg_xact_status($1::text::xid8)", &params);
+    let answer = match timeout(client.timeout(), asked).await {
+        Ok(Ok(row)) => row.get::<_, Option<String>>(0),
+        // "transaction ID … is in the future"
+        Ok(Err(failed)) if failed.code() == Some(&SqlState::INVALID_PARAMETER_VALUE) => {
+            return Ok(Status::Known(Doubt::Unknown(format!(
+                "the server has not come to transaction {} yet: it is a copy from before, or was restored; look at \
+                 the rows",
+                id.xid
+            ))));
+        }
+        Ok(Err(failed)) => return Err(error::statement("ask what became of a transaction", failed)),
+        Err(_) => return Err(error::no_answer("ask what became of a transaction", client.timeout())),
+    };
+    Ok(match answer.as_deref() {
+        Some("committed") => Status::Known(Doubt::Applied(())),
+        Some("aborted") => Status::Known(Doubt::NotApplied),
+        Some(_) => Status::UnderWay,
+        None => Status::Known(Doubt::Unknown(format!(
+            "transaction {} is too long ago for the server to know what became of it; look at the rows",
+            id.xid
+        ))),
+    })
+}
+
+/// Ends the connection that still carries the transaction out, and no other that has its number by now.
+async fn end_backend(client: &Client, session: &Pooled, id: &TransactionId) -> Result<(), Error> {
+    tracing::warn!(
+        xid = id.xid,
+        backend = id.backend,
+        "ending a connection whose transaction nobody waits for"
+    );
+    let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_get_activity($1) WHERE backend_start::text = $2";
+    let params: [Param<'_>; 2] = [&id.backend, &id.started];
+    let asked = session.client.query(sql, &params);
+    client.bounded("end the connection of a transaction that does not end", asked).await?;
+    Ok(())
+}
