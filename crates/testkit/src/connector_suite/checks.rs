@@ -185,11 +185,14 @@ async fn a_probe_of_an_undo_says_how_it_is<W: World>(case: &Case<W>, fresh: &imp
     let stage = Stage::set(case, fresh).await?;
     let (pre, output) = stage.act().await?;
     let undo = stage.undo_of(&pre, Some(&output))?;
-    let intended = intend_undo(&stage, &undo).await?;
-    match probe(&undo, &intended.cx, &intended.pre).await? {
+    // A probe comes when nobody performs any more: what was captured is dropped, and captured anew.
+    let Intended { cx, pre: given_up, ready } = intend_undo(&stage, &undo).await?;
+    drop(ready);
+    match probe(&undo, &cx, &given_up).await? {
         Doubt::NotApplied => {}
         other => return Err(format!("the undo was not done, and its probe says {other:?}")),
     }
+    let intended = intend_undo(&stage, &undo).await?;
     let undone = undo.perform(&intended.cx, intended.ready).await;
     let undone = undone.map_err(|error| format!("the undo failed: {error}"))?;
     match probe(&undo, &intended.cx, &intended.pre).await? {

@@ -15,8 +15,8 @@ use super::{OrPanic, account, cluster, doing, reaper};
 
 /// Where Debian keeps each version, as `15/bin`.
 const VERSIONS: &str = "/usr/lib/postgresql";
-/// A socket's path has at most 107 bytes; what stands below the temporary folder takes less than 60.
-const LONGEST_TEMP: usize = 45;
+/// A socket's path has at most 107 bytes; what stands below the temporary folder takes at most 65.
+const LONGEST_TEMP: usize = 40;
 /// Below the ports that the system gives to outgoing connections, so that a port which is free stays so.
 const PORTS: std::ops::Range<u16> = 10_240..32_000;
 

@@ -30,9 +30,9 @@ impl Drop for Reaper {
 }
 
 /// Starts the one that watches over what is shared; it ends by itself.
-pub(super) fn watch_shared(processes: &Processes, folder: &Path, lock: &Path, used: &Path) {
+pub(super) fn watch_shared(processes: &Processes, folder: &Path, common: &Path) {
     let mut shell = shell("when-unused", processes, folder);
-    let shell = shell.args([lock, used]).spawn();
+    let shell = shell.arg(common).spawn();
     // It outlives this process, and whoever inherits it waits for it.
     drop(shell.or_panic("start `setsid sh`"));
 }

@@ -12,23 +12,24 @@ pub(super) fn copy_to(data: &Path, common: &Path) {
     run(Command::new("cp").arg("-a").arg(&template).arg(data));
 }
 
-/// Whoever comes first makes it; one that was not finished has another name and is made anew.
+/// Whoever comes first makes it. One that was not finished has a name of its own, since `initdb` goes on when the
+/// process is killed that started it.
 fn template(common: &Path) -> PathBuf {
-    let (template, unfinished) = (common.join("template"), common.join("template.unfinished"));
+    let template = common.join("template");
     let _lock = lock(&common.join("template.lock"));
     if template.join("PG_VERSION").is_file() {
         return template;
     }
-    remove(&unfinished);
+    remove_all(common, "unfinished-");
+    let unfinished = common.join(format!("unfinished-{:08x}", place::unique()));
     account::make_folder(&unfinished, 0o700);
     let (data, password) = (unfinished.join("data"), unfinished.join("password"));
     account::write_file(&password, SUPERUSER, 0o600);
     let mut initdb = account::command(place::server_programs().join("initdb"));
     initdb.arg("-D").arg(&data).args(["-U", SUPERUSER, "-E", "UTF8", "--locale=C", "--auth=trust"]);
     run(initdb.arg("--pwfile").arg(&password));
-    remove(&template);
     fs::rename(&data, &template).or_panic(doing("move the template to", &template));
-    remove(&unfinished);
+    remove_all(common, "unfinished-");
     template
 }
 
@@ -45,12 +46,12 @@ pub(super) fn open(path: &Path) -> File {
     file.or_panic(doing("open", path))
 }
 
-/// Removes a folder that may not be there.
-pub(super) fn remove(folder: &Path) {
-    if let Err(error) = fs::remove_dir_all(folder)
-        && error.kind() != std::io::ErrorKind::NotFound
-    {
-        panic!("cannot remove {}: {error}", folder.display());
+/// Removes the folders whose names begin so. What is still being written to stays for the next time.
+pub(super) fn remove_all(common: &Path, prefix: &str) {
+    for entry in fs::read_dir(common).or_panic(doing("read", common)).flatten() {
+        if entry.file_name().to_string_lossy().starts_with(prefix) {
+            fs::remove_dir_all(entry.path()).ok();
+        }
     }
 }
 
