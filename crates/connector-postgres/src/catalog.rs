@@ -4,13 +4,15 @@
 //! anything of it has changed since, the action begins anew with a new description.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
-use enact_core::Error;
+use enact_core::{Error, ErrorCode};
 use parking_lot::Mutex;
 use serde::Deserialize;
+use tokio_postgres::error::SqlState;
 
-use crate::error::internal;
+use crate::error::{internal, wrong};
 use crate::name::{TableName, quoted};
 use crate::tx::Tx;
 
@@ -187,10 +189,8 @@ impl Table {
     pub(crate) fn column(&self, name: &str) -> Result<&Column, Error> {
         self.columns.iter().find(|column| column.name == name).ok_or_else(|| {
             let known = self.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");
-            crate::error::wrong(format!(
-                "table {} has no column '{name}'; it has: {known}",
-                self.table_name()
-            ))
+            wrong(format!("table {} has no column '{name}'; it has: {known}", self.table_name()))
+                .with_source(Altered)
         })
     }
 
@@ -240,6 +240,45 @@ impl Table {
         };
         self.triggers.iter().map(warn).collect()
     }
+}
+
+/// A table that was altered since it was described.
+#[derive(Debug)]
+struct Altered;
+
+impl fmt::Display for Altered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("its description is out of date")
+    }
+}
+
+impl std::error::Error for Altered {}
+
+pub(crate) fn altered(name: &str) -> Error {
+    Error::new(ErrorCode::Unavailable, format!("table {name} was altered meanwhile; nothing was changed"))
+        .retryable()
+        .left_nothing()
+        .with_source(Altered)
+}
+
+/// Whether an error may come from a description that is out of date: it was found so, or a column or table is
+/// not there, or a prepared statement no longer fits.
+pub(crate) fn is_stale(error: &Error) -> bool {
+    let Some(source) = std::error::Error::source(error) else { return false };
+    source.is::<Altered>()
+        || source.downcast_ref::<tokio_postgres::Error>().and_then(|failed| failed.code()).is_some_and(
+            |code| {
+                let states = [
+                    SqlState::UNDEFINED_COLUMN,
+                    SqlState::UNDEFINED_TABLE,
+                    SqlState::UNDEFINED_OBJECT,
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    SqlState::DATATYPE_MISMATCH,
+                    SqlState::INVALID_TEXT_REPRESENTATION,
+                ];
+                states.contains(code)
+            },
+        )
 }
 
 /// Descriptions of tables that were used, by the name that they were asked for.
@@ -296,7 +335,7 @@ async fn describe(tx: &Tx, name: &TableName) -> Result<Table, Error> {
     let text: Option<String> = found.and_then(|row| row.get(0));
     let Some(text) = text else {
         return Err(Error::new(
-            enact_core::ErrorCode::NotFound,
+            ErrorCode::NotFound,
             format!("there is no table {name} that this role can see; a name is taken as it is, capital letters too"),
         )
         .left_nothing());

@@ -17,7 +17,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 
-use crate::catalog::{FINGERPRINT, Table, is_current};
+use crate::catalog::{FINGERPRINT, Table, altered, is_current};
 use crate::client::{Client, Pooled, in_transaction_mode};
 use crate::error::{self, internal};
 use crate::name::TableName;
@@ -153,7 +153,7 @@ impl Tx {
         if checked.get::<_, Option<&str>>(0) != Some(session.mark.as_str()) {
             return Err(in_transaction_mode());
         }
-        if is_current(table, checked.get(1)) { Ok(rows) } else { Err(stale(&name)) }
+        if is_current(table, checked.get(1)) { Ok(rows) } else { Err(altered(&name)) }
     }
 
     /// Carries out statements without parameters.
@@ -287,45 +287,6 @@ impl Drop for Unanswered {
             drop(Pooled::take(session));
         }
     }
-}
-
-/// A table that was altered since it was described.
-#[derive(Debug)]
-struct Altered;
-
-impl fmt::Display for Altered {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("its description is out of date")
-    }
-}
-
-impl std::error::Error for Altered {}
-
-fn stale(name: &str) -> Error {
-    Error::new(ErrorCode::Unavailable, format!("table {name} was altered meanwhile; nothing was changed"))
-        .retryable()
-        .left_nothing()
-        .with_source(Altered)
-}
-
-/// Whether an error may come from a description that is out of date: it was found so, or a column or table is
-/// gone, or a prepared statement no longer fits.
-pub(crate) fn is_stale(error: &Error) -> bool {
-    let Some(source) = std::error::Error::source(error) else { return false };
-    source.is::<Altered>()
-        || source.downcast_ref::<tokio_postgres::Error>().and_then(|failed| failed.code()).is_some_and(
-            |code| {
-                let states = [
-                    SqlState::UNDEFINED_COLUMN,
-                    SqlState::UNDEFINED_TABLE,
-                    SqlState::UNDEFINED_OBJECT,
-                    SqlState::FEATURE_NOT_SUPPORTED,
-                    SqlState::DATATYPE_MISMATCH,
-                    SqlState::INVALID_TEXT_REPRESENTATION,
-                ];
-                states.contains(code)
-            },
-        )
 }
 
 /// What became of a transaction whose end is not known. Only what the server says of that very id counts.

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::Postgres;
-use crate::catalog::Table;
+use crate::catalog::{Table, is_stale};
 use crate::name::TableName;
 use crate::rows::{Kept, TableChange};
-use crate::tx::{Access, TransactionId, Tx, fate, is_stale};
+use crate::tx::{Access, TransactionId, Tx, fate};
 
 /// What an intent keeps of a change: enough to find out whether it was committed, and to take it back.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Values, target};
 use crate::Postgres;
-use crate::catalog::Table;
+use crate::catalog::{Table, is_stale};
 use crate::error::{internal, wrong};
 use crate::name::{TableName, quoted};
-use crate::tx::{Access, Param, Tx, is_stale};
+use crate::tx::{Access, Param, Tx};
 
 /// The default of `limit`.
 pub const DEFAULT_LIMIT: usize = 1000;

@@ -1,0 +1,384 @@
+//! What else breaks others on Postgres: names, types, triggers, row-level security, limits, changes of tables.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail the test by panicking"
+)]
+
+mod world;
+
+use enact_connector_postgres::Postgres;
+use enact_core::ErrorCode;
+use enact_testkit::postgres::Server;
+use serde_json::json;
+use world::Tables;
+
+#[tokio::test]
+async fn names_and_values_that_look_like_sql_are_names_and_values() {
+    let world = Tables::with(
+        r#"CREATE SCHEMA "x.y"; CREATE TABLE "x.y"."a""b; DROP TABLE t" ("select" text PRIMARY KEY, "ü $1 ' " text);
+           CREATE TABLE t (id int PRIMARY KEY);"#,
+    )
+    .await;
+    let table = r#""x.y"."a""b; DROP TABLE t""#;
+    let evil = "'; DROP TABLE t; --";
+    let data = json!({ "select": evil, "ü $1 ' ": "\\'\"$$" });
+    world.there_and_back("insert_row", json!({ "table": table, "data": data })).await;
+    world.act("insert_row", json!({ "table": table, "data": data })).await.unwrap();
+    let params = json!({ "table": table, "where": { "select": evil } });
+    assert_eq!(world.act("select_rows", params.clone()).await.unwrap().output["rows"], json!([data]));
+    world.there_and_back("delete_row", params).await;
+    for table in ["t; DROP TABLE t", "pg_catalog.t", "T", "information_schema.t"] {
+        let error = world.refused("delete_row", json!({ "table": table, "where": { "id": 1 } })).await;
+        assert_eq!(error.code(), ErrorCode::NotFound, "{error}");
+    }
+    for (place, params) in [
+        ("where", json!({ "table": "t", "data": { "id": 1 }, "where": { "1=1; --": 1 } })),
+        ("data", json!({ "table": "t", "data": { "id = 1, x": 1 }, "where": { "id": 1 } })),
+    ] {
+        let error = world.refused("update_row", params).await;
+        assert_eq!(error.code(), ErrorCode::InvalidParameters, "{place}: {error}");
+    }
+    let error = world.act("select_rows", json!({ "table": "t", "order_by": "id; DROP TABLE t" })).await;
+    assert_eq!(error.unwrap_err().code(), ErrorCode::InvalidParameters);
+}
+
+#[tokio::test]
+async fn where_takes_arrays_json_ranges_and_composites() {
+    let world = Tables::with(
+        "CREATE TYPE pair AS (a int, b text); \
+         CREATE TABLE t (id int PRIMARY KEY, tags text[], j json, b jsonb, r int4range, p pair, c char(5)); \
+         INSERT INTO t VALUES (1, '{a,NULL}', '{\"x\": 1}', '[1, 2]', '[1,5)', ROW(1, 'x y'), 'ab');",
+    )
+    .await;
+    for condition in [
+        json!({ "tags": ["a", null] }),
+        json!({ "j": { "x": 1.0 } }),
+        json!({ "b": [1, 2] }),
+        json!({ "r": "[1,4]" }),
+        json!({ "p": "(1,\"x y\")" }),
+        json!({ "c": "ab" }),
+        json!({ "id": 1, "c": "ab   " }),
+    ] {
+        let found = world.act("select_rows", json!({ "table": "t", "where": condition })).await.unwrap();
+        assert_eq!(found.output["rows"].as_array().unwrap().len(), 1, "{condition}");
+    }
+    let error = world.act("select_rows", json!({ "table": "t", "where": { "c": { "x": 1 } } })).await;
+    assert!(error.unwrap_err().message().contains("'c'"));
+}
+
+#[tokio::test]
+async fn a_value_that_does_not_fit_is_an_error_and_never_cut() {
+    let world = Tables::with(
+        "CREATE TABLE t (id int PRIMARY KEY, v varchar(3), c char(2), n numeric(3, 1), b bit(2));",
+    )
+    .await;
+    for data in [
+        json!({ "id": 1, "v": "abcd" }),
+        json!({ "id": 1, "c": "abc" }),
+        json!({ "id": 1, "n": 1000 }),
+        json!({ "id": 1, "b": "101" }),
+        json!({ "id": 1.5 }),
+        json!({ "id": 99_999_999_999_u64 }),
+        json!({ "id": true }),
+    ] {
+        let error = world.refused("insert_row", json!({ "table": "t", "data": data })).await;
+        assert_eq!(error.code(), ErrorCode::InvalidParameters, "{data}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn partitioned_tables_move_rows_between_partitions_and_back() {
+    let world = Tables::with(
+        "CREATE TABLE m (id int, at date, v text, PRIMARY KEY (id, at)) PARTITION BY RANGE (at); \
+         CREATE TABLE m1 PARTITION OF m FOR VALUES FROM ('2026-01-01') TO ('2026-02-01'); \
+         CREATE TABLE m2 PARTITION OF m FOR VALUES FROM ('2026-02-01') TO ('2026-03-01'); \
+         INSERT INTO m VALUES (1, '2026-01-05', 'a'), (2, '2026-02-05', 'b');",
+    )
+    .await;
+    let data = json!({ "at": "2026-02-07" });
+    world.there_and_back("update_row", json!({ "table": "m", "data": data, "where": { "id": 1 } })).await;
+    world.there_and_back("delete_row", json!({ "table": "m", "where": { "v": "b" } })).await;
+    world.there_and_back("delete_row", json!({ "table": "m1", "where": { "id": 1 } })).await;
+    let data = json!({ "id": 3, "at": "2026-01-31" });
+    world.there_and_back("insert_row", json!({ "table": "m", "data": data })).await;
+}
+
+#[tokio::test]
+async fn deferred_constraints_are_checked_before_the_intent() {
+    let world = Tables::with(
+        "CREATE TABLE p (id int PRIMARY KEY); \
+         CREATE TABLE c (id int PRIMARY KEY, p int REFERENCES p DEFERRABLE INITIALLY DEFERRED);",
+    )
+    .await;
+    let action = world.prepare("insert_row", &json!({ "table": "c", "data": { "id": 1, "p": 7 } })).unwrap();
+    let cx = world.cx(enact_core::ids::Direction::Forward, false);
+    let error = action.capture(&cx).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::PreconditionFailed, "{error}");
+}
+
+#[tokio::test]
+async fn rows_in_a_circle_of_foreign_keys_come_back() {
+    let world = Tables::with(
+        "CREATE TABLE a (id int PRIMARY KEY, b int); \
+         CREATE TABLE b (id int PRIMARY KEY, a int NOT NULL REFERENCES a ON DELETE CASCADE); \
+         INSERT INTO a VALUES (1, NULL), (2, NULL); INSERT INTO b VALUES (1, 1), (2, 2); \
+         UPDATE a SET b = id; \
+         ALTER TABLE a ALTER b SET NOT NULL, ADD FOREIGN KEY (b) REFERENCES b ON DELETE CASCADE;",
+    )
+    .await;
+    world.there_and_back("delete_row", json!({ "table": "a", "where": { "id": 1 } })).await;
+}
+
+#[tokio::test]
+async fn a_trigger_that_sets_a_time_of_change_is_named_and_does_not_stop_the_undo() {
+    let world = Tables::with(
+        "CREATE TABLE t (id int PRIMARY KEY, v text, changed int DEFAULT 0); CREATE TABLE log (what text); \
+         CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS \
+           $$ BEGIN NEW.changed = OLD.changed + 1; INSERT INTO log VALUES ('touched'); RETURN NEW; END $$; \
+         CREATE TRIGGER touch BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION touch(); \
+         INSERT INTO t VALUES (1, 'a'), (2, 'b');",
+    )
+    .await;
+    let params = json!({ "table": "t", "data": { "v": "z" }, "where": { "id": 1 } });
+    let done = world.act("update_row", params).await.unwrap();
+    assert_eq!(done.output["rows"][0]["changed"], 1);
+    assert!(
+        done.facts["triggers"][0].as_str().unwrap().contains("touch (BEFORE UPDATE)"),
+        "{:?}",
+        done.facts
+    );
+    let warning = done.pre.value()["warnings"][0].as_str().unwrap().to_owned();
+    assert!(warning.contains("touch") && warning.contains("not undone"), "{warning}");
+    let undone = world.undo(&done, false).await.unwrap();
+    assert_eq!(undone.output["set_by_triggers"], json!(["public.t.changed"]));
+    assert_eq!(world.value("SELECT concat(v, changed) FROM t WHERE id = 1").await, "a2");
+}
+
+#[tokio::test]
+async fn a_trigger_that_will_not_let_a_row_be_as_it_was_makes_the_undo_fail_whole() {
+    let world =
+        Tables::with("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a');").await;
+    let done = world.act("delete_row", json!({ "table": "t", "where": { "id": 1 } })).await.unwrap();
+    world
+        .db
+        .exec(
+            "CREATE FUNCTION loud() RETURNS trigger LANGUAGE plpgsql AS \
+               $$ BEGIN NEW.v = upper(NEW.v); RETURN NEW; END $$; \
+             CREATE TRIGGER loud BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION loud();",
+        )
+        .await;
+    let between = world.db.dump().await;
+    let error = world.undo(&done, false).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::PreconditionFailed);
+    assert!(error.message().contains("'v'"), "{error}");
+    assert_eq!(world.db.dump().await, between);
+    let forced = world.undo(&done, true).await.unwrap();
+    assert_eq!(forced.output["set_by_triggers"], json!(["public.t.v"]));
+}
+
+#[tokio::test]
+async fn what_a_later_trigger_makes_of_a_row_is_what_undo_compares_with() {
+    let world = Tables::with(
+        "CREATE TABLE t (id int PRIMARY KEY, v text, n int DEFAULT 0); \
+         CREATE FUNCTION more() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+           UPDATE t SET n = n + 1 WHERE id = NEW.id AND pg_trigger_depth() = 1; RETURN NULL; END $$; \
+         CREATE TRIGGER more AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION more();",
+    )
+    .await;
+    let done = world.there_and_back("insert_row", json!({ "table": "t", "data": { "id": 1 } })).await;
+    assert_eq!(done.output["row"]["n"], 1);
+}
+
+#[tokio::test]
+async fn rows_that_a_trigger_leaves_out_make_the_whole_change_fail() {
+    let world = Tables::with(
+        "CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 0), (2, 0); \
+         CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS \
+           $$ BEGIN IF OLD.id = 2 THEN RETURN NULL; END IF; RETURN coalesce(NEW, OLD); END $$; \
+         CREATE TRIGGER no BEFORE UPDATE OR DELETE ON t FOR EACH ROW EXECUTE FUNCTION no();",
+    )
+    .await;
+    let update = json!({ "table": "t", "data": { "v": 1 }, "where": { "v": 0 } });
+    assert_eq!(world.refused("update_row", update).await.code(), ErrorCode::PreconditionFailed);
+    let error = world.refused("delete_row", json!({ "table": "t", "where": { "v": 0 } })).await;
+    assert_eq!(error.code(), ErrorCode::PreconditionFailed);
+    assert!(error.message().contains("trigger"), "{error}");
+}
+
+/// A database in which the role sees only its own rows.
+async fn guarded(role: &str) -> Tables {
+    let db = Server::shared().database().await;
+    db.exec(&format!(
+        "DO $$ BEGIN CREATE ROLE {role} LOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$; \
+         CREATE TABLE t (id int PRIMARY KEY, owner text, v int); \
+         INSERT INTO t VALUES (1, '{role}', 0), (2, 'else', 0), (3, '{role}', 0); \
+         ALTER TABLE t ENABLE ROW LEVEL SECURITY; \
+         CREATE POLICY own ON t USING (owner = current_user) WITH CHECK (owner = current_user); \
+         CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (id int PRIMARY KEY, p int REFERENCES p ON DELETE CASCADE); \
+         INSERT INTO p VALUES (1); ALTER TABLE c ENABLE ROW LEVEL SECURITY; \
+         GRANT ALL ON ALL TABLES IN SCHEMA public TO {role};"
+    ))
+    .await;
+    let url = db.url_as(role);
+    Tables::at(db, &url, |postgres| postgres)
+}
+
+#[tokio::test]
+async fn row_level_security_shows_and_changes_only_the_roles_rows() {
+    let world = guarded("enact_test_guarded").await;
+    let params = json!({ "table": "t", "data": { "v": 1 }, "where": { "v": 0 } });
+    let done = world.there_and_back("update_row", params).await;
+    assert_eq!(done.output["rows_updated"], 2);
+    let error =
+        world.refused("insert_row", json!({ "table": "t", "data": { "id": 9, "owner": "else" } })).await;
+    assert_eq!(error.code(), ErrorCode::Forbidden, "{error}");
+    // Rows that would be deleted along cannot be seen.
+    let error = world.refused("delete_row", json!({ "table": "p", "where": { "id": 1 } })).await;
+    assert!(error.message().contains("row-level security"), "{error}");
+}
+
+#[tokio::test]
+async fn under_row_level_security_only_the_same_role_undoes() {
+    let world = guarded("enact_test_guarded").await;
+    let params = json!({ "table": "t", "data": { "v": 1 }, "where": { "id": 1 } });
+    let done = world.act("update_row", params).await.unwrap();
+    world.db.exec("ALTER TABLE t FORCE ROW LEVEL SECURITY").await;
+    let undo = done.action.undo(&done.pre, None).unwrap();
+    let enact_core::action::Undo::By(undo) = undo else { panic!("{undo:?}") };
+    let other = "DO $$ BEGIN CREATE ROLE enact_test_other LOGIN; \
+                 EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$; GRANT ALL ON t TO enact_test_other";
+    world.db.exec(other).await;
+    let (same, as_other) =
+        (world.cx(enact_core::ids::Direction::Undo, false), world.db.url_as("enact_test_other"));
+    let Tables { db, .. } = world;
+    let world = Tables::at(db, &as_other, |postgres| postgres);
+    let prepared = world.toolbox.prepare_undo(undo.name, &undo.params).unwrap();
+    let error = prepared.capture(&same).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Conflict, "{error}");
+    assert!(error.message().contains("enact_test_guarded"), "{error}");
+}
+
+#[tokio::test]
+async fn more_rows_than_allowed_are_refused_before_any_change() {
+    let sql = "CREATE TABLE t (id int PRIMARY KEY, v int DEFAULT 0); INSERT INTO t SELECT generate_series(1, 6); \
+               CREATE TABLE c (id int PRIMARY KEY, t int REFERENCES t ON DELETE CASCADE); \
+               INSERT INTO c SELECT g, 1 FROM generate_series(1, 9) g;";
+    let world = Tables::of(sql, |postgres: Postgres| postgres.max_rows(5)).await;
+    let update = json!({ "table": "t", "data": { "v": 1 }, "where": { "v": 0 } });
+    let error = world.refused("update_row", update).await;
+    assert_eq!(error.code(), ErrorCode::InvalidParameters);
+    assert!(error.message().contains('5') && error.message().contains("max_rows"), "{error}");
+    // With the rows of other tables that would go along.
+    let error = world.refused("delete_row", json!({ "table": "t", "where": { "id": 1 } })).await;
+    assert!(error.message().contains("max_rows"), "{error}");
+    let error = world.act("select_rows", json!({ "table": "t", "limit": 6 })).await.unwrap_err();
+    assert!(error.message().contains("limit"), "{error}");
+    let some = world.act("select_rows", json!({ "table": "t", "limit": 2 })).await.unwrap();
+    assert_eq!((some.output["rows"].as_array().unwrap().len(), &some.output["truncated"]), (2, &json!(true)));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_large_is_refused_before_any_change() {
+    let world = Tables::with(
+        "CREATE TABLE t (id int PRIMARY KEY, v text); \
+         INSERT INTO t SELECT g, repeat('x', 1000000) FROM generate_series(1, 20) g;",
+    )
+    .await;
+    let error = world.act("select_rows", json!({ "table": "t" })).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::InvalidParameters);
+    assert!(error.message().contains("16 MiB"), "{error}");
+    // The connection is of use again.
+    assert!(world.act("select_rows", json!({ "table": "t", "columns": ["id"] })).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_table_that_was_altered_meanwhile_is_looked_up_anew() {
+    let world =
+        Tables::with("CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 1);").await;
+    let update =
+        |column: &str, value: i32| json!({ "table": "t", "data": { column: value }, "where": { "id": 1 } });
+    world.act("update_row", update("v", 2)).await.unwrap();
+    for (ddl, column) in [
+        ("ALTER TABLE t ADD w int", "w"),
+        ("ALTER TABLE t RENAME v TO x", "x"),
+        ("ALTER TABLE t ALTER x TYPE bigint", "x"),
+        ("DROP TABLE t; CREATE TABLE t (y int, id int PRIMARY KEY); INSERT INTO t VALUES (0, 1)", "y"),
+    ] {
+        world.db.exec(ddl).await;
+        let done = world.act("update_row", update(column, 77)).await.unwrap();
+        assert_eq!(done.output["rows"][0][column], 77, "{ddl}");
+        world.undo(&done, false).await.unwrap();
+    }
+    // A foreign key that is new is not overlooked.
+    let delete = json!({ "table": "t", "where": { "id": 1 } });
+    world.there_and_back("delete_row", delete.clone()).await;
+    world
+        .db
+        .exec("CREATE TABLE c (id int PRIMARY KEY, t int REFERENCES t ON DELETE CASCADE); INSERT INTO c VALUES (1, 1)")
+        .await;
+    world.there_and_back("delete_row", delete).await;
+}
+
+#[tokio::test]
+async fn an_undo_onto_an_altered_table_is_a_conflict_where_a_column_is_gone_and_else_goes_on() {
+    let sql = "CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 1), (2, 2);";
+    let world = Tables::with(sql).await;
+    let done = world.act("delete_row", json!({ "table": "t", "where": { "id": 1 } })).await.unwrap();
+    world.db.exec("ALTER TABLE t ADD w text DEFAULT 'new'").await;
+    world.undo(&done, false).await.unwrap();
+    assert_eq!(
+        world.value("SELECT string_agg(concat(id, v, w), ',' ORDER BY id) FROM t").await,
+        "11new,22new"
+    );
+    let done = world.act("delete_row", json!({ "table": "t", "where": { "id": 1 } })).await.unwrap();
+    world.db.exec("ALTER TABLE t DROP v").await;
+    let error = world.undo(&done, false).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Conflict);
+    assert!(error.message().contains("'v'"), "{error}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_given_back_is_refused_and_can_be_read() {
+    let world = Tables::with(
+        "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1); CREATE VIEW v AS SELECT * FROM t; \
+         CREATE UNLOGGED TABLE u (id int PRIMARY KEY); INSERT INTO u VALUES (1); \
+         CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE child () INHERITS (parent); \
+         INSERT INTO parent VALUES (1); \
+         CREATE TABLE ruled (id int PRIMARY KEY); INSERT INTO ruled VALUES (1); \
+         CREATE RULE r AS ON DELETE TO ruled DO INSTEAD NOTHING;",
+    )
+    .await;
+    for table in ["v", "u", "parent", "ruled"] {
+        let rows = world.act("select_rows", json!({ "table": table })).await.unwrap();
+        assert_eq!(rows.output["rows"], json!([{ "id": 1 }]), "{table}");
+        let error = world.refused("delete_row", json!({ "table": table, "where": { "id": 1 } })).await;
+        assert_eq!(error.code(), ErrorCode::Unsupported, "{table}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_so_already_is_said_so_and_changes_nothing() {
+    let world =
+        Tables::with("CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 1), (2, 1);")
+            .await;
+    for (action, params) in [
+        ("update_row", json!({ "table": "t", "data": { "v": 1 }, "where": { "v": 1 } })),
+        ("update_row", json!({ "table": "t", "data": { "v": 1 }, "where": { "v": 7 } })),
+        ("delete_row", json!({ "table": "t", "where": { "v": 7 } })),
+    ] {
+        let before = world.value("SELECT string_agg(xmin::text, ',') FROM t").await;
+        let done = world.act(action, params.clone()).await.unwrap();
+        assert!(done.already, "{params}");
+        assert_eq!(world.value("SELECT string_agg(xmin::text, ',') FROM t").await, before);
+    }
+}
+
+#[tokio::test]
+async fn a_role_without_the_right_is_told_so() {
+    let world = guarded("enact_test_guarded").await;
+    world.db.exec("CREATE TABLE secret (id int PRIMARY KEY)").await;
+    let error = world.refused("insert_row", json!({ "table": "secret", "data": { "id": 1 } })).await;
+    assert_eq!(error.code(), ErrorCode::Forbidden, "{error}");
+}
