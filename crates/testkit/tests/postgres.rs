@@ -333,16 +333,12 @@ async fn rows_and_cancellation_pass_through_the_proxy_as_they_are() {
     assert_eq!(parts.len(), 20_000);
 
     let cancel = client.cancel_token();
-    let held = proxy.delay_reply("SELECT pg_sleep");
+    let watching = database.client().await;
     let (slept, ()) = tokio::join!(client.batch_execute("SELECT pg_sleep(1000)"), async {
-        while proxy.seen("SELECT pg_sleep") == 0 {
-            tokio::task::yield_now().await;
-        }
-        // A wish that comes before the statement has begun is without effect: it is made until it is heard.
-        while !held.was_reached() {
-            cancel.cancel_query(NoTls).await.unwrap();
-        }
-        held.release();
+        let sleeping = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'
+                        AND datname = current_database()";
+        while number(&watching, sleeping).await == 0 {}
+        cancel.cancel_query(NoTls).await.unwrap();
     });
     assert!(slept.unwrap_err().code() == Some(&tokio_postgres::error::SqlState::QUERY_CANCELED));
     assert_eq!(number(&client, "SELECT count(*) FROM t").await, 20_000);

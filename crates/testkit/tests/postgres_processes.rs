@@ -41,7 +41,11 @@ impl User {
         lines.next().unwrap_or_else(|| panic!("the process has no server"))
     }
 
-    fn kill(mut self) {
+    fn kill(self) {}
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }

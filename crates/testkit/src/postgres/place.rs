@@ -81,10 +81,11 @@ pub(super) fn common_folder() -> PathBuf {
     folder
 }
 
-/// The name of the common folder: another one for each user, target folder, server and form of these tools.
+/// The name of the common folder: another one for each user, temporary folder, target folder, server and form of these
+/// tools. Processes are known by it too, so it is of one common folder alone.
 pub(super) fn common_name() -> String {
     let mut hash = DefaultHasher::new();
-    (target_folder(), server_programs(), cluster::SETTINGS, reaper::SCRIPT).hash(&mut hash);
+    (temp(), target_folder(), server_programs(), cluster::SETTINGS, reaper::SCRIPT).hash(&mut hash);
     format!("enact-pg-{}-{:016x}", account::own_user(), hash.finish())
 }
 
