@@ -14,6 +14,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::{self, internal, unsupported, wrong};
@@ -58,6 +59,8 @@ pub(crate) struct Session {
     /// A random mark in the session's own settings. A pooler that gives a transaction another session gives it
     /// another mark.
     pub(crate) mark: String,
+    /// When the server had answered for the first time.
+    since: Instant,
 }
 
 /// A connection that goes back to the pool when it is dropped.
@@ -71,8 +74,17 @@ pub(crate) struct Client {
     timeout: Duration,
     /// Two connections at once were seen to be two sessions.
     checked: OnceCell<()>,
-    wal: tokio::sync::Mutex<u64>,
+    wal: tokio::sync::Mutex<Option<Flush>>,
     asked: std::sync::atomic::AtomicU64,
+}
+
+/// What was made durable at the server last.
+#[derive(Clone, Copy)]
+struct Flush {
+    /// The last of those who asked for it.
+    upto: u64,
+    /// Since when the connection has been there by which it was done.
+    by: Instant,
 }
 
 impl Debug for Client {
@@ -107,12 +119,13 @@ impl Client {
         let manager = Manager { inner, place, limits };
         let pool = Pool::builder(manager)
             .max_size(MAX_CONNECTIONS)
+            .queue_mode(managed::QueueMode::Lifo)
             .runtime(deadpool_postgres::Runtime::Tokio1)
             .wait_timeout(Some(limits.request))
             .create_timeout(Some(limits.request))
             .build()
             .map_err(|error| internal(format!("the pool of connections cannot be made: {error}")))?;
-        let (checked, wal) = (OnceCell::new(), tokio::sync::Mutex::new(0));
+        let (checked, wal) = (OnceCell::new(), tokio::sync::Mutex::default());
         Ok(Self { pool, timeout: limits.request, checked, wal, asked: 0.into() })
     }
 
@@ -171,18 +184,22 @@ impl Client {
         }
     }
 
-    /// Makes all that the server has written to its log so far durable there.
+    /// Makes all that the server has written to its log so far durable there. Gives whether that was certainly the
+    /// server that a transaction was begun on at `begun`.
     ///
     /// A transaction's id is in the server's log with its first change, and not durably until something is
     /// committed. After a crash the server would give the same id to another transaction, and
     /// `pg_xact_status` would speak of that one (docs/adr/0007). So this comes before an intent that names an id.
     /// Whoever comes while it is under way waits for the next one, together with all others who came.
-    pub(crate) async fn make_ids_durable(&self) -> Result<(), Error> {
+    ///
+    /// A connection that was there before the transaction, and answers now, was not ended by a crash in between. A
+    /// younger one may be of the server that came back, whose log has nothing of the transaction.
+    pub(crate) async fn make_ids_durable(&self, begun: Instant) -> Result<bool, Error> {
         use std::sync::atomic::Ordering::SeqCst;
         let ticket = self.asked.fetch_add(1, SeqCst) + 1;
-        let mut covered = self.wal.lock().await;
-        if *covered >= ticket {
-            return Ok(());
+        let mut last = self.wal.lock().await;
+        if let Some(flush) = last.filter(|flush| flush.upto >= ticket) {
+            return Ok(flush.by < begun);
         }
         let upto = self.asked.load(SeqCst);
         let session = self.get().await?;
@@ -193,10 +210,11 @@ impl Client {
         let done = self.bounded("make the transaction's id durable", session.client.batch_execute(sql)).await;
         if done.is_err() {
             drop(Pooled::take(session));
+            return done.map(|()| false);
         }
-        done?;
-        *covered = upto;
-        Ok(())
+        let by = session.since;
+        *last = Some(Flush { upto, by });
+        Ok(by < begun)
     }
 }
 
@@ -266,7 +284,7 @@ async fn set_up(client: ClientWrapper, limits: &Limits) -> Result<Session, Error
         role: row.get("role"),
         commit: row.get("commit"),
     };
-    Ok(Session { client, about, mark })
+    Ok(Session { client, about, mark, since: Instant::now() })
 }
 
 /// What is there at the other end of a connection.

@@ -64,6 +64,8 @@ pub(crate) struct Tx {
     client: Arc<Client>,
     session: Option<Pooled>,
     access: Access,
+    /// Before it was begun.
+    since: Instant,
 }
 
 impl Debug for Tx {
@@ -75,12 +77,13 @@ impl Debug for Tx {
 impl Tx {
     /// Takes a connection. BEGIN goes out with the first statement.
     pub(crate) async fn begin(client: &Arc<Client>, access: Access) -> Result<Self, Error> {
+        let since = Instant::now();
         let session = client.session().await?;
         let sql = match access {
             Access::Read => "BEGIN READ ONLY",
             Access::Write => "BEGIN READ WRITE",
         };
-        let tx = Self { client: Arc::clone(client), session: Some(session), access };
+        let tx = Self { client: Arc::clone(client), session: Some(session), access, since };
         let session = tx.session()?;
         tx.client.bounded("begin a transaction", session.client.batch_execute(sql)).await?;
         Ok(tx)
@@ -172,7 +175,10 @@ impl Tx {
                 .retryable()
                 .left_nothing()
         })?;
-        self.client.make_ids_durable().await?;
+        if !self.client.make_ids_durable(self.since).await? {
+            // Its own connection answers: there was no crash since it was begun.
+            self.execute("go on with the transaction", "SELECT 1").await?;
+        }
         Ok(TransactionId {
             xid,
             system: about.system.clone(),

@@ -35,7 +35,7 @@ const TABLES: &str = "
 /// The statement that the connector commits with. It holds no other that begins so.
 pub(crate) const COMMIT: &str = "SET LOCAL";
 /// The statement that makes a transaction's id durable.
-pub(crate) const FLUSH: &str = "BEGIN; SET LOCAL";
+pub(crate) const FLUSH: &str = "BEGIN READ WRITE; SET LOCAL";
 /// The question what became of a transaction.
 pub(crate) const STATUS: &str = "SELECT pg_xact_status";
 
@@ -267,4 +267,36 @@ pub(crate) async fn until_async(what: &str, mut holds: impl AsyncFnMut() -> bool
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     panic!("{what}: did not come about");
+}
+
+/// Settings of a server that writes its log only when it has to, so that what was not flushed is lost when it is killed.
+pub(crate) const LAZY: &[(&str, &str)] = &[
+    ("autovacuum", "off"),
+    ("bgwriter_delay", "10s"),
+    ("wal_writer_delay", "10s"),
+    ("wal_writer_flush_after", "0"),
+];
+
+/// A process of its own for the runtime, as far as a thread can be one: what it holds is gone when it is killed.
+pub(crate) struct Life {
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Life {
+    pub(crate) fn new() -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        Self { runtime: runtime.unwrap() }
+    }
+
+    /// Does what is asked for in this life.
+    pub(crate) fn does<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> tokio::task::JoinHandle<T> {
+        self.runtime.spawn(work)
+    }
+
+    pub(crate) fn killed(self) {
+        self.runtime.shutdown_background();
+    }
 }
