@@ -205,7 +205,7 @@ impl Client {
         let session = self.get().await?;
         // A commit that has written something waits for the log up to its own end. The message means nothing to
         // anyone. It does not wait for standbys: another timeline is asked about by nobody.
-        let sql = "BEGIN; SET LOCAL synchronous_commit = local; \
+        let sql = "BEGIN READ WRITE; SET LOCAL synchronous_commit = local; \
                    SELECT pg_logical_emit_message(true, 'enact', ''); COMMIT";
         let done = self.bounded("make the transaction's id durable", session.client.batch_execute(sql)).await;
         if done.is_err() {
@@ -304,7 +304,7 @@ fn settings(limits: &Limits, mark: &str) -> String {
     format!(
         "SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres'; SET TimeZone = 'UTC'; \
          SET extra_float_digits = 1; SET bytea_output = 'hex'; SET lc_monetary = 'C'; SET xmloption = 'content'; \
-         SET standard_conforming_strings = on; SET array_nulls = on; SET transform_null_equals = off; \
+         SET default_transaction_read_only = on; SET standard_conforming_strings = on; SET array_nulls = on; SET transform_null_equals = off; \
          SET statement_timeout = {request}; SET lock_timeout = {lock}; \
          SET idle_in_transaction_session_timeout = {idle}; \
          SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit') \

@@ -5,6 +5,7 @@
 
 use std::fmt::{self, Debug};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use deadpool_postgres::ClientWrapper;
@@ -66,6 +67,8 @@ pub(crate) struct Tx {
     access: Access,
     /// Before it was begun.
     since: Instant,
+    /// Whether BEGIN was sent.
+    begun: AtomicBool,
 }
 
 impl Debug for Tx {
@@ -79,14 +82,32 @@ impl Tx {
     pub(crate) async fn begin(client: &Arc<Client>, access: Access) -> Result<Self, Error> {
         let since = Instant::now();
         let session = client.session().await?;
-        let sql = match access {
+        Ok(Self {
+            client: Arc::clone(client),
+            session: Some(session),
+            access,
+            since,
+            begun: AtomicBool::new(false),
+        })
+    }
+
+    /// Sends a request, behind BEGIN where it is the first one. Outside of `BEGIN READ WRITE` the session is read-only,
+    /// so that a request whose BEGIN failed changes nothing.
+    async fn within<T>(
+        &self,
+        session: &Pooled,
+        request: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, tokio_postgres::Error> {
+        if self.begun.swap(true, Ordering::Relaxed) {
+            return request.await;
+        }
+        let begin = match self.access {
             Access::Read => "BEGIN READ ONLY",
             Access::Write => "BEGIN READ WRITE",
         };
-        let tx = Self { client: Arc::clone(client), session: Some(session), access, since };
-        let session = tx.session()?;
-        tx.client.bounded("begin a transaction", session.client.batch_execute(sql)).await?;
-        Ok(tx)
+        let (begun, answer) = futures::join!(session.client.batch_execute(begin), request);
+        begun?;
+        answer
     }
 
     fn session(&self) -> Result<&Pooled, Error> {
@@ -108,7 +129,7 @@ impl Tx {
         let session = self.session()?;
         let asked = async {
             let statement = session.client.prepare_cached(sql).await?;
-            all(&session.client, &statement, params).await
+            self.within(session, all(&session.client, &statement, params)).await
         };
         self.client.bounded(doing, asked).await?.map_err(|TooMuch| too_much(doing))
     }
@@ -147,12 +168,16 @@ impl Tx {
             let check = client.prepare_cached(FINGERPRINT).await?;
             let names: [Param<'_>; 1] = [&name];
             // The statement locks the table; what the check then sees stays so.
-            Ok(futures::join!(all(client, &statement, params), client.query_one(&check, &names)))
+            let both = async {
+                Ok(futures::join!(all(client, &statement, params), client.query_opt(&check, &names)))
+            };
+            self.within(session, both).await
         };
         let (rows, checked) = self.client.bounded(doing, asked).await?;
         let rows = rows.map_err(|failed| error::statement(doing, failed))?;
         let rows = rows.map_err(|TooMuch| too_much(doing))?;
         let checked = checked.map_err(|failed| error::statement("look up the catalog", failed))?;
+        let Some(checked) = checked else { return Err(altered(&name)) };
         if checked.get::<_, Option<&str>>(0) != Some(session.mark.as_str()) {
             return Err(in_transaction_mode());
         }
@@ -161,7 +186,8 @@ impl Tx {
 
     /// Carries out statements without parameters.
     pub(crate) async fn execute(&self, doing: &str, sql: &str) -> Result<(), Error> {
-        self.client.bounded(doing, self.session()?.client.batch_execute(sql)).await
+        let session = self.session()?;
+        self.client.bounded(doing, self.within(session, session.client.batch_execute(sql))).await
     }
 
     /// The transaction by the id that a statement gave, made durable at the server, so that it can be asked about after
@@ -195,7 +221,10 @@ impl Tx {
 
     /// Ends it without an effect; the connection goes back.
     pub(crate) async fn rollback(mut self) {
-        if let Some(session) = self.session.take() {
+        let begun = self.begun.load(Ordering::Relaxed);
+        if let Some(session) = self.session.take()
+            && begun
+        {
             roll_back(session).await;
         }
     }

@@ -11,7 +11,7 @@ use crate::catalog::Table;
 use crate::error::precondition;
 use crate::name::TableName;
 use crate::reach::{Happens, Search, outcome};
-use crate::rows::{Image, RowChange, TableChange};
+use crate::rows::{RowChange, TableChange};
 use crate::tx::{Param, Tx};
 use crate::work::{Change, ChangesRows, Tried, Written, facts};
 
@@ -86,15 +86,15 @@ impl ChangesRows for DeleteRow {
         if locked.rows.is_empty() {
             return Ok(Tried::AlreadyDone(RowsDeleted { rows_deleted: 0 }));
         }
-        let images: Vec<Image> = locked.rows.iter().map(|row| row.image.clone()).collect();
         let search = Search { tx, catalog: &postgres.catalog, budget: postgres.max_rows };
-        let reached = search.reached(&table, &images, Happens::Deleted).await?;
+        let reached = search.reached(&table, &locked.rows, Happens::Deleted).await?;
         let xid = self.delete(tx, &table, &locked).await?;
         if table.deferrable || !table.triggers.is_empty() || !reached.is_empty() {
             tx.check_constraints().await?;
         }
         let others = outcome(tx, reached).await?;
-        let rows = images.into_iter().map(|before| RowChange { before: Some(before), after: None }).collect();
+        let rows =
+            locked.rows.into_iter().map(|before| RowChange { before: Some(before), after: None }).collect();
         let own = TableChange::of(&table, tx.role()?, rows);
         let output = RowsDeleted { rows_deleted: own.rows.len() };
         let facts = facts(&table, own.rows.len(), &others);

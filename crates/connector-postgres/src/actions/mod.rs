@@ -21,7 +21,7 @@ pub use self::select_rows::SelectRows;
 pub use self::update_row::UpdateRow;
 use crate::catalog::Table;
 use crate::name::{TableName, quoted};
-use crate::rows::{Found, literal, same_key, shapes, unnested, wanted};
+use crate::rows::{Image, literal, same_key, shapes, unnested};
 use crate::tx::{Param, Tx};
 use crate::value::{Text, from_json};
 use crate::work::Written;
@@ -122,9 +122,11 @@ fn lock(table: &TableName, rows: &Values) -> Option<LockKey> {
 
 /// The rows that a request means, locked.
 struct Locked {
-    rows: Vec<Found>,
-    /// Where each row is, in a table without a primary key.
+    rows: Vec<Image>,
+    /// Where each row is. That stays so while it is locked.
     places: Vec<String>,
+    /// Each row as JSON, where triggers may make something else of it.
+    json: Vec<Option<String>>,
 }
 
 /// Locks and reads the rows of a table for which `rows` holds.
@@ -135,9 +137,10 @@ async fn lock_rows(
     max_rows: usize,
 ) -> Result<Locked, Error> {
     let (condition, params) = rows.condition(table, 1)?;
+    let json = if table.triggers.is_empty() { "NULL" } else { "to_json(enact_t.*)" };
     let sql = format!(
-        "SELECT enact_t.ctid::text, {} FROM {} AS enact_t WHERE {condition}{} LIMIT {} FOR UPDATE",
-        wanted(table),
+        "SELECT enact_t.ctid::text, {}, {json}::text FROM {} AS enact_t WHERE {condition}{} LIMIT {} FOR UPDATE",
+        table.image("enact_t"),
         table.sql(),
         table.lock_order("enact_t"),
         max_rows.saturating_add(1)
@@ -150,25 +153,28 @@ async fn lock_rows(
             "'where' holds for more than {max_rows} rows of {name}; nothing was changed. Narrow it, or raise 'max_rows'"
         )));
     }
+    let rows = found.iter().map(|row| row.get(1)).collect();
     let places = found.iter().map(|row| row.get(0)).collect();
-    let rows = found.iter().map(|row| Found::read(row, 1)).collect::<Result<_, _>>()?;
-    Ok(Locked { rows, places })
+    Ok(Locked { rows, places, json: found.iter().map(|row| row.get(2)).collect() })
 }
 
 impl Locked {
-    /// A source of these rows for `FROM` and `USING`, the condition that joins it with `enact_t`, and its parameter
-    /// `$1`. Rows are found by their key; without a key by their place, which stays theirs while they are locked.
+    /// A source `k` of these rows for `FROM` and `USING`, numbered by `n`, the condition that joins it with `enact_t`,
+    /// and its parameter `$1`. Rows are found by their place; in a partitioned table, where a place is not one row's
+    /// alone, by their key.
     fn source(&self, table: &Table) -> (String, String, Text) {
-        if table.key.is_empty() {
-            let places = Text(Some(format!("{{{}}}", quote_all(&self.places))));
-            return (
-                "unnest($1::tid[]) WITH ORDINALITY AS k(f, n)".into(),
-                "enact_t.ctid = k.f".into(),
-                places,
-            );
+        let by_place = "enact_t.ctid = k.f".to_owned();
+        if table.is_partitioned() {
+            let rows = literal(table, &shapes(table), &self.rows);
+            return (unnested(table, "$1", "k"), same_key(table, "enact_t", "k"), rows);
         }
-        let rows = literal(table, &shapes(table), self.rows.iter().map(|row| &row.image));
-        (unnested(table, "$1", "k"), same_key(table, "enact_t", "k"), rows)
+        // The server plans this one once, and would plan an array of unknown length each time.
+        if let [place] = self.places.as_slice() {
+            let one = "(SELECT $1::tid AS f, 1::int8 AS n) AS k".to_owned();
+            return (one, by_place, Text(Some(place.clone())));
+        }
+        let places = Text(Some(format!("{{{}}}", quote_all(&self.places))));
+        ("unnest($1::tid[]) WITH ORDINALITY AS k(f, n)".to_owned(), by_place, places)
     }
 }
 

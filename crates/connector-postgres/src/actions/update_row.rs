@@ -152,13 +152,16 @@ impl ChangesRows for UpdateRow {
         if locked.rows.is_empty() {
             return Ok(Tried::AlreadyDone(RowsUpdated { rows_updated: 0, rows: Vec::new() }));
         }
-        let images: Vec<Image> = locked.rows.iter().map(|row| row.image.clone()).collect();
         let changed = Happens::Changed(self.data.columns().map(str::to_owned).collect());
         let search = Search { tx, catalog: &postgres.catalog, budget: postgres.max_rows };
-        let reached = search.reached(&table, &images, changed).await?;
+        let reached = search.reached(&table, &locked.rows, changed).await?;
         let (after, xid) = self.update(tx, &table, &locked, &values).await?;
-        if self.is_there(&table, &images, &after) {
-            let rows = locked.rows.into_iter().map(|row| row.json).collect();
+        if self.is_there(&table, &locked.rows, &after) {
+            let as_it_was = |(row, json): (Found, Option<String>)| match json {
+                Some(json) => JsonText::parse(&json),
+                None => Ok(row.json),
+            };
+            let rows = after.into_iter().zip(locked.json).map(as_it_was).collect::<Result<_, _>>()?;
             return Ok(Tried::AlreadyDone(RowsUpdated { rows_updated: 0, rows }));
         }
         if table.deferrable || !table.triggers.is_empty() || !reached.is_empty() {
@@ -166,7 +169,7 @@ impl ChangesRows for UpdateRow {
         }
         let after = self.settled(tx, &table, after).await?;
         let others = outcome(tx, reached).await?;
-        Ok(Tried::Changed(Box::new(self.change(tx, &table, (images, after), others, xid)?)))
+        Ok(Tried::Changed(Box::new(self.change(tx, &table, (locked.rows, after), others, xid)?)))
     }
 
     fn undone_by(pre: &Written<RowsUpdated>) -> Undo<RestoreRows> {
