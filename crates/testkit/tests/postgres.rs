@@ -379,3 +379,26 @@ async fn pgbouncer_knows_the_roles_of_the_server() {
     }
     database.exec(&format!("DROP ROLE {role}")).await;
 }
+
+#[tokio::test]
+async fn a_server_comes_back_on_a_new_timeline_from_a_copy_as_a_standby_or_as_another_one() {
+    let timeline = "SELECT timeline_id::bigint FROM pg_control_checkpoint()";
+    let system = "SELECT system_identifier FROM pg_control_system()";
+    let server = Server::start(&[]);
+    let database = with_a_table(&server).await;
+    server.restart_and_keep_copy();
+    database.exec("INSERT INTO t VALUES (1)").await;
+    server.restart_on_a_new_timeline();
+    assert_eq!(numbers(&database).await, 1);
+    database.exec("INSERT INTO t VALUES (2)").await;
+    assert_eq!(number(&database.client().await, timeline).await, 2);
+    server.restart_from_copy();
+    assert_eq!(numbers(&database).await, 0);
+    assert_eq!(number(&database.client().await, timeline).await, 1);
+    server.restart_as_standby();
+    assert_eq!(numbers(&database).await, 0);
+    assert!(database.client().await.batch_execute("INSERT INTO t VALUES (1)").await.is_err());
+    let other = Server::start_initialised(&[]).database().await;
+    let (one, other) = (database.client().await, other.client().await);
+    assert_ne!(number(&one, system).await, number(&other, system).await);
+}

@@ -66,6 +66,37 @@ impl Cluster {
         self.sockets().join(format!(".s.PGSQL.{}", self.port))
     }
 
+    /// Takes new data of its own instead of the template's.
+    pub(super) fn initialise(&self) {
+        fs::remove_dir_all(self.data()).or_panic(doing("remove", &self.data()));
+        template::initialise(&self.folder, &self.data());
+    }
+
+    /// Lets the next start recover as the file of this name says, from the log that is there. Clients are served
+    /// meanwhile, or only then.
+    pub(super) fn recover(&self, signal: &str, meanwhile: bool) {
+        let path = self.data().join("postgresql.auto.conf");
+        let known = fs::read_to_string(&path).or_panic(doing("read", &path));
+        let settings = format!("{known}restore_command = 'false'\nhot_standby = {meanwhile}\n");
+        account::write_file(&path, &settings, 0o600);
+        account::write_file(&self.data().join(signal), "", 0o600);
+    }
+
+    fn copy(&self) -> PathBuf {
+        self.folder.join("copy")
+    }
+
+    /// Copies the data of a server that does not run.
+    pub(super) fn keep_copy(&self) {
+        template::copy(&self.data(), &self.copy());
+    }
+
+    /// The same, back.
+    pub(super) fn put_copy_back(&self) {
+        fs::remove_dir_all(self.data()).or_panic(doing("remove", &self.data()));
+        template::copy(&self.copy(), &self.data());
+    }
+
     fn log(&self) -> PathBuf {
         self.folder.join("log")
     }

@@ -56,6 +56,19 @@ impl Server {
         Self::start_laid(settings, |_| None)
     }
 
+    /// A server of the test's own that was initialised for itself, which takes a few seconds: all others come of one
+    /// template, whose system identifier they share.
+    ///
+    /// # Panics
+    /// Where PostgreSQL is missing or does not start.
+    #[must_use]
+    pub fn start_initialised(settings: &[(&str, &str)]) -> Self {
+        Self::start_laid(settings, |cluster| {
+            cluster.initialise();
+            None
+        })
+    }
+
     /// A server of the test's own that asks TCP clients for TLS and a password, and has a certificate for
     /// `localhost` and 127.0.0.1. [`Server::ca_file`] is the authority that signed it. The superuser's password is
     /// `postgres`. Who comes by the unix socket is trusted, as ever.
@@ -164,11 +177,55 @@ impl Server {
     /// # Panics
     /// If it does not start, or is the shared one.
     pub fn restart(&self) {
+        self.stop_if_it_runs();
+        let started = self.0.cluster.start();
+        *self.own() = Some(started.unwrap_or_else(|log| panic!("PostgreSQL does not start again:\n{log}")));
+    }
+
+    fn stop_if_it_runs(&self) {
         if self.own().is_some() {
             self.stop_immediate();
         }
-        let started = self.0.cluster.start();
-        *self.own() = Some(started.unwrap_or_else(|log| panic!("PostgreSQL does not start again:\n{log}")));
+    }
+
+    /// As [`Server::restart`], and as a copy that takes over does it: recovered from its log, on a new timeline.
+    ///
+    /// # Panics
+    /// As [`Server::restart`].
+    pub fn restart_on_a_new_timeline(&self) {
+        self.stop_if_it_runs();
+        self.0.cluster.recover("recovery.signal", false);
+        self.restart();
+    }
+
+    /// As [`Server::restart`], as a standby that nobody sends anything to: it can be read.
+    ///
+    /// # Panics
+    /// As [`Server::restart`].
+    pub fn restart_as_standby(&self) {
+        self.stop_if_it_runs();
+        self.0.cluster.recover("standby.signal", true);
+        self.restart();
+    }
+
+    /// As [`Server::restart`]; before that, its data are copied.
+    ///
+    /// # Panics
+    /// As [`Server::restart`].
+    pub fn restart_and_keep_copy(&self) {
+        self.stop_if_it_runs();
+        self.0.cluster.keep_copy();
+        self.restart();
+    }
+
+    /// As [`Server::restart`], on the data of the copy that was kept.
+    ///
+    /// # Panics
+    /// As [`Server::restart`], and where no copy was kept.
+    pub fn restart_from_copy(&self) {
+        self.stop_if_it_runs();
+        self.0.cluster.put_copy_back();
+        self.restart();
     }
 
     /// Stops all its processes where they are: connections stay open, and nobody answers.

@@ -8,8 +8,12 @@ use super::{OrPanic, SUPERUSER, account, doing, place};
 
 /// Copies the template to `data`, and makes it before that if nobody has.
 pub(super) fn copy_to(data: &Path, common: &Path) {
-    let template = template(common);
-    run(Command::new("cp").arg("-a").arg(&template).arg(data));
+    copy(&template(common), data);
+}
+
+/// Copies data to where nothing is yet.
+pub(super) fn copy(from: &Path, to: &Path) {
+    run(Command::new("cp").arg("-a").arg(from).arg(to));
 }
 
 /// Whoever comes first makes it. One that was not finished has a name of its own, since `initdb` goes on when the
@@ -23,14 +27,21 @@ fn template(common: &Path) -> PathBuf {
     remove_all(common, "unfinished-");
     let unfinished = common.join(format!("unfinished-{:08x}", place::unique()));
     account::make_folder(&unfinished, 0o700);
-    let (data, password) = (unfinished.join("data"), unfinished.join("password"));
-    account::write_file(&password, SUPERUSER, 0o600);
-    let mut initdb = account::command(place::server_programs().join("initdb"));
-    initdb.arg("-D").arg(&data).args(["-U", SUPERUSER, "-E", "UTF8", "--locale=C", "--auth=trust"]);
-    run(initdb.arg("--pwfile").arg(&password));
+    let data = unfinished.join("data");
+    initialise(&unfinished, &data);
     fs::rename(&data, &template).or_panic(doing("move the template to", &template));
     remove_all(common, "unfinished-");
     template
+}
+
+/// Makes the data of a new cluster, with help of a file in `folder`.
+pub(super) fn initialise(folder: &Path, data: &Path) {
+    let password = folder.join("password");
+    account::write_file(&password, SUPERUSER, 0o600);
+    account::make_folder(data, 0o700);
+    let mut initdb = account::command(place::server_programs().join("initdb"));
+    initdb.arg("-D").arg(data).args(["-U", SUPERUSER, "-E", "UTF8", "--locale=C", "--auth=trust"]);
+    run(initdb.arg("--pwfile").arg(&password));
 }
 
 /// Waits for the lock and holds it until the file is closed, in whichever way the process ends.
