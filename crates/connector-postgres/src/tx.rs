@@ -79,9 +79,18 @@ impl Debug for Tx {
 
 impl Tx {
     /// Takes a connection. BEGIN goes out with the first statement.
+    ///
+    /// # Errors
+    /// `unavailable`, where something is to be changed and the server is a standby.
     pub(crate) async fn begin(client: &Arc<Client>, access: Access) -> Result<Self, Error> {
         let since = Instant::now();
         let session = client.session().await?;
+        if access == Access::Write && session.about.timeline.is_none() {
+            // It may have been promoted since: a new connection sees it.
+            drop(Pooled::take(session));
+            client.forget_idle();
+            return Err(standby());
+        }
         Ok(Self {
             client: Arc::clone(client),
             session: Some(session),
@@ -194,13 +203,7 @@ impl Tx {
     /// any crash.
     pub(crate) async fn named(&self, xid: String) -> Result<TransactionId, Error> {
         let about = &self.session()?.about;
-        let timeline = about.timeline.clone().ok_or_else(|| {
-            // It was a standby when the connection was made, and is none now, or the change had been refused.
-            self.client.forget_idle();
-            Error::new(ErrorCode::Unavailable, "the server has just been promoted; nothing was changed")
-                .retryable()
-                .left_nothing()
-        })?;
+        let timeline = about.timeline.clone().ok_or_else(standby)?;
         if !self.client.make_ids_durable(self.since).await? {
             // Its own connection answers: there was no crash since it was begun.
             self.execute("go on with the transaction", "SELECT 1").await?;
@@ -266,6 +269,12 @@ impl Drop for Tx {
             Err(_) => drop(Pooled::take(session)),
         }
     }
+}
+
+/// Another server serves writes, or this one will.
+fn standby() -> Error {
+    let message = "the server is a standby, which can be read and not changed; nothing was changed";
+    Error::new(ErrorCode::Unavailable, message).retryable().left_nothing()
 }
 
 /// More was answered than is taken.
