@@ -163,6 +163,12 @@ pub(crate) fn record_size(bytes: &[u8]) -> Option<usize> {
 }
 
 impl<'a> Record<'a> {
+    /// The position in the header that begins with these bytes; `None` where none does. Nothing else is checked.
+    pub(crate) fn position_at(bytes: &[u8]) -> Option<Position> {
+        let header = bytes.get(..HEADER_BYTES).filter(|header| header.starts_with(&MAGIC))?;
+        Reader::new(header.get(36..)?).u64().map(Position)
+    }
+
     /// Takes one record from the front of `bytes` and gives what follows it.
     pub(crate) fn split(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), CodecError> {
         let cut_off = || CodecError::damaged("a record is cut off, or its length is wrong");

@@ -132,18 +132,14 @@ impl Journal {
             .tried("creating a segment in", &config.dir)
     }
 
-    /// Opens the journal, gives every group to `visit`, and cuts a torn end.
-    ///
-    /// What a killed process wrote and did not sync may be in a cache only, even where it reads well. So the
-    /// last segment is written anew and synced before anything that it holds counts as durable; where that
-    /// holds nothing, first the one before it, whose last word that may be.
+    /// Reads the whole journal and gives every group to `visit`. Nothing is changed.
     ///
     /// `floor` is the position that the journal goes on with where it holds no group: all is sealed.
-    pub(crate) fn recover(
+    pub(crate) fn find(
         config: JournalConfig,
         floor: Position,
         visit: Visit<'_>,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Found, StoreError> {
         let numbers = segment::numbers(&config.dir)?;
         let missing = || StoreError::Corrupt { path: config.dir.clone(), what: "no journal is there".into() };
         let first = *numbers.first().ok_or_else(missing)?;
@@ -156,35 +152,31 @@ impl Journal {
                 SegmentEnd::Next => full.push_back((number, Position(cursor.next.0.saturating_sub(1)))),
                 SegmentEnd::Zeros | SegmentEnd::Torn => break,
             }
-            if !numbers.contains(&cursor.segment) {
-                let path = segment::path(&config.dir, cursor.segment);
-                return Err(StoreError::Corrupt {
-                    path,
-                    what: "this segment of the journal is missing".into(),
-                });
-            }
         }
         no_groups_behind(&config, &cursor, &numbers)?;
-        if cursor.offset == SEGMENT_START
-            && let Some((before, _)) = full.back()
-        {
-            rewrite(&config, *before, u64::MAX)?;
-        }
-        rewrite(&config, cursor.segment, cursor.offset)?;
         if cursor.sequence == 0 {
             cursor = Cursor { sequence: 1, next: floor, ..cursor };
         }
-        Self::at(config, cursor, full)
+        Ok(Found { config, cursor, full, numbers })
     }
 
     /// Opens a journal that was closed in order, at the place where it was closed. The last segment is read
-    /// and has to end there.
-    pub(crate) fn resume(config: JournalConfig, closed: Cursor) -> Result<Self, StoreError> {
-        let mut full: VecDeque<_> = segment::numbers(&config.dir)?
-            .into_iter()
-            .filter(|number| *number < closed.segment)
-            .map(|number| (number, Position(u64::MAX)))
-            .collect();
+    /// and has to end there; the others have to be there, and to begin at or before `floor`.
+    pub(crate) fn resume(config: JournalConfig, closed: Cursor, floor: Position) -> Result<Self, StoreError> {
+        let numbers = segment::numbers(&config.dir)?;
+        let first = numbers.first().copied().unwrap_or(closed.segment).min(closed.segment);
+        let mut full: VecDeque<_> =
+            (first..closed.segment).map(|number| (number, Position(u64::MAX))).collect();
+        for number in first..=closed.segment {
+            let begins = segment::check_file(&config.dir, &config.store, number)?;
+            if number == first
+                && let Some(begins) = begins.filter(|begins| begins.first > floor)
+            {
+                let cursor = Cursor { segment: first, offset: SEGMENT_START, next: begins.first, ..closed };
+                let path = segment::path(&config.dir, first);
+                return Err(scan::corrupt(&path, &cursor, "what was before this segment is missing"));
+            }
+        }
         let mut cursor = Cursor { offset: SEGMENT_START, sequence: 0, ..closed };
         let mut firsts = None;
         let end = scan::segment(&config.dir, &config.store, &mut cursor, &mut |header, _| {
@@ -344,6 +336,41 @@ fn no_space_or_fatal(error: io::Error) -> WriteError {
     }
 }
 
+/// A journal that was read and not yet touched.
+#[derive(Debug)]
+pub(crate) struct Found {
+    config: JournalConfig,
+    cursor: Cursor,
+    full: VecDeque<(u64, Position)>,
+    numbers: Vec<u64>,
+}
+
+impl Found {
+    /// Where it ends.
+    pub(crate) fn end(&self) -> Cursor {
+        self.cursor
+    }
+
+    /// Opens it: cuts a torn end, and removes segments that were prepared and not used.
+    ///
+    /// What a killed process wrote and did not sync may be in a cache only, even where it reads well. So the
+    /// last segment is written anew and synced before anything that it holds counts as durable; where that
+    /// holds nothing, first the one before it, whose last word that may be.
+    pub(crate) fn open(self) -> Result<Journal, StoreError> {
+        let Self { config, cursor, full, numbers } = self;
+        for number in numbers.into_iter().filter(|number| *number > cursor.segment) {
+            segment::remove(&config.dir, number)?;
+        }
+        if cursor.offset == SEGMENT_START
+            && let Some((before, _)) = full.back()
+        {
+            rewrite(&config, *before, u64::MAX)?;
+        }
+        rewrite(&config, cursor.segment, cursor.offset)?;
+        Journal::at(config, cursor, full)
+    }
+}
+
 /// Segments behind the end may be prepared, never used.
 fn no_groups_behind(config: &JournalConfig, end: &Cursor, numbers: &[u64]) -> Result<(), StoreError> {
     for number in numbers.iter().copied().filter(|number| *number > end.segment) {
@@ -354,7 +381,6 @@ fn no_groups_behind(config: &JournalConfig, end: &Cursor, numbers: &[u64]) -> Re
             let path = segment::path(&config.dir, end.segment);
             return Err(scan::corrupt(&path, end, "the journal ends here, and a later segment is in use"));
         }
-        segment::remove(&config.dir, number)?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Reading a journal back: every frame checked, a torn end told from damage.
 
-use std::fs;
 use std::path::Path;
+use std::{fs, io};
 
 use enact_core::ids::Position;
 use enact_core::store::StoreError;
@@ -51,8 +51,11 @@ pub(crate) fn segment(
     visit: Visit<'_>,
 ) -> Result<SegmentEnd, StoreError> {
     let path = segment::path(dir, cursor.segment);
-    let bytes = fs::read(&path).tried("reading", &path)?;
-    segment::check(&path, &bytes, store, cursor.segment)?;
+    let bytes = match fs::read(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(segment::missing(&path)),
+        read => read.tried("reading", &path)?,
+    };
+    segment::check(&path, &bytes, bytes.len() as u64, store, cursor.segment)?;
     loop {
         let rest = usize::try_from(cursor.offset).ok().and_then(|offset| bytes.get(offset..));
         let rest = rest.unwrap_or_default();

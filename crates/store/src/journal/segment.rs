@@ -1,12 +1,26 @@
 //! Segments: the files that the journal is written into, full of zeros before they are used.
+//!
+//! ```text
+//!  0  4  magic "ENJ1"
+//!  4  2  format
+//!  6  2  zero
+//!  8  8  number of the segment
+//! 16  8  size of the file
+//! 24 16  id of the store
+//! 40  4  CRC32 of all of this
+//! 44     zeros, up to the first frame
+//! ```
+//! A segment has its name only when it has its size. So one of another size was cut or added to, and what is missing
+//! is not taken for the end of the journal.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use enact_core::store::StoreError;
 
 use super::disk::{Disk, DiskFile};
-use super::frame::{JOURNAL_FORMAT, SECTOR};
+use super::frame::{self, FrameHeader, JOURNAL_FORMAT, SECTOR};
 use crate::codec::bytes::{Reader, put_u16, put_u32, put_u64};
 use crate::files::{self, Tried};
 
@@ -36,43 +50,83 @@ pub(crate) fn numbers(dir: &Path) -> Result<Vec<u64>, StoreError> {
     Ok(numbers)
 }
 
+/// The size of the header.
+const HEADER_BYTES: usize = 44;
+
 /// The first bytes of a segment.
-fn header(store: &[u8; 16], number: u64) -> Vec<u8> {
+fn header(store: &[u8; 16], number: u64, size: u64) -> Vec<u8> {
     let mut header = Vec::with_capacity(SECTOR);
     header.extend_from_slice(&MAGIC);
     put_u16(&mut header, JOURNAL_FORMAT);
     put_u16(&mut header, 0);
     put_u64(&mut header, number);
+    put_u64(&mut header, size);
     header.extend_from_slice(store);
     let crc = crc32fast::hash(&header);
     put_u32(&mut header, crc);
     header
 }
 
-/// Checks that a file is the segment that its name says.
-pub(crate) fn check(path: &Path, bytes: &[u8], store: &[u8; 16], number: u64) -> Result<(), StoreError> {
+/// Checks that a file of `size` bytes, which begins with these, is the segment that its name says, and whole.
+pub(crate) fn check(
+    path: &Path,
+    bytes: &[u8],
+    size: u64,
+    store: &[u8; 16],
+    number: u64,
+) -> Result<(), StoreError> {
     let corrupt = |what: &str| StoreError::Corrupt { path: path.to_owned(), what: what.to_owned() };
-    let expected = header(store, number);
-    if bytes.starts_with(&expected) {
+    if bytes.starts_with(&header(store, number, size)) {
         return Ok(());
     }
-    let found = bytes.get(..expected.len()).ok_or_else(|| corrupt("the segment is cut off in its header"))?;
+    let found = bytes.get(..HEADER_BYTES).ok_or_else(|| corrupt("the segment is cut off in its header"))?;
     let mut reader = Reader::new(found);
     let (magic, format) = (reader.array(), reader.u16().unwrap_or_default());
     let (covered, crc) = found.split_at(found.len() - 4);
-    if magic == Some(MAGIC) && Reader::new(crc).u32() == Some(crc32fast::hash(covered)) {
-        if format > JOURNAL_FORMAT {
-            let (found, known) = (u32::from(format), u32::from(JOURNAL_FORMAT));
-            return Err(StoreError::NewerFormat { path: path.to_owned(), found, known });
-        }
-        return Err(corrupt("the segment belongs to another store or place"));
+    if magic != Some(MAGIC) || Reader::new(crc).u32() != Some(crc32fast::hash(covered)) {
+        return Err(corrupt("the header of the segment is damaged"));
     }
-    Err(corrupt("the header of the segment is damaged"))
+    if format > JOURNAL_FORMAT {
+        let (found, known) = (u32::from(format), u32::from(JOURNAL_FORMAT));
+        return Err(StoreError::NewerFormat { path: path.to_owned(), found, known });
+    }
+    let made = found.get(16..24).and_then(|bytes| Reader::new(bytes).u64()).unwrap_or_default();
+    if found == header(store, number, made) {
+        return Err(corrupt(&format!("the segment has {size} bytes, and was made with {made}")));
+    }
+    Err(corrupt("the segment belongs to another store or place"))
+}
+
+/// As [`check`], for a file of which no more is read than its beginning. Gives the header of the first frame, where
+/// one stands.
+pub(crate) fn check_file(
+    dir: &Path,
+    store: &[u8; 16],
+    number: u64,
+) -> Result<Option<FrameHeader>, StoreError> {
+    let path = path(dir, number);
+    let read = || {
+        let mut file = fs::File::open(&path)?;
+        let mut bytes = Vec::with_capacity(SECTOR * 2);
+        Read::take(&mut file, 2 * SECTOR as u64).read_to_end(&mut bytes)?;
+        io::Result::Ok((bytes, file.metadata()?.len()))
+    };
+    let (bytes, size) = match read() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(missing(&path)),
+        read => read.tried("reading", &path)?,
+    };
+    check(&path, &bytes, size, store, number)?;
+    Ok(frame::read_header(bytes.get(SECTOR..).unwrap_or_default()).and_then(Result::ok))
+}
+
+/// A segment that has to be there is not.
+pub(crate) fn missing(path: &Path) -> StoreError {
+    StoreError::Corrupt { path: path.to_owned(), what: "this segment of the journal is missing".into() }
 }
 
 /// Makes a segment of `bytes` in size, durably: it is there as a whole, or not at all.
 ///
-/// All of it is written once, with zeros, so that writing into it later changes no length and takes no space:
+/// `bytes` covers the header and `content`. All of it is written once, with zeros, so that writing into it later changes no length and takes no space:
 /// the sync of a group then writes that group alone.
 pub(crate) fn create(
     disk: &dyn Disk,
@@ -86,7 +140,7 @@ pub(crate) fn create(
     let unfinished = files::unfinished(&path);
     let put = || {
         let mut file = disk.create(&unfinished)?;
-        let header = header(store, number);
+        let header = header(store, number, bytes);
         file.write_all_at(&header, 0)?;
         fill(file.as_mut(), header.len() as u64, SEGMENT_START)?;
         file.write_all_at(content, SEGMENT_START)?;

@@ -86,17 +86,17 @@ fn config(dir: &Path, disk: Arc<dyn Disk>) -> JournalConfig {
 fn create(dir: &Path, disk: Arc<dyn Disk>) -> Journal {
     let config = config(dir, disk);
     Journal::create(&config).unwrap();
-    Journal::recover(config, Position(1), &mut |_, _| Ok(())).unwrap()
+    Journal::find(config, Position(1), &mut |_, _| Ok(())).unwrap().open().unwrap()
 }
 
 /// Opens the journal and gives its groups by their last position.
 fn recover(dir: &Path) -> Result<(Journal, BTreeMap<u64, Vec<u8>>), StoreError> {
     let mut groups = BTreeMap::new();
-    let journal = Journal::recover(config(dir, Arc::new(RealDisk)), Position(1), &mut |header, body| {
+    let found = Journal::find(config(dir, Arc::new(RealDisk)), Position(1), &mut |header, body| {
         groups.insert(header.last.0, body.to_vec());
         Ok(())
     })?;
-    Ok((journal, groups))
+    Ok((found.open()?, groups))
 }
 
 fn size(number: u64) -> usize {
@@ -131,7 +131,7 @@ fn groups_read_back_over_many_segments_and_the_journal_goes_on() {
     (201..=300).for_each(|number| write(&mut journal, number).unwrap());
     let closed = journal.cursor();
     drop(journal);
-    let journal = Journal::resume(config(dir.path(), Arc::new(RealDisk)), closed).unwrap();
+    let journal = Journal::resume(config(dir.path(), Arc::new(RealDisk)), closed, Position(1)).unwrap();
     assert_eq!(journal.cursor(), closed);
     drop(journal);
     assert_holds(&recover(dir.path()).unwrap().1, 1..=300);
@@ -301,7 +301,7 @@ fn the_word_that_the_journal_goes_on_is_durable_before_anything_is_written_behin
     let inode = fs::metadata(&first).unwrap().ino();
     disk.synced.lock().get_mut(&inode).unwrap()[word_at..].fill(0);
 
-    let mut journal = Journal::recover(config(), Position(1), &mut |_, _| Ok(())).unwrap();
+    let mut journal = Journal::find(config(), Position(1), &mut |_, _| Ok(())).unwrap().open().unwrap();
     write(&mut journal, number).unwrap();
     drop(journal);
     disk.cut_power(dir.path());

@@ -1,6 +1,7 @@
 //! The note that a store was closed in order: where its journal ends, and what was known of its runs.
 //!
-//! It is there only while nobody has the store open. With it, opening reads no more than the end of the journal.
+//! It is there only while nobody has the store open. With it, opening reads no more than the end of the journal, and
+//! a journal that ends earlier than it says has lost something.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,8 @@ use crate::volume::heads::Heads;
 
 const MAGIC: [u8; 8] = *b"ENCLOSE1";
 
-fn path(store: &Path) -> PathBuf {
+/// Where the note is.
+pub(crate) fn path(store: &Path) -> PathBuf {
     store.join("closed")
 }
 
@@ -33,12 +35,20 @@ pub(crate) fn write(store: &Path, id: &[u8; 16], cursor: &Cursor, heads: &Heads)
     files::replace(&path(store), &bytes)
 }
 
-/// Takes the note away, durably, and gives what stood in it. A note that does not read is none: the journal
-/// says the same.
-pub(crate) fn take(store: &Path, id: &[u8; 16]) -> Result<Option<(Cursor, Heads)>, StoreError> {
+/// Takes the note away, durably. It is evidence until the journal was found to go as far.
+pub(crate) fn remove(store: &Path) -> Result<(), StoreError> {
+    let path = path(store);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        removed => removed.and_then(|()| files::sync_parent(&path)),
+    }
+    .tried("removing", &path)
+}
+
+/// What stands in the note. One that does not read is none: the journal says the same.
+pub(crate) fn read(store: &Path, id: &[u8; 16]) -> Result<Option<(Cursor, Heads)>, StoreError> {
     let path = path(store);
     let Some(bytes) = files::read(&path)? else { return Ok(None) };
-    std::fs::remove_file(&path).and_then(|()| files::sync_parent(&path)).tried("removing", &path)?;
     let noted = parse(&bytes, id);
     if noted.is_none() {
         tracing::warn!(path = %path.display(), "the note of the last closing does not read; the journal is read instead");

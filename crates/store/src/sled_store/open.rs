@@ -13,12 +13,12 @@ use crate::codec::CodecError;
 use crate::files::{self, Tried};
 use crate::identity::StoreIdentity;
 use crate::journal::disk::Disk;
-use crate::journal::{self, Journal, JournalConfig};
+use crate::journal::{self, Found, Journal, JournalConfig};
 use crate::lock::StoreLock;
 use crate::volume::applier::each_append;
 use crate::volume::heads::{self, Heads};
-use crate::volume::manifest;
 use crate::volume::sealed::{Sealed, folder, volumes_dir};
+use crate::volume::{manifest, witness};
 
 /// The folder of a store in which its blobs are.
 pub(crate) const BLOBS: &str = "blobs";
@@ -55,26 +55,59 @@ pub(crate) fn open(store: &Path, options: &Options, disk: Arc<dyn Disk>) -> Resu
         .into_iter()
         .map(|entry| Arc::new(Sealed::new(store, entry)))
         .collect();
+    let (journal, heads, was_closed) = open_journal(store, &identity, &config, &sealed)?;
+    // Only now: until the journal was found to be whole, all of this is evidence.
+    closed::remove(store)?;
     forget_unsealed(store, &sealed)?;
+    Ok(Opened { lock, identity, journal, sealed, heads, was_closed })
+}
 
-    let opened = |(journal, heads, was_closed)| Opened {
-        lock,
-        identity,
-        journal,
-        sealed: sealed.clone(),
-        heads,
-        was_closed,
-    };
-    if let Some((cursor, heads)) = closed::take(store, &identity.id)? {
-        match Journal::resume(config(&identity), cursor) {
-            Ok(journal) => return Ok(opened((journal, heads, true))),
+/// Opens the journal where the store was closed, or reads all of it.
+fn open_journal(
+    store: &Path,
+    identity: &StoreIdentity,
+    config: &dyn Fn(&StoreIdentity) -> JournalConfig,
+    sealed: &[Arc<Sealed>],
+) -> Result<(Journal, Heads, bool), StoreError> {
+    let floor = last_sealed(sealed).next();
+    let noted = closed::read(store, &identity.id)?;
+    let noted_next = noted.as_ref().map(|(cursor, _)| cursor.next);
+    if let Some((cursor, heads)) = noted {
+        match Journal::resume(config(identity), cursor, floor) {
+            Ok(journal) => return Ok((journal, heads, true)),
             Err(error) => {
                 tracing::warn!(%error, "the store does not end as it was closed; the whole journal is read")
             }
         }
     }
-    let (journal, heads) = recover(config(&identity), &sealed)?;
-    Ok(opened((journal, heads, false)))
+    let (found, heads) = read_journal(config(identity), sealed)?;
+    let end = found.end().next;
+    let cut = |witness: &Path, next: Position| StoreError::Corrupt {
+        path: store.join(journal::FOLDER),
+        what: format!(
+            "the journal ends after position {}, and '{}' knows of position {}: the end of the journal is lost",
+            end.0.saturating_sub(1),
+            witness.display(),
+            next.0.saturating_sub(1)
+        ),
+    };
+    match noted_next {
+        Some(next) if next > end => return Err(cut(&closed::path(store), next)),
+        Some(_) => {}
+        None => {
+            let active = folder(store, sealed.last().map_or(1, |sealed| sealed.entry.number + 1));
+            if let Some(position) = witness::newest_record(&active, end)? {
+                return Err(cut(&active, position.next()));
+            }
+        }
+    }
+    let journal = found.open()?;
+    journal.segments().release(last_sealed(sealed))?;
+    Ok((journal, heads, false))
+}
+
+fn last_sealed(sealed: &[Arc<Sealed>]) -> Position {
+    sealed.last().map_or(Position(0), |sealed| sealed.entry.last)
 }
 
 /// Makes the folders above and of the store.
@@ -141,13 +174,13 @@ fn forget_unsealed(store: &Path, sealed: &[Arc<Sealed>]) -> Result<(), StoreErro
     Ok(())
 }
 
-/// Opens a store that was not closed: reads the journal from the end of the sealed volumes on.
-fn recover(config: JournalConfig, sealed: &[Arc<Sealed>]) -> Result<(Journal, Heads), StoreError> {
+/// Reads the journal from the end of the sealed volumes on, and changes nothing.
+fn read_journal(config: JournalConfig, sealed: &[Arc<Sealed>]) -> Result<(Found, Heads), StoreError> {
     let mut heads = carried_over(sealed)?;
     let dir = config.dir.clone();
     let sealed_up_to = heads.last;
     let mut first = None;
-    let journal = Journal::recover(config, sealed_up_to.next(), &mut |header, body| {
+    let found = Journal::find(config, sealed_up_to.next(), &mut |header, body| {
         first.get_or_insert(header.first);
         if header.last <= sealed_up_to {
             return Ok(());
@@ -158,7 +191,7 @@ fn recover(config: JournalConfig, sealed: &[Arc<Sealed>]) -> Result<(Journal, He
         each_append(body, |_, _| (), take)
             .map_err(|error: CodecError| error.at(&dir, "a group of the journal"))
     })?;
-    let ends = Position(journal.cursor().next.0.saturating_sub(1));
+    let ends = Position(found.end().next.0.saturating_sub(1));
     let corrupt = |what: String| StoreError::Corrupt { path: dir.clone(), what };
     if first.is_some_and(|first| first > sealed_up_to.next()) {
         return Err(corrupt(format!(
@@ -171,8 +204,7 @@ fn recover(config: JournalConfig, sealed: &[Arc<Sealed>]) -> Result<(Journal, He
             "the journal ends at position {ends}, before what is sealed ({sealed_up_to})"
         )));
     }
-    journal.segments().release(sealed_up_to)?;
-    Ok((journal, heads))
+    Ok((found, heads))
 }
 
 /// What the last sealed volume hands over.

@@ -51,6 +51,10 @@ impl SledStore {
             if header.last < next {
                 return Ok(());
             }
+            if header.first > next {
+                let what = format!("position {next} is neither in the journal nor in a volume");
+                return Err(StoreError::Corrupt { path: journal.clone(), what });
+            }
             let (mut wrong, mut count) = (None, 0);
             let check = |record: &Record<'_>, _: &_| {
                 count += 1;
@@ -64,6 +68,10 @@ impl SledStore {
             wrong
                 .map_or(Ok(()), |at| Err(StoreError::Corrupt { path: journal.clone(), what: wrong_leaf(at) }))
         })?;
+        if next < end.next {
+            let what = format!("it has nothing for position {next}, which was durable");
+            return Err(StoreError::Corrupt { path: journal.clone(), what });
+        }
         let blobs = self.blobs.verify()?;
         Ok(Verified { events, up_to: Position(next.0.saturating_sub(1)), blobs })
     }

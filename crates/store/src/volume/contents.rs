@@ -23,7 +23,7 @@ use crate::codec::bytes::{Reader, put_varint};
 use crate::codec::{self, CodecError, Record};
 
 /// sled keeps values in leaves of up to 128 KiB only where they are small; this size was measured to be safe.
-const CHUNK_BYTES: usize = 4 * 1024;
+pub(crate) const CHUNK_BYTES: usize = 4 * 1024;
 /// How many events one entry of the index names at most; it then stays far under [`CHUNK_BYTES`].
 const ENTRY_EVENTS: u64 = 1000;
 /// What sled may keep in memory.

@@ -13,6 +13,7 @@ mod read;
 pub(crate) mod sealed;
 mod sealing;
 pub(crate) mod table;
+pub(crate) mod witness;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
