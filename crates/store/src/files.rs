@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use enact_core::store::StoreError;
@@ -121,6 +121,34 @@ pub(crate) fn list(path: &Path) -> Result<Vec<PathBuf>, StoreError> {
         .tried("listing", path)?;
     paths.sort();
     Ok(paths)
+}
+
+/// Makes a folder, and all files and folders below it, the owner's alone: what others wrote there for us.
+pub(crate) fn make_private(path: &Path) -> Result<(), StoreError> {
+    for entry in list(path)? {
+        if entry.is_dir() {
+            make_private(&entry)?;
+        } else {
+            set_mode(&entry, 0o600)?;
+        }
+    }
+    set_mode(path, 0o700)
+}
+
+fn set_mode(path: &Path, mode: u32) -> Result<(), StoreError> {
+    let set = || {
+        let mut permissions = fs::metadata(path)?.permissions();
+        if permissions.mode() & 0o777 == mode {
+            return Ok(());
+        }
+        permissions.set_mode(mode);
+        fs::set_permissions(path, permissions)
+    };
+    match set() {
+        // sled takes old snapshots away at times of its own.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        set => set.tried("making private", path),
+    }
 }
 
 /// Makes a folder, and all files and folders below it, durable.

@@ -1,9 +1,12 @@
 //! What may open a store, and what is found.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
+
 mod common;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::*;
@@ -29,13 +32,34 @@ async fn case_42_files_and_folders_are_for_the_owner_alone() {
     let path = dir.path().join("s");
     let store = small().open(&path).unwrap();
     fill(&store, 1000, 100).await;
+    sealed(&store, 1).await;
+    store.blobs().put(&mut &b"content"[..]).unwrap();
+    store.read_all(enact_core::ids::Position(1), 10).await.unwrap();
+    store.backup(dir.path().join("backup")).await.unwrap();
     store.close().unwrap();
-    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode(&path), 0o700);
-    for entry in fs::read_dir(&path).unwrap().map(Result::unwrap) {
-        let expected = if entry.path().is_dir() { 0o700 } else { 0o600 };
-        assert_eq!(mode(&entry.path()), expected, "{}", entry.path().display());
+    drop(store);
+    let seen = assert_private(&path);
+    for part in ["volumes/00000001/db", "volumes/00000001/blobs", "volumes/00000002/db", "closed"] {
+        assert!(seen.contains(&path.join(part)), "{part} was looked at");
     }
+    assert_private(&dir.path().join("backup"));
+    // sled writes new files when it opens a database again.
+    let store = small().open(&path).unwrap();
+    all(&store).await.unwrap();
+    store.close().unwrap();
+    assert_private(&path);
+}
+
+/// Asserts that all below a folder is for its owner alone, and gives what was looked at.
+fn assert_private(path: &Path) -> Vec<PathBuf> {
+    let mode = fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, if path.is_dir() { 0o700 } else { 0o600 }, "{}", path.display());
+    let mut seen = vec![path.to_owned()];
+    if path.is_dir() {
+        let entries = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
+        seen.extend(entries.flat_map(|entry| assert_private(&entry)));
+    }
+    seen
 }
 
 #[tokio::test]

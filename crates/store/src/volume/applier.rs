@@ -228,6 +228,7 @@ impl Applier {
         let path = self.active_folder();
         let contents = self.volumes.view.write().active.take();
         contents.map_or(Ok(()), Contents::close)?;
+        files::make_private(&path)?;
         Ok(files::sync_tree(&path)?)
     }
 }

@@ -21,6 +21,7 @@ use sled::IVec;
 
 use crate::codec::bytes::{Reader, put_varint};
 use crate::codec::{self, CodecError, Record};
+use crate::files;
 
 /// sled keeps values in leaves of up to 128 KiB only where they are small; this size was measured to be safe.
 pub(crate) const CHUNK_BYTES: usize = 4 * 1024;
@@ -107,8 +108,10 @@ pub(crate) struct Contents {
 }
 
 impl Contents {
-    /// Opens a volume, or makes an empty one.
+    /// Opens a volume, or makes an empty one. sled makes files for everybody: the folder is private before it does, and
+    /// the files are when this has returned.
     pub(crate) fn open(path: &Path) -> Result<Self, VolumeError> {
+        files::create_dir(path)?;
         let config = sled::Config::new()
             .path(path)
             .cache_capacity(CACHE_BYTES)
@@ -125,7 +128,9 @@ impl Contents {
                 opened => break opened?,
             }
         };
-        Ok(Self { db: Some(db), path: path.to_owned() })
+        let opened = Self { db: Some(db), path: path.to_owned() };
+        files::make_private(path)?;
+        Ok(opened)
     }
 
     /// Opens a volume that has to be there.

@@ -25,6 +25,7 @@ pub(crate) fn seal(store: &Path, number: u64, first: Position, heads: &Heads) ->
     // Opening it the first time made sled write what later openings leave as it is.
     contents.close()?;
     no_blobs(&folder)?;
+    files::make_private(&folder)?;
     files::sync_tree(&folder)?;
 
     let table = |name| table_path(store, number, name);
