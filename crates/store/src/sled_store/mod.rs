@@ -5,14 +5,14 @@ pub(crate) mod closed;
 pub(crate) mod open;
 pub(crate) mod order;
 mod prune;
+mod threads;
 mod verify;
 pub(crate) mod writer;
 
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use enact_core::blob::BlobStore;
 use enact_core::event::StoredEvent;
@@ -23,6 +23,7 @@ use parking_lot::Mutex;
 
 use self::open::Opened;
 use self::order::{Candidate, Known, Lookup, OnDisk, Order, Placed, key_hash};
+use self::threads::Thread;
 use self::writer::Writer;
 use crate::blobs::FileBlobs;
 use crate::identity::StoreIdentity;
@@ -42,6 +43,9 @@ const VOLUME_BYTES: u64 = 64 * 1024 * 1024;
 const SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
 /// How long an idempotency key is kept, where nothing else is said.
 const KEY_RETENTION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How long closing waits for the threads of the store. What is not done then need not be: the journal has
+/// everything, and the next opening makes the active volume anew.
+const CLOSING: Duration = Duration::from_secs(10);
 
 /// How a store is opened. What is said here may differ from one opening to the next.
 #[derive(Clone, Debug)]
@@ -49,11 +53,17 @@ pub struct Options {
     volume_bytes: u64,
     pub(crate) segment_bytes: u64,
     key_retention: Duration,
+    pub(crate) closing: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { volume_bytes: VOLUME_BYTES, segment_bytes: SEGMENT_BYTES, key_retention: KEY_RETENTION }
+        Self {
+            volume_bytes: VOLUME_BYTES,
+            segment_bytes: SEGMENT_BYTES,
+            key_retention: KEY_RETENTION,
+            closing: CLOSING,
+        }
     }
 }
 
@@ -105,18 +115,19 @@ pub struct SledStore {
     blobs: FileBlobs,
     maintenance: Arc<Maintenance>,
     running: Mutex<Option<Running>>,
+    closing: Duration,
 }
 
 #[derive(Debug)]
 struct Running {
-    writer: JoinHandle<Option<Journal>>,
-    applier: JoinHandle<bool>,
+    writer: Thread<Option<Journal>>,
+    applier: Thread<bool>,
 }
 
 /// The lock on the folder while the store is open, and who may use the folder beside the two threads: backup,
 /// pruning and verifying, one at a time.
 #[derive(Debug)]
-struct Maintenance(Mutex<Option<StoreLock>>);
+struct Maintenance(Mutex<Option<Arc<StoreLock>>>);
 
 impl Maintenance {
     /// Does what needs the folder, which stays ours until it has ended.
@@ -168,7 +179,10 @@ impl SledStore {
             backlog: Arc::clone(&volumes.backlog),
         };
         let blobs = FileBlobs::open(&path.join(open::BLOBS))?;
-        let running = Running { applier: spawn_applier(applier)?, writer: spawn_writer(writer)? };
+        let lock = Arc::new(lock);
+        let applier = Thread::spawn("enact-volumes", &lock, || applier.run())?;
+        let writer = Thread::spawn("enact-journal", &lock, || writer.run())?;
+        let running = Some(Running { writer, applier });
         Ok(Self {
             path,
             identity,
@@ -178,7 +192,8 @@ impl SledStore {
             segments,
             blobs,
             maintenance: Arc::new(Maintenance(Mutex::new(Some(lock)))),
-            running: Mutex::new(Some(running)),
+            running: Mutex::new(running),
+            closing: options.closing,
         })
     }
 
@@ -190,15 +205,28 @@ impl SledStore {
     /// Closes the store: writes what was appended, refuses more, and leaves a note with which the next opening is
     /// quick. Waits for a backup or pruning that is under way. Closing a closed store does nothing. Blocks.
     ///
+    /// A thread that does not end in ten seconds, as it may where the disk does not answer, is left alone: the folder
+    /// stays locked until it ends or the process does, there is no note, and the next opening reads the journal.
+    ///
     /// # Errors
     /// Those of the disk; every event that was said to be durable is so nevertheless.
     pub fn close(&self) -> Result<(), StoreError> {
         let Some(running) = self.running.lock().take() else { return Ok(()) };
         self.order.close(StoreError::Closed);
-        let journal = running.writer.join().ok().flatten();
-        let is_whole = running.applier.join().unwrap_or(false);
+        let has_ended = self.wait_for(&running);
         self.volumes.applied.stop(&StoreError::Closed);
         let mut lock = self.maintenance.0.lock();
+        if !has_ended {
+            tracing::warn!(
+                path = %self.path.display(),
+                "the store does not come to its end, and is left as after a crash: the next opening reads its \
+                 journal, which has everything; until then the folder stays locked by this process"
+            );
+            *lock = None;
+            return Ok(());
+        }
+        let journal = running.writer.join().flatten();
+        let is_whole = running.applier.join().unwrap_or(false);
         self.volumes.forget_opened();
         let heads = self.volumes.heads.read();
         let noted = match &journal {
@@ -212,6 +240,18 @@ impl SledStore {
         drop(journal);
         *lock = None;
         noted
+    }
+
+    /// Waits for the threads to end. `false`: it took too long.
+    fn wait_for(&self, running: &Running) -> bool {
+        let deadline = Instant::now() + self.closing;
+        if !running.writer.ends_before(deadline) {
+            // It may wait for the applier, which does not get on.
+            let why = "the store was closed while its volumes did not get on";
+            self.volumes.backlog.broken(StoreError::Poisoned(why.into()));
+            return running.writer.ends_before(Instant::now() + self.closing) && running.applier.has_ended();
+        }
+        running.applier.ends_before(deadline)
     }
 
     /// Gives an append its place, looking on the disk where memory does not know enough.
@@ -260,16 +300,6 @@ impl Drop for SledStore {
             tracing::warn!(%error, "the store was not closed in order; the next opening reads its journal");
         }
     }
-}
-
-fn spawn_writer(writer: Writer) -> Result<JoinHandle<Option<Journal>>, StoreError> {
-    let thread = thread::Builder::new().name("enact-journal".into()).spawn(|| writer.run());
-    thread.map_err(|error| StoreError::io("starting the thread of the journal", error))
-}
-
-fn spawn_applier(applier: Applier) -> Result<JoinHandle<bool>, StoreError> {
-    let thread = thread::Builder::new().name("enact-volumes".into()).spawn(|| applier.run());
-    thread.map_err(|error| StoreError::io("starting the thread of the volumes", error))
 }
 
 /// Calls what reads files, not on a thread that others' futures need.

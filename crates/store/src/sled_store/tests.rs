@@ -1,6 +1,7 @@
 use std::fs;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use enact_core::event::{Event, NewEvent};
 use enact_core::store::{Durability, Fence, RunMark};
@@ -171,6 +172,32 @@ async fn closing_waits_for_backup_and_pruning_and_none_begins_afterwards() {
     assert!(matches!(store.backup(dir.path().join("backup")).await, Err(StoreError::Closed)));
     assert!(matches!(store.verify(), Err(StoreError::Closed)));
     next.close().unwrap();
+}
+
+#[tokio::test]
+async fn closing_does_not_wait_for_ever_for_volumes_that_do_not_get_on() {
+    let (dir, trouble) = (tempfile::tempdir().unwrap(), Trouble::default());
+    let options = Options { closing: Duration::from_millis(1), ..Options::default() };
+    let store = SledStore::start(&dir.path().join("s"), &options, Arc::new(trouble.clone())).unwrap();
+    store.append(append(1, 0, Durability::Barrier)).await.unwrap().durable().await.unwrap();
+    store.read_all(Position(1), 1).await.unwrap();
+    store.append(append(1, 1, Durability::Barrier)).await.unwrap().durable().await.unwrap();
+    {
+        // The applier cannot go on.
+        let _stuck = store.volumes.view.write();
+        store.close().unwrap();
+        assert!(!dir.path().join("s/closed").exists(), "there is no note of a close in order");
+        let other = SledStore::open(dir.path().join("s"));
+        assert!(matches!(other, Err(StoreError::Locked { .. })), "the applier may still write: {other:?}");
+    }
+    // Now the applier ends, and with it the lock goes.
+    let store = loop {
+        match SledStore::open(dir.path().join("s")) {
+            Err(StoreError::Locked { .. }) => thread::yield_now(),
+            opened => break opened.unwrap(),
+        }
+    };
+    assert_eq!(store.read_all(Position(1), 10).await.unwrap().len(), 2);
 }
 
 /// Where a volume is sealed between a look-up on the disk and the answer from memory.

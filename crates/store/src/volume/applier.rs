@@ -58,7 +58,7 @@ impl Applier {
                 }
                 Err(trouble) => {
                     tracing::error!(%trouble, "the volumes cannot be written; the journal has everything; trying again");
-                    self.volumes.view.write().active = None;
+                    self.forget_active();
                     if !backlog.rest(trouble) {
                         return false;
                     }
@@ -120,9 +120,15 @@ impl Applier {
         Ok(count)
     }
 
+    /// Lets go of the active volume. Closing it may take long: nobody else has to wait for that.
+    fn forget_active(&self) {
+        let active = self.volumes.view.write().active.take();
+        drop(active);
+    }
+
     /// Makes the active volume readable.
     fn open_or_rebuild(&mut self) -> Result<(), StoreError> {
-        self.volumes.view.write().active = None;
+        self.forget_active();
         let path = self.active_folder();
         let contents = if std::mem::take(&mut self.was_closed) {
             self.open_closed(&path).or_else(|error| {

@@ -18,6 +18,8 @@ const BATCH_BYTES: usize = 512 * 1024;
 const GATHERING: Duration = Duration::from_millis(10);
 /// How long the applier rests before it tries again what failed.
 const REST: Duration = Duration::from_secs(1);
+/// How long the writer waits for room while the applier says nothing at all.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// A group as it stands in the journal.
 #[derive(Debug)]
@@ -82,14 +84,17 @@ impl Backlog {
     /// Waits until there is room for a group.
     ///
     /// # Errors
-    /// Why there is none, where the applier is in trouble.
+    /// Why there is none, where the applier is in trouble or was silent for long.
     pub(crate) fn room(&self) -> Result<(), StoreError> {
         let mut state = self.state.lock();
         while state.bytes >= WAITING_BYTES || state.broken {
             if let Some(trouble) = &state.trouble {
                 return Err(trouble.clone());
             }
-            self.news.wait(&mut state);
+            if self.news.wait_for(&mut state, SILENCE).timed_out() {
+                let error = std::io::Error::from(std::io::ErrorKind::TimedOut);
+                return Err(StoreError::io("waiting for the volumes, which do not get on", error));
+            }
         }
         Ok(())
     }

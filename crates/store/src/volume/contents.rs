@@ -13,12 +13,14 @@ use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use enact_core::ids::{EventSeq, Position, RunId};
 use enact_core::store::StoreError;
 use sled::IVec;
 
+use super::watch::{Calls, Watch};
 use crate::codec::bytes::{Reader, put_varint};
 use crate::codec::{self, CodecError, Record};
 use crate::files;
@@ -87,7 +89,7 @@ fn damaged(what: impl Into<String>) -> VolumeError {
 }
 
 /// Calls sled, which panics at some damage.
-fn calling<T>(call: impl FnOnce() -> Result<T, VolumeError>) -> Result<T, VolumeError> {
+fn contained<T>(call: impl FnOnce() -> Result<T, VolumeError>) -> Result<T, VolumeError> {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
         let said = panic.downcast_ref::<String>().map(String::as_str);
         let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a word");
@@ -100,11 +102,16 @@ fn is_locked(error: &io::Error) -> bool {
     error.to_string().contains("could not acquire lock")
 }
 
-/// The database of a volume.
+/// The database of a volume. Clones are the same one.
 #[derive(Clone, Debug)]
-pub(crate) struct Contents {
+pub(crate) struct Contents(Arc<Database>);
+
+#[derive(Debug)]
+struct Database {
     db: Option<sled::Db>,
     path: PathBuf,
+    calls: Arc<Calls>,
+    watch: Option<Watch>,
 }
 
 impl Contents {
@@ -119,7 +126,7 @@ impl Contents {
             .print_profile_on_drop(false);
         let mut tries = 0;
         let db = loop {
-            match calling(|| Ok(config.open()?)) {
+            match contained(|| Ok(config.open()?)) {
                 // A database that was just closed here keeps its lock until sled's own threads let go of it.
                 Err(VolumeError::Disk(error)) if is_locked(&error) && tries < LOCK_TRIES => {
                     tries += 1;
@@ -128,7 +135,9 @@ impl Contents {
                 opened => break opened?,
             }
         };
-        let opened = Self { db: Some(db), path: path.to_owned() };
+        let calls = Arc::default();
+        let watch = Some(Watch::over(&db, &calls));
+        let opened = Self(Arc::new(Database { db: Some(db), path: path.to_owned(), calls, watch }));
         files::make_private(path)?;
         Ok(opened)
     }
@@ -142,14 +151,14 @@ impl Contents {
         }
     }
 
-    fn db(&self) -> Result<&sled::Db, VolumeError> {
-        self.db.as_ref().ok_or_else(|| damaged("the volume is closed"))
+    /// Calls sled.
+    fn calling<T>(&self, call: impl FnOnce(&sled::Db) -> Result<T, VolumeError>) -> Result<T, VolumeError> {
+        self.0.calling(call)
     }
 
     /// Writes a batch. It may be seen before this has returned.
     pub(crate) fn put(&self, batch: &Batch) -> Result<(), VolumeError> {
-        let db = self.db()?;
-        calling(|| {
+        self.calling(|db| {
             for (key, chunk) in &batch.chunks {
                 db.insert(key, chunk.as_slice())?;
             }
@@ -162,9 +171,8 @@ impl Contents {
     }
 
     /// Hands all to the operating system.
-    pub(crate) fn flush(&self) -> Result<(), VolumeError> {
-        let db = self.db()?;
-        calling(|| db.flush().map(drop).map_err(Into::into))
+    fn flush(&self) -> Result<(), VolumeError> {
+        self.0.flush()
     }
 
     /// Where the events of a run from number `from` on are, at most `limit`.
@@ -174,8 +182,7 @@ impl Contents {
         from: EventSeq,
         limit: usize,
     ) -> Result<Vec<Position>, VolumeError> {
-        let db = self.db()?;
-        calling(|| {
+        self.calling(|db| {
             let start = match db.get_lt(index_key(run, from.next()))? {
                 Some((key, _)) if key.starts_with(&run_prefix(run)) => key,
                 _ => IVec::from(&index_key(run, from)),
@@ -201,8 +208,7 @@ impl Contents {
 
     /// The records at these positions, which rise, until `visit` wants no more.
     pub(crate) fn records_at(&self, positions: &[Position], visit: Visit<'_>) -> Result<(), VolumeError> {
-        let db = self.db()?;
-        calling(|| {
+        self.calling(|db| {
             let (mut chunk, mut offset) = (IVec::default(), 0);
             for wanted in positions {
                 if chunk.get(offset..).and_then(first_position).is_none_or(|first| first > *wanted) {
@@ -236,8 +242,7 @@ impl Contents {
     /// The records from position `from` on, until `visit` wants no more. Their positions follow each other; that
     /// they do not end too early is for the caller to see.
     pub(crate) fn scan(&self, from: Position, visit: Visit<'_>) -> Result<(), VolumeError> {
-        let db = self.db()?;
-        calling(|| {
+        self.calling(|db| {
             let mut chunks = Chunks::at(db, from)?;
             let mut expected = None;
             while let Some(chunk) = chunks.next()? {
@@ -262,8 +267,7 @@ impl Contents {
 
     /// How many events the index names.
     pub(crate) fn indexed(&self) -> Result<u64, VolumeError> {
-        let db = self.db()?;
-        calling(|| {
+        self.calling(|db| {
             let mut count = 0;
             for entry in db.scan_prefix([INDEX]) {
                 let (key, value) = entry?;
@@ -273,25 +277,37 @@ impl Contents {
         })
     }
 
-    /// Closes the database. All of it is then in files, as far as sled says; nothing is synced.
-    pub(crate) fn close(mut self) -> Result<(), VolumeError> {
-        let flushed = self.flush();
-        let db = self.db.take();
-        calling(|| {
-            drop(db);
-            Ok(())
-        })?;
-        flushed
+    /// Closes the database, of which this is the last clone. All of it is then in files, as far as sled says; nothing is
+    /// synced.
+    pub(crate) fn close(self) -> Result<(), VolumeError> {
+        self.flush()
     }
 }
 
-impl Drop for Contents {
+impl Database {
+    fn calling<T>(&self, call: impl FnOnce(&sled::Db) -> Result<T, VolumeError>) -> Result<T, VolumeError> {
+        let db = self.db.as_ref().ok_or_else(|| damaged("the volume is closed"))?;
+        let _call = self.calls.begin();
+        contained(|| call(db))
+    }
+
+    fn flush(&self) -> Result<(), VolumeError> {
+        self.calling(|db| Ok(db.flush().map(drop)?))
+    }
+}
+
+impl Drop for Database {
     fn drop(&mut self) {
+        // While it is watched. sled flushes by itself when it is dropped: then nothing is left to wait for, or it
+        // has its error and does not wait.
+        let flushed = self.flush();
+        self.watch = None;
         let db = self.db.take();
-        if let Err(error) = calling(|| {
+        let dropped = contained(|| {
             drop(db);
             Ok(())
-        }) {
+        });
+        if let Err(error) = flushed.and(dropped) {
             tracing::warn!(path = %self.path.display(), %error, "closing a volume");
         }
     }

@@ -13,6 +13,7 @@ mod read;
 pub(crate) mod sealed;
 mod sealing;
 pub(crate) mod table;
+mod watch;
 pub(crate) mod witness;
 
 use std::collections::VecDeque;
