@@ -10,11 +10,6 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use common::*;
-use enact_core::blob::BlobRef;
-use enact_core::connector::Identity;
-use enact_core::event::{CompensationIntended, Event, NewEvent};
-use enact_core::ids::Seq;
-use enact_core::json::JsonText;
 use enact_core::store::{EventStore, RunMark, StoreError};
 use enact_core::time::Timestamp;
 use enact_store::SledStore;
@@ -165,6 +160,32 @@ async fn pruning_spares_open_runs_and_runs_that_reach_into_what_stays() {
 }
 
 #[tokio::test]
+async fn a_store_whose_sealed_volumes_are_all_pruned_opens_after_a_crash_and_from_a_backup() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s");
+    let options = || SledStore::options().volume_bytes(60_000).segment_bytes(64 * 1024);
+    let store = options().open(&path).unwrap();
+    for number in 0..50 {
+        put(&store, append(run(1000 + number, 0), 0, vec![event(number, 4000)], RunMark::Closed))
+            .await
+            .unwrap();
+    }
+    sealed(&store, 3).await;
+    let pruned = store.prune(Timestamp::from_unix_us(u64::MAX)).await.unwrap();
+    assert!(pruned.volumes >= 3, "{pruned:?}");
+    let left = all(&store).await.unwrap();
+    let crashed = dir.path().join("crashed");
+    copy(&path, &crashed);
+    store.backup(dir.path().join("backup")).await.unwrap();
+    SledStore::restore(dir.path().join("backup"), dir.path().join("restored")).unwrap();
+    for path in [crashed, dir.path().join("restored")] {
+        let store = options().open(path).unwrap();
+        assert_eq!(all(&store).await.unwrap(), left);
+        put(&store, append(run(9000, 0), 0, vec![event(9000, 10)], RunMark::Closed)).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn blobs_go_with_the_last_event_that_refers_to_them() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s");
@@ -172,13 +193,13 @@ async fn blobs_go_with_the_last_event_that_refers_to_them() {
     let store = options().open(&path).unwrap();
     let old = store.blobs().put(&mut &b"old"[..]).unwrap();
     let kept = store.blobs().put(&mut &b"kept"[..]).unwrap();
-    put(&store, append(run(1, 0), 0, vec![intended(1000, old.clone())], RunMark::Closed)).await.unwrap();
+    put(&store, append(run(1, 0), 0, vec![referring(1000, old.clone())], RunMark::Closed)).await.unwrap();
     for number in 0..60 {
         put(&store, append(run(10 + number, 0), 0, vec![event(2000 + number, 4000)], RunMark::Closed))
             .await
             .unwrap();
     }
-    put(&store, append(run(900, 0), 0, vec![intended(900_000, kept.clone())], RunMark::Closed))
+    put(&store, append(run(900, 0), 0, vec![referring(900_000, kept.clone())], RunMark::Closed))
         .await
         .unwrap();
     sealed(&store, 2).await;
@@ -188,24 +209,6 @@ async fn blobs_go_with_the_last_event_that_refers_to_them() {
     assert_eq!(pruned.blobs, 1, "{pruned:?}");
     assert!(store.blobs().open(&old).is_err());
     assert!(store.blobs().open(&kept).is_ok());
-}
-
-/// An event that refers to a blob.
-fn intended(at: u64, blob: BlobRef) -> NewEvent {
-    let json = || JsonText::encode(&()).unwrap();
-    let body = CompensationIntended {
-        seq: Seq(1),
-        attempt: 1,
-        undo_try: 1,
-        action: "restore_file".into(),
-        version: 1,
-        params: json(),
-        pre: json(),
-        blobs: vec![blob],
-        identity: Identity("here".into()),
-        by: "me".into(),
-    };
-    NewEvent { event: Event::CompensationIntended(body.into()), ..event(at, 1) }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -175,7 +175,10 @@ fn forget_unsealed(store: &Path, sealed: &[Arc<Sealed>]) -> Result<(), StoreErro
 }
 
 /// Reads the journal from the end of the sealed volumes on, and changes nothing.
-fn read_journal(config: JournalConfig, sealed: &[Arc<Sealed>]) -> Result<(Found, Heads), StoreError> {
+pub(super) fn read_journal(
+    config: JournalConfig,
+    sealed: &[Arc<Sealed>],
+) -> Result<(Found, Heads), StoreError> {
     let mut heads = carried_over(sealed)?;
     let dir = config.dir.clone();
     let sealed_up_to = heads.last;
@@ -211,11 +214,15 @@ fn read_journal(config: JournalConfig, sealed: &[Arc<Sealed>]) -> Result<(Found,
 fn carried_over(sealed: &[Arc<Sealed>]) -> Result<Heads, StoreError> {
     let Some(last) = sealed.last() else { return Ok(Heads::default()) };
     let mut open = Vec::new();
-    last.runs.each(&mut |entry| {
-        let run = heads::read_run(entry).filter(|(_, head)| head.mark == enact_core::store::RunMark::Open);
-        open.extend(run.map(|(run, head)| (run, head.version)));
-        true
-    })?;
+    // A volume is pruned only when none of its runs is open.
+    if !last.entry.pruned {
+        last.runs.each(&mut |entry| {
+            let run =
+                heads::read_run(entry).filter(|(_, head)| head.mark == enact_core::store::RunMark::Open);
+            open.extend(run.map(|(run, head)| (run, head.version)));
+            true
+        })?;
+    }
     let now = sealed.iter().map(|sealed| sealed.entry.times.1).max().unwrap_or(Timestamp::default());
     Ok(Heads::after(last.entry.last, now, open.into_iter()))
 }

@@ -5,8 +5,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use enact_core::event::{Event, NewEvent, StoredEvent, ValueRecorded};
-use enact_core::ids::{CallPath, EventSeq, Position, Pseudonym, RunId};
+use enact_core::blob::BlobRef;
+use enact_core::connector::Identity;
+use enact_core::event::{CompensationIntended, Event, NewEvent, StoredEvent, ValueRecorded};
+use enact_core::ids::{CallPath, EventSeq, Position, Pseudonym, RunId, Seq};
 use enact_core::json::JsonText;
 use enact_core::store::{Append, Durability, EventStore, Fence, RunMark, StoreError};
 use enact_core::time::Timestamp;
@@ -28,6 +30,24 @@ pub(crate) fn event(at: u64, size: usize) -> NewEvent {
 pub(crate) fn append(run: RunId, expected: u64, events: Vec<NewEvent>, mark: RunMark) -> Append {
     let expected = EventSeq(expected);
     Append { run, expected, fence: Fence::NONE, events, mark, key: None, durability: Durability::Barrier }
+}
+
+/// An event that refers to a blob.
+pub(crate) fn referring(at: u64, blob: BlobRef) -> NewEvent {
+    let json = || JsonText::encode(&()).unwrap();
+    let body = CompensationIntended {
+        seq: Seq(1),
+        attempt: 1,
+        undo_try: 1,
+        action: "restore_file".into(),
+        version: 1,
+        params: json(),
+        pre: json(),
+        blobs: vec![blob],
+        identity: Identity("here".into()),
+        by: "me".into(),
+    };
+    NewEvent { event: Event::CompensationIntended(body.into()), ..event(at, 1) }
 }
 
 /// Appends and waits until that is durable.
