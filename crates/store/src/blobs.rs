@@ -59,6 +59,13 @@ fn name_of(hash: &Hash) -> String {
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The file of a blob in a folder of blobs.
+pub(crate) fn path_in(dir: &Path, hash: &Hash) -> PathBuf {
+    let name = name_of(hash);
+    let fan = name.get(..2).unwrap_or_default();
+    dir.join(fan).join(&name)
+}
+
 impl FileBlobs {
     /// Opens the folder, which is there, and removes what crashes left in it.
     pub(crate) fn open(dir: &Path) -> Result<Self, StoreError> {
@@ -70,9 +77,7 @@ impl FileBlobs {
     }
 
     fn path(&self, hash: &Hash) -> PathBuf {
-        let name = name_of(hash);
-        let fan = name.get(..2).unwrap_or_default();
-        self.0.dir.join(fan).join(&name)
+        path_in(&self.0.dir, hash)
     }
 
     /// Copies all of `content` into a new file, synced, and gives its hash and size.

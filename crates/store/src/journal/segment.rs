@@ -35,14 +35,19 @@ pub(crate) fn path(dir: &Path, number: u64) -> PathBuf {
     dir.join(format!("{number:012}.{SUFFIX}"))
 }
 
+/// The number of the segment that a file is by its name.
+pub(crate) fn number(path: &Path) -> Option<u64> {
+    let name = path.file_name().and_then(|name| name.to_str())?;
+    name.strip_suffix(&format!(".{SUFFIX}"))?.parse().ok()
+}
+
 /// The numbers of the segments in a folder, in their order. What a crash left half-made is removed.
 pub(crate) fn numbers(dir: &Path) -> Result<Vec<u64>, StoreError> {
     let mut numbers = Vec::new();
     for path in files::list(dir)? {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        match name.strip_suffix(&format!(".{SUFFIX}")).and_then(|number| number.parse().ok()) {
+        match number(&path) {
             Some(number) => numbers.push(number),
-            None if name.ends_with(".new") => files::forget(&path),
+            None if files::is_unfinished(&path) => files::forget(&path),
             None => tracing::warn!(path = %path.display(), "not a file of the journal; left alone"),
         }
     }

@@ -98,7 +98,7 @@ pub(super) fn copy_up_to(
     identity.write(to)
 }
 
-fn create_empty(path: &Path) -> Result<(), StoreError> {
+pub(super) fn create_empty(path: &Path) -> Result<(), StoreError> {
     files::create_dir(path)?;
     match files::list(path)?.first() {
         None => Ok(()),
@@ -109,7 +109,7 @@ fn create_empty(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-fn copy_volume(from: &Path, to: &Path, sealed: &Sealed) -> Result<(), StoreError> {
+pub(super) fn copy_volume(from: &Path, to: &Path, sealed: &Sealed) -> Result<(), StoreError> {
     let number = sealed.entry.number;
     let tables = if sealed.entry.pruned { &["leaves"][..] } else { &["leaves", "runs", "keys", "blobs"] };
     for name in tables {
@@ -149,7 +149,7 @@ fn copy_tree(from: &Path, to: &Path) -> Result<(), StoreError> {
     files::sync_dir(to).tried("syncing", to)
 }
 
-fn copy_file(from: &Path, to: &Path) -> Result<(), StoreError> {
+pub(super) fn copy_file(from: &Path, to: &Path) -> Result<(), StoreError> {
     let mut file = File::open(from).tried("opening", from)?;
     files::replace_with(to, |to| io::copy(&mut file, to).map(drop))
 }

@@ -1,6 +1,7 @@
 //! The durable event store: a journal as its only commit point, and volumes behind it.
 
 mod backup;
+mod beside;
 pub(crate) mod closed;
 pub(crate) mod open;
 pub(crate) mod order;
