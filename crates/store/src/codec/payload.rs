@@ -77,6 +77,7 @@ kinds! {
     46 v 1 CompensationResolved,
     50 v 1 RunQuarantined,
     51 v 1 OperatorDecided,
+    // 60 is kept for ContentErased, which does not exist yet: nothing else gets it.
     ;
     47 RollbackFinished,
 }
