@@ -225,6 +225,11 @@ impl Table {
         Err(crate::error::unsupported(message))
     }
 
+    /// Whether its rows can point at each other by a foreign key.
+    pub(crate) fn points_at_itself(&self) -> bool {
+        self.incoming.iter().any(|key| key.schema == self.schema && key.table == self.name)
+    }
+
     /// Whether its rows are in partitions.
     pub(crate) fn is_partitioned(&self) -> bool {
         self.kind == "p"

@@ -194,6 +194,15 @@ fn key_of(table: &Table, row: &Image) -> Image {
     table.key.iter().map(|name| table.position(name).and_then(|at| row.get(at)).cloned().flatten()).collect()
 }
 
+/// What people should know of the tables that a change touches.
+pub(crate) fn warnings(table: &Table, reached: &[Reached]) -> Vec<String> {
+    let others = reached.iter().filter(|reached| reached.table.oid != table.oid);
+    others.fold(table.warnings(), |mut all, reached| {
+        all.extend(reached.table.warnings());
+        all
+    })
+}
+
 /// Rows that are about to change along, before it is known how.
 pub(crate) fn outcome_of(tx: &Tx, reached: Reached) -> Result<TableChange, Error> {
     let rows = reached.rows.into_iter().map(|before| RowChange { before: Some(before), after: None });

@@ -19,7 +19,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 
 use crate::catalog::{FINGERPRINT, Table, altered, is_current};
-use crate::client::{Client, Pooled, in_transaction_mode};
+use crate::client::{Client, Pooled, Session, in_transaction_mode};
 use crate::error::{self, internal};
 use crate::name::TableName;
 
@@ -186,11 +186,15 @@ impl Tx {
         let rows = rows.map_err(|failed| error::statement(doing, failed))?;
         let rows = rows.map_err(|TooMuch| too_much(doing))?;
         let checked = checked.map_err(|failed| error::statement("look up the catalog", failed))?;
-        let Some(checked) = checked else { return Err(altered(&name)) };
-        if checked.get::<_, Option<&str>>(0) != Some(session.mark.as_str()) {
-            return Err(in_transaction_mode());
-        }
-        if is_current(table, checked.get(1)) { Ok(rows) } else { Err(altered(&name)) }
+        check(session, table, &name, checked.as_ref())?;
+        Ok(rows)
+    }
+
+    /// Asks whether the description of a table is still right, where earlier statements have locked the table.
+    pub(crate) async fn check_table(&self, table: &Table, name: &TableName) -> Result<(), Error> {
+        let name = name.sql();
+        let checked = self.query_opt("look up the catalog", FINGERPRINT, &[&name]).await?;
+        check(self.session()?, table, &name, checked.as_ref())
     }
 
     /// Carries out statements without parameters.
@@ -275,6 +279,15 @@ impl Drop for Tx {
 fn standby() -> Error {
     let message = "the server is a standby, which can be read and not changed; nothing was changed";
     Error::new(ErrorCode::Unavailable, message).retryable().left_nothing()
+}
+
+/// Whether the session is the one that was set up, and the description of a table is still right.
+fn check(session: &Session, table: &Table, name: &str, answer: Option<&Row>) -> Result<(), Error> {
+    let Some(answer) = answer else { return Err(altered(name)) };
+    if answer.get::<_, Option<&str>>(0) != Some(session.mark.as_str()) {
+        return Err(in_transaction_mode());
+    }
+    if is_current(table, answer.get(1)) { Ok(()) } else { Err(altered(name)) }
 }
 
 /// More was answered than is taken.

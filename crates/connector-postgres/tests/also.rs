@@ -207,6 +207,21 @@ async fn rows_that_a_trigger_leaves_out_make_the_whole_change_fail() {
     assert!(error.message().contains("trigger"), "{error}");
 }
 
+#[tokio::test]
+async fn triggers_of_tables_that_are_changed_along_are_named_too() {
+    let world = Tables::with(
+        "CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (id int PRIMARY KEY, p int REFERENCES p ON DELETE CASCADE); \
+         INSERT INTO p VALUES (1); INSERT INTO c VALUES (1, 1); CREATE TABLE log (what text); \
+         CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS \
+           $$ BEGIN INSERT INTO log VALUES ('gone'); RETURN OLD; END $$; \
+         CREATE TRIGGER note AFTER DELETE ON c FOR EACH ROW EXECUTE FUNCTION note();",
+    )
+    .await;
+    let done = world.act("delete_row", json!({ "table": "p", "where": { "id": 1 } })).await.unwrap();
+    let warnings = done.pre.value()["warnings"].to_string();
+    assert!(warnings.contains("note") && warnings.contains("public.c"), "{warnings}");
+}
+
 /// A database in which the role sees only its own rows.
 async fn guarded(role: &str) -> Tables {
     let db = Server::shared().database().await;
@@ -299,7 +314,10 @@ async fn a_table_that_was_altered_meanwhile_is_looked_up_anew() {
         Tables::with("CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 1);").await;
     let update =
         |column: &str, value: i32| json!({ "table": "t", "data": { column: value }, "where": { "id": 1 } });
-    world.act("update_row", update("v", 2)).await.unwrap();
+    let first = world.act("update_row", update("v", 2)).await.unwrap();
+    // An undo looks, too.
+    world.db.exec("ALTER TABLE t ADD u int").await;
+    world.undo(&first, false).await.unwrap();
     for (ddl, column) in [
         ("ALTER TABLE t ADD w int", "w"),
         ("ALTER TABLE t RENAME v TO x", "x"),

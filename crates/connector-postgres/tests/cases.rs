@@ -146,6 +146,18 @@ async fn case_19_rows_that_foreign_keys_change_along_come_back_through_any_numbe
 }
 
 #[tokio::test]
+async fn case_19_a_row_that_points_at_itself_follows_its_own_key_and_comes_back() {
+    let world = Tables::with(
+        "CREATE TABLE t (id int PRIMARY KEY, boss int REFERENCES t ON UPDATE CASCADE); \
+         INSERT INTO t VALUES (1, 1), (2, 1);",
+    )
+    .await;
+    let params = json!({ "table": "t", "data": { "id": 9 }, "where": { "id": 1 } });
+    let done = world.there_and_back("update_row", params).await;
+    assert_eq!(done.output["rows"], json!([{ "id": 9, "boss": 9 }]));
+}
+
+#[tokio::test]
 async fn case_19_a_delete_whose_consequences_cannot_be_captured_is_refused_with_the_reason() {
     let world = Tables::with(&format!(
         "{PEOPLE} CREATE TABLE notes (person int REFERENCES people ON DELETE CASCADE, text text); \

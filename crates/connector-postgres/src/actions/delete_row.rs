@@ -10,7 +10,7 @@ use crate::Postgres;
 use crate::catalog::Table;
 use crate::error::precondition;
 use crate::name::TableName;
-use crate::reach::{Happens, Search, outcome};
+use crate::reach::{Happens, Search, outcome, warnings};
 use crate::rows::{RowChange, TableChange};
 use crate::tx::{Param, Tx};
 use crate::work::{Change, ChangesRows, Tried, Written, facts};
@@ -92,6 +92,7 @@ impl ChangesRows for DeleteRow {
         if table.deferrable || !table.triggers.is_empty() || !reached.is_empty() {
             tx.check_constraints().await?;
         }
+        let warnings = warnings(&table, &reached);
         let others = outcome(tx, reached).await?;
         let rows =
             locked.rows.into_iter().map(|before| RowChange { before: Some(before), after: None }).collect();
@@ -99,7 +100,7 @@ impl ChangesRows for DeleteRow {
         let output = RowsDeleted { rows_deleted: own.rows.len() };
         let facts = facts(&table, own.rows.len(), &others);
         let changes = std::iter::once(own).chain(others).collect();
-        Ok(Tried::Changed(Box::new(Change { xid, changes, output, warnings: table.warnings(), facts })))
+        Ok(Tried::Changed(Box::new(Change { xid, changes, output, warnings, facts })))
     }
 
     fn undone_by(pre: &Written<RowsDeleted>) -> Undo<RestoreRows> {

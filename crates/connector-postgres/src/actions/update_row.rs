@@ -13,7 +13,7 @@ use crate::Postgres;
 use crate::catalog::Table;
 use crate::error::precondition;
 use crate::name::TableName;
-use crate::reach::{Happens, Search, outcome};
+use crate::reach::{Happens, Search, outcome, warnings};
 use crate::rows::{Found, Image, RowChange, TableChange, find, shapes, wanted};
 use crate::tx::{Param, Tx};
 use crate::value::Text;
@@ -92,9 +92,10 @@ impl UpdateRow {
             .all(|(before, after)| places.iter().all(|place| before.get(*place) == after.image.get(*place)))
     }
 
-    /// The rows after triggers that run afterwards.
+    /// The rows after what runs afterwards: triggers, and foreign keys of the table onto itself.
     async fn settled(&self, tx: &Tx, table: &Table, after: Vec<Found>) -> Result<Vec<Found>, Error> {
-        if table.triggers.is_empty() || table.key.is_empty() {
+        let changed_once_more = !table.triggers.is_empty() || table.points_at_itself();
+        if !changed_once_more || table.key.is_empty() {
             return Ok(after);
         }
         let images: Vec<&Image> = after.iter().map(|row| &row.image).collect();
@@ -122,7 +123,7 @@ impl UpdateRow {
         let mut own = TableChange::of(table, tx.role()?, rows.collect());
         own.set = self.data.columns().map(str::to_owned).collect();
         let changes = std::iter::once(own).chain(others).collect();
-        Ok(Change { xid, changes, output, warnings: table.warnings(), facts })
+        Ok(Change { xid, changes, output, warnings: Vec::new(), facts })
     }
 }
 
@@ -168,8 +169,10 @@ impl ChangesRows for UpdateRow {
             tx.check_constraints().await?;
         }
         let after = self.settled(tx, &table, after).await?;
+        let warnings = warnings(&table, &reached);
         let others = outcome(tx, reached).await?;
-        Ok(Tried::Changed(Box::new(self.change(tx, &table, (locked.rows, after), others, xid)?)))
+        let change = self.change(tx, &table, (locked.rows, after), others, xid)?;
+        Ok(Tried::Changed(Box::new(Change { warnings, ..change })))
     }
 
     fn undone_by(pre: &Written<RowsUpdated>) -> Undo<RestoreRows> {

@@ -61,6 +61,7 @@ impl Plan {
             } else {
                 compare(tx, &table, change, &mut foreign).await?
             };
+            tx.check_table(&table, &change.table).await?;
             tables.push(TablePlan { table, change: change.clone(), steps });
         }
         if !foreign.is_empty() && !force {
