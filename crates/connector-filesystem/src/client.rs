@@ -116,6 +116,7 @@ impl Root {
     }
 
     /// Its path, for people.
+    #[cfg(test)]
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -123,6 +124,16 @@ impl Root {
     /// What the system knows of it.
     pub(crate) fn meta(&self) -> Result<Meta, Error> {
         self.folder.own_meta().map_err(|errno| os("look at the root", self.path.display(), errno))
+    }
+
+    /// Which filesystem it is on: by its own id where it has one, which stays when it is mounted elsewhere or another
+    /// disk is found first; else by its device.
+    pub(crate) fn filesystem(&self) -> Result<String, Error> {
+        let failed = |errno| os("look at the filesystem of", self.path.display(), errno);
+        match self.folder.filesystem_id().map_err(failed)? {
+            0 => Ok(format!("device {}", self.meta()?.device)),
+            id => Ok(format!("filesystem {id:x}")),
+        }
     }
 
     /// Where a file's path leads.
@@ -290,6 +301,11 @@ impl Folder {
 
     pub(crate) fn own_meta(&self) -> OsResult<Meta> {
         fs::fstat(self.fd()).map(|stat| Meta::of(&stat))
+    }
+
+    /// The id that the filesystem gives itself; 0 where it has none.
+    pub(crate) fn filesystem_id(&self) -> OsResult<u64> {
+        fs::fstatvfs(self.fd()).map(|statistics| statistics.f_fsid)
     }
 
     /// Opens a plain file for reading. Anything else is refused without being opened: opening a pipe may wait

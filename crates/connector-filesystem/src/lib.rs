@@ -114,10 +114,10 @@ impl Connector for Filesystem {
     }
 
     async fn identity(&self) -> Result<Identity, Error> {
+        // Not its path, which changes when a folder above is renamed or mounted elsewhere.
         self.look(None, |root, _| {
-            let meta = root.meta()?;
-            let path = root.path().display();
-            Ok(Identity(format!("device {} inode {} ({path})", meta.device, meta.inode)))
+            let inode = root.meta()?.inode;
+            Ok(Identity(format!("{} inode {inode}", root.filesystem()?)))
         })
         .await
     }

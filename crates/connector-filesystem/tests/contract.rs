@@ -95,3 +95,15 @@ async fn list_dir() {
     let case = Case::new("list_dir", json!({ "path": "docs" })).refuses(json!({ "path": 7 }), "path");
     check(&case, async || Folder::with_some_files()).await;
 }
+
+#[tokio::test]
+async fn a_root_stays_the_same_system_when_a_folder_above_it_is_renamed() {
+    let base = tempfile::tempdir().unwrap();
+    let (old, new) = (base.path().join("old"), base.path().join("new"));
+    std::fs::create_dir(&old).unwrap();
+    let before = Folder::at(&old, |files| files).toolbox().identity().await.unwrap();
+    std::fs::rename(&old, &new).unwrap();
+    assert_eq!(Folder::at(&new, |files| files).toolbox().identity().await.unwrap(), before);
+    let other = Folder::empty().toolbox().identity().await.unwrap();
+    assert_ne!(other, before, "another folder is another system");
+}
