@@ -50,6 +50,8 @@ pub(crate) struct About {
     pub(crate) role: String,
     /// What `synchronous_commit` is at COMMIT: `on`, or `remote_apply` where that is what is configured.
     pub(crate) commit: String,
+    /// `default_transaction_read_only`, as it is for the role, the database or the server.
+    pub(crate) reads_alone: bool,
 }
 
 /// A connection whose session is set up.
@@ -259,8 +261,7 @@ impl managed::Manager for Manager {
 /// Everything that changes how values are written as text is pinned, and it is found out who is there.
 async fn set_up(client: ClientWrapper, limits: &Limits) -> Result<Session, Error> {
     let failed = |failed| error::statement("set up the session", failed);
-    let before =
-        client.query_one("SELECT current_setting('enact.session', true)", &[]).await.map_err(failed)?;
+    let before = client.query_one(BEFORE, &[]).await.map_err(failed)?;
     let taken: Option<String> = before.get(0);
     if taken.is_some_and(|mark| !mark.is_empty()) {
         return Err(in_transaction_mode());
@@ -283,9 +284,15 @@ async fn set_up(client: ClientWrapper, limits: &Limits) -> Result<Session, Error
         started: row.get("started"),
         role: row.get("role"),
         commit: row.get("commit"),
+        reads_alone: before.get(1),
     };
     Ok(Session { client, about, mark, since: Instant::now() })
 }
+
+/// What the session has before anything of it is set: another one's mark, and whether the server's owner wants it to
+/// read alone.
+const BEFORE: &str = "SELECT current_setting('enact.session', true), \
+     current_setting('default_transaction_read_only')::bool";
 
 /// What is there at the other end of a connection.
 const ABOUT: &str = "SELECT current_setting('server_version_num')::int4 AS version, \

@@ -19,7 +19,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 
 use crate::catalog::{FINGERPRINT, Table, altered, is_current};
-use crate::client::{Client, Pooled, Session, in_transaction_mode};
+use crate::client::{About, Client, Pooled, Session, in_transaction_mode};
 use crate::error::{self, internal};
 use crate::name::TableName;
 
@@ -81,15 +81,19 @@ impl Tx {
     /// Takes a connection. BEGIN goes out with the first statement.
     ///
     /// # Errors
-    /// `unavailable`, where something is to be changed and the server is a standby.
+    /// `unavailable`, where something is to be changed and the server is a standby; `forbidden`, where it is set to be
+    /// read alone.
     pub(crate) async fn begin(client: &Arc<Client>, access: Access) -> Result<Self, Error> {
         let since = Instant::now();
-        let session = client.session().await?;
-        if access == Access::Write && session.about.timeline.is_none() {
-            // It may have been promoted since: a new connection sees it.
+        let mut session = client.session().await?;
+        if access == Access::Write && refusal(&session.about).is_some() {
+            // That may have changed since the connection was made: a new one sees it.
             drop(Pooled::take(session));
             client.forget_idle();
-            return Err(standby());
+            session = client.session().await?;
+            if let Some(refused) = refusal(&session.about) {
+                return Err(refused);
+            }
         }
         Ok(Self {
             client: Arc::clone(client),
@@ -273,6 +277,16 @@ impl Drop for Tx {
             Err(_) => drop(Pooled::take(session)),
         }
     }
+}
+
+/// Why nothing may be changed by a connection. What its owner has set is asked of them, not overruled.
+fn refusal(about: &About) -> Option<Error> {
+    if about.timeline.is_none() {
+        return Some(standby());
+    }
+    let message = "the role, the database or the server is set to read alone (default_transaction_read_only = on); \
+                   nothing was changed";
+    about.reads_alone.then(|| Error::new(ErrorCode::Forbidden, message).left_nothing())
 }
 
 /// Another server serves writes, or this one will.
