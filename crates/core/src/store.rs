@@ -231,6 +231,19 @@ impl StoreError {
     pub fn io(what: impl Into<String>, source: io::Error) -> Self {
         Self::Io { what: what.into(), source: Arc::new(source) }
     }
+
+    /// Whether it may go another way later: the disk said no, and nothing was written; or events that had their
+    /// place were taken back. Whoever carries a run goes on from what the log has then.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => {
+                !matches!(source.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)
+            }
+            Self::Conflict { expected, actual, .. } => actual < expected,
+            _ => false,
+        }
+    }
 }
 
 impl From<StoreError> for Error {

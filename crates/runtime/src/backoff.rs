@@ -1,8 +1,9 @@
-//! How long to wait before trying again.
+//! How long to wait before trying again, and whether that can help.
 
 use std::time::Duration;
 
 use enact_core::error::Error;
+use enact_core::store::StoreError;
 
 /// The first wait.
 const FIRST: Duration = Duration::from_millis(100);
@@ -24,10 +25,19 @@ pub(crate) fn backoff(failures: u32, error: &Error) -> Duration {
     full.mul_f64(rand::random_range(0.5..=1.0))
 }
 
+/// Whether it is the store that failed, with nothing written, and may serve again.
+pub(crate) fn is_blip(error: &Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<StoreError>());
+    source.is_some_and(StoreError::may_pass)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
     use enact_core::error::ErrorCode;
+    use enact_core::ids::{EventSeq, RunId};
 
     #[test]
     fn waits_grow_up_to_a_limit_and_obey_the_outside() {
@@ -39,5 +49,27 @@ mod tests {
         }
         let asked = error.retry_after(Duration::from_secs(42));
         assert_eq!(backoff(1, &asked), Duration::from_secs(42));
+    }
+
+    #[test]
+    fn a_refusal_of_the_disk_passes_and_a_store_that_stopped_or_was_written_by_others_does_not() {
+        let io = |kind: io::ErrorKind| StoreError::io("appending", kind.into());
+        let conflict = |expected, actual| StoreError::Conflict {
+            run: RunId::from_parts(1, [7; 10]),
+            expected: EventSeq(expected),
+            actual: EventSeq(actual),
+        };
+        for blip in [io(io::ErrorKind::StorageFull), conflict(5, 3)] {
+            assert!(is_blip(&blip.into()));
+        }
+        let lasting = [
+            io(io::ErrorKind::InvalidData),
+            conflict(3, 5),
+            StoreError::Poisoned("a sync failed".into()),
+            StoreError::Closed,
+        ];
+        for error in lasting {
+            assert!(!is_blip(&error.into()));
+        }
     }
 }

@@ -7,18 +7,21 @@ use std::time::Duration;
 
 use enact_core::error::{Error, ErrorCode};
 use enact_core::event::RunAccepted;
-use enact_core::ids::{EffectId, RunId};
+use enact_core::ids::RunId;
 use enact_core::run::RunState;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, ActorRuntime, SupervisionEvent};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::history;
-use crate::locks::Guard;
+use crate::locks::Guards;
 use crate::run::{Ack, Command, Go, RunActor, RunArgs, RunMsg, Start};
 use crate::shared::Shared;
 
-/// How often the actor of a run is started again before the run is left to the next recovery.
+/// How often the actor of a run is started again soon after its death.
 const RESTARTS: u32 = 3;
+
+/// How long a run rests whose actor died too often. It is tried again after that, for as long as this process lives.
+const REST: Duration = Duration::from_secs(60);
 
 /// Who waits for a run to end, or to wait for a person.
 pub(crate) type Watcher = oneshot::Sender<Result<Arc<RunState>, Error>>;
@@ -29,7 +32,7 @@ pub(crate) enum CoordinatorMsg {
     /// Recovery found these runs and brings them, a wave at a time.
     Expect(Vec<RunId>),
     /// Carry a run that recovery found.
-    Adopt { run: RunId, guards: HashMap<EffectId, Guard>, go: Go, place: Option<OwnedSemaphorePermit> },
+    Adopt { run: RunId, guards: Guards, go: Go, place: Option<OwnedSemaphorePermit> },
     /// Bring a request to a run.
     Command { run: RunId, command: Command, reply: oneshot::Sender<Result<(), Error>> },
     /// Tell when the run is not carried any more.
@@ -68,6 +71,10 @@ struct Entry {
     actor: ActorRef<RunMsg>,
     watchers: Vec<Watcher>,
     restarts: u32,
+    /// How far the run is to be taken by another actor, where this one dies.
+    go: Go,
+    /// Whether its actor is gone, and another follows later.
+    rests: bool,
 }
 
 impl Actor for Coordinator {
@@ -144,15 +151,11 @@ impl Carried {
             }
             CoordinatorMsg::Done { run, actor, end } => self.done(myself, run, actor, end),
             CoordinatorMsg::Gone { actor, why } => self.actor_died(myself, actor, &why),
-            CoordinatorMsg::Restart(run) => {
-                if let Some(entry) = self.runs.remove(&run) {
-                    let start = Start::Log { guards: HashMap::new(), go: Go::On, place: None };
-                    self.carry(myself, run, start, entry.watchers, entry.restarts);
-                }
-            }
+            CoordinatorMsg::Restart(run) => self.restart(myself, run),
             CoordinatorMsg::Drain(reply) => {
                 self.draining = true;
                 self.drained = Some(reply);
+                self.leave_resting();
                 self.tell_drained();
             }
             CoordinatorMsg::Leave => {
@@ -202,11 +205,16 @@ impl Carried {
         restarts: u32,
     ) {
         watchers.extend(self.expected.remove(&run).unwrap_or_default());
+        let go = match &start {
+            // Whoever asked for something is told to ask again, or it is recorded.
+            Start::New { .. } | Start::Log { go: Go::Wait, .. } => Go::On,
+            Start::Log { go, .. } => *go,
+        };
         let args = RunArgs { run, shared: Arc::clone(&self.shared), coordinator: myself.clone(), start };
         match ActorRuntime::spawn_linked_instant(None, RunActor, Box::new(args), myself.get_cell()) {
             Ok((actor, _)) => {
                 self.actors.insert(actor.get_id(), run);
-                self.runs.insert(run, Entry { actor, watchers, restarts });
+                self.runs.insert(run, Entry { actor, watchers, restarts, go, rests: false });
             }
             Err(error) => {
                 let error = Error::new(ErrorCode::Internal, format!("run {run} got no actor: {error}"));
@@ -229,10 +237,14 @@ impl Carried {
                 return;
             }
             // Until the request is recorded, nothing of the run moves but what can be looked up.
-            let start = Start::Log { guards: HashMap::new(), go: Go::Wait, place: None };
+            let start = Start::Log { guards: Guards::default(), go: Go::Wait, place: None };
             self.carry(myself, run, start, Vec::new(), 0);
         }
-        if let Some(entry) = self.runs.get(&run) {
+        // A request does not wait until a run has rested.
+        self.restart(myself, run);
+        if let Some(entry) = self.runs.get_mut(&run) {
+            // What is asked may be recorded when the actor dies.
+            entry.go = Go::On;
             // A dropped reply tells whoever asked to ask again.
             drop(entry.actor.send_message(RunMsg::Command(command, reply)));
         }
@@ -281,26 +293,41 @@ impl Carried {
             return;
         }
         if let Some(entry) = self.runs.remove(&run) {
-            let error = Error::new(
-                ErrorCode::Internal,
-                format!("run {run} was left where it was: its actor died ({why}); resume it"),
-            );
-            tell_all(entry.watchers, &Err(error));
+            tell_all(entry.watchers, &Err(left(run, &format!("its actor died ({why})"))));
         }
         self.tell_drained();
     }
 
-    /// Starts the run's actor again after a while, within the budget.
+    /// Starts the run's actor again after a while, which is longer once its budget is spent.
     fn restart_later(&mut self, myself: &ActorRef<CoordinatorMsg>, run: RunId) -> bool {
         let Some(entry) = self.runs.get_mut(&run) else { return false };
-        if entry.restarts >= RESTARTS {
-            return false;
-        }
-        entry.restarts += 1;
-        // Longer than it takes for anything that the actor had put in the log to become durable.
-        let wait = Duration::from_secs(u64::from(entry.restarts).saturating_mul(2));
+        entry.rests = true;
+        let wait = if entry.restarts < RESTARTS {
+            entry.restarts += 1;
+            Duration::from_secs(u64::from(entry.restarts).saturating_mul(2))
+        } else {
+            tracing::error!(%run, "the actor of a run died {RESTARTS} times; the run rests for {REST:?}");
+            REST
+        };
         drop(myself.send_after(wait, move || CoordinatorMsg::Restart(run)));
         true
+    }
+
+    fn restart(&mut self, myself: &ActorRef<CoordinatorMsg>, run: RunId) {
+        if !self.runs.get(&run).is_some_and(|entry| entry.rests) {
+            return;
+        }
+        if let Some(entry) = self.runs.remove(&run) {
+            let start = Start::Log { guards: Guards::default(), go: entry.go, place: None };
+            self.carry(myself, run, start, entry.watchers, entry.restarts);
+        }
+    }
+
+    /// Nobody waits for a run to have rested when the runtime stops: the log has it.
+    fn leave_resting(&mut self) {
+        for (run, entry) in self.runs.extract_if(|_, entry| entry.rests) {
+            tell_all(entry.watchers, &Err(left(run, "the runtime is shutting down")));
+        }
     }
 
     fn tell_drained(&mut self) {
@@ -312,6 +339,10 @@ impl Carried {
             tracing::debug!("nobody waits for the runs to end");
         }
     }
+}
+
+fn left(run: RunId, why: &str) -> Error {
+    Error::new(ErrorCode::Internal, format!("run {run} was left where it was: {why}; resume it"))
 }
 
 fn tell_all(watchers: Vec<Watcher>, end: &Result<Arc<RunState>, Error>) {

@@ -18,7 +18,7 @@ use parking_lot::RwLock;
 use ractor::{Actor, ActorRef};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::act::ActWorkflow;
@@ -29,7 +29,7 @@ use crate::locks::Locks;
 use crate::observe::Observer;
 use crate::recovery;
 use crate::run::{Command, Go, RollbackOptions, Word};
-use crate::shared::{ConnectorHandle, Shared};
+use crate::shared::{AGAIN_AT_ONCE, ConnectorHandle, Shared};
 use crate::supervisor::{CoordinatorRef, Supervisor, SupervisorArgs, SupervisorMsg};
 use crate::under_way::UnderWay;
 use crate::workflow::{DynWorkflow, LoadText, Workflow, Workflows, erase};
@@ -162,6 +162,7 @@ impl Builder {
             observers: self.observers,
             locks: Locks::default(),
             under_way: UnderWay::default(),
+            again: Semaphore::new(AGAIN_AT_ONCE),
         });
         let go = match self.recovery {
             Recovery::Automatic => Go::On,
@@ -568,25 +569,7 @@ impl Enact {
     fn coordinator(&self) -> Result<ActorRef<CoordinatorMsg>, Error> {
         self.coordinator.read().clone().ok_or_else(gone)
     }
-
-    /// Brings a request to a run and waits for the run's end. A request that met an actor which was just ending
-    /// is brought again: it is recorded at most once.
-    async fn command(&self, run: RunId, command: Command) -> Result<Run, Error> {
-        for _ in 0..COMMAND_TRIES {
-            let (reply, answer) = oneshot::channel();
-            self.send(CoordinatorMsg::Command { run, command: command.clone(), reply })?;
-            match answer.await {
-                Ok(Ok(())) => return self.wait(run).await,
-                Ok(Err(refused)) => return Err(refused),
-                Err(_) => drop(self.state(run).await?),
-            }
-        }
-        Err(gone())
-    }
 }
-
-/// How often a request is brought to a run whose actor ends under it.
-const COMMAND_TRIES: u32 = 10;
 
 /// How many runs [`Enact::resume_all`] waits for at once.
 const RESUMED_AT_ONCE: usize = 256;
@@ -595,5 +578,6 @@ fn gone() -> Error {
     Error::new(ErrorCode::Unavailable, "the runtime is stopping or being restarted; the log has every run")
 }
 
+mod bring;
 #[cfg(test)]
 mod tests;

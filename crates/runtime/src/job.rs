@@ -37,6 +37,8 @@ pub(crate) struct Job {
     pub(crate) permitted: Permitted,
     pub(crate) effect: EffectId,
     pub(crate) what: What,
+    /// The key of its target, where whoever sends it has that.
+    pub(crate) guard: Option<Guard>,
     pub(crate) timeout: Duration,
     pub(crate) run: ActorRef<RunMsg>,
     pub(crate) under_way: Arc<Jobs>,
@@ -56,7 +58,7 @@ pub(crate) enum What {
     /// Capture, intend, perform. An undo is the same, with the identity of the intent that it undoes.
     Act { force: bool, undoes: Option<Identity> },
     /// Find out what became of an intent.
-    Probe { pre: JsonText, identity: Identity, guard: Option<Guard>, once: bool },
+    Probe { pre: JsonText, identity: Identity, once: bool },
 }
 
 /// What a job says to the workflow actor.
@@ -95,23 +97,19 @@ pub(crate) struct Intent {
 /// What is held until the outcome has its place in the log: first the target's key, then a permit.
 #[derive(Default)]
 pub(crate) struct Held {
-    _guard: Option<Guard>,
+    pub(crate) guard: Option<Guard>,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Job {
     pub(crate) async fn run(mut self: Box<Self>, workshop: Arc<Workshop>) {
-        let given = match &mut self.what {
-            What::Probe { guard, .. } => guard.take(),
-            What::Act { .. } => None,
-        };
-        let guard = match (given, self.permitted.lock_key()) {
+        let guard = match (self.guard.take(), self.permitted.lock_key()) {
             (Some(guard), _) => Some(guard),
             (None, Some(key)) => Some(workshop.shared.locks.lock(key).await),
             (None, None) => None,
         };
         let permit = Arc::clone(&workshop.permits).acquire_owned().await.ok();
-        let held = Held { _guard: guard, _permit: permit };
+        let held = Held { guard, _permit: permit };
         let force = matches!(self.what, What::Act { force: true, .. });
         let cx = Cx::new(self.effect, force, workshop.shared.store.blobs());
         match &self.what {
@@ -172,7 +170,8 @@ impl Job {
         let (reply, answer) = oneshot::channel();
         self.say(Said::Intend { captured: Box::new(intent), reply });
         match answer.await {
-            // A store that does not make it durable has stopped; the workflow actor learns it there too.
+            // A store that does not make it durable has stopped or taken it back; the workflow actor learns it there
+            // too.
             Ok(appended) => appended.durable().await.is_ok(),
             Err(_) => {
                 self.told.store(true, Ordering::Relaxed);

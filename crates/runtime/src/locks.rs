@@ -28,6 +28,23 @@ impl Locks {
     }
 }
 
+/// Keys that a run holds before it uses them.
+#[derive(Debug, Default)]
+pub(crate) struct Guards(HashMap<String, Guard>);
+
+impl Guards {
+    /// Gives the key.
+    pub(crate) fn put(&mut self, guard: Guard) -> String {
+        let key = guard.key.clone();
+        self.0.insert(key.clone(), guard);
+        key
+    }
+
+    pub(crate) fn take(&mut self, key: &str) -> Option<Guard> {
+        self.0.remove(key)
+    }
+}
+
 /// Someone waits for a key; dropped while waiting, the key is forgotten if nobody else wants it.
 struct Waiting {
     key: Option<String>,

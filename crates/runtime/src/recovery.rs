@@ -1,21 +1,23 @@
 //! Recovery: after a crash, open runs are found in the log and carried on. Its cost grows with the open runs, not
 //! with history.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use enact_core::error::{Error, ErrorCode};
-use enact_core::ids::{Direction, EffectId, RunId};
+use enact_core::ids::RunId;
 use enact_core::run::{Next, RunState, Undoing};
 use futures::StreamExt;
 use futures::stream;
+use parking_lot::Mutex;
 use ractor::ActorRef;
 use tokio::sync::Semaphore;
 
+use crate::backoff::is_blip;
 use crate::coordinator::CoordinatorMsg;
 use crate::gate;
 use crate::history;
-use crate::locks::Guard;
+use crate::locks::Guards;
 use crate::run::Go;
 use crate::shared::Shared;
 
@@ -28,12 +30,13 @@ const WAVE: usize = 256;
 /// An open run and the keys of its targets in doubt.
 struct Found {
     run: RunId,
-    guards: HashMap<EffectId, Guard>,
+    guards: Guards,
 }
 
 /// Finds the open runs, takes the keys of their targets in doubt, and lets the coordinator carry them, a wave at
-/// a time. Returns when all keys are taken: from then on new runs may be admitted. A run that cannot be read
-/// is reported and left; it does not delay the others.
+/// a time. Returns when all keys are taken: from then on new runs may be admitted. A run that cannot be read now is
+/// carried all the same, without its keys: its actor reads it when the store serves again. One that is damaged is
+/// reported and left. Neither delays the others.
 pub(crate) async fn recover(
     shared: &Arc<Shared>,
     coordinator: &ActorRef<CoordinatorMsg>,
@@ -42,8 +45,9 @@ pub(crate) async fn recover(
     // An earlier coordinator of this process may have left intents that are not durable yet.
     shared.store.flush().await?;
     let open = shared.store.open_runs().await?;
+    let taken = Mutex::new(HashSet::new());
     let found: Vec<Found> = stream::iter(open)
-        .map(|run| find(shared, run, go))
+        .map(|run| find(shared, run, go, &taken))
         .buffered(READ_AT_ONCE)
         .filter_map(|found| async { found })
         .collect()
@@ -71,15 +75,18 @@ pub(crate) async fn recover(
     Ok(())
 }
 
-async fn find(shared: &Shared, run: RunId, go: Go) -> Option<Found> {
+async fn find(shared: &Shared, run: RunId, go: Go, taken: &Mutex<HashSet<String>>) -> Option<Found> {
     let state = match history::load(&*shared.store, run).await {
         Ok(state) => state?,
+        Err(error) if is_blip(&error) => {
+            tracing::warn!(%run, %error, "an open run cannot be read now; it is read again");
+            return Some(Found { run, guards: Guards::default() });
+        }
         Err(error) => {
             tracing::error!(%run, %error, "an open run cannot be read; it is left as it is");
             return None;
         }
     };
-    let doubts = doubts(shared, &state);
     let wanted = match (state.next(), go) {
         (Next::AwaitOperator | Next::Nothing, _) => false,
         (_, Go::On) => true,
@@ -88,34 +95,31 @@ async fn find(shared: &Shared, run: RunId, go: Go) -> Option<Found> {
     if !wanted {
         return None;
     }
-    let mut guards = HashMap::new();
-    for (effect, key) in doubts {
-        // Before a crash each key was held by one intent at most, so this waits for nobody but the job of that
-        // intent, where only the coordinator died.
-        guards.insert(effect, shared.locks.lock(key).await);
+    let mut guards = Guards::default();
+    for key in keys_in_doubt(shared, &state) {
+        // An undo that was given up and is due again had let go of its key, so another run may have it in doubt as
+        // well. One of them holds it; the other waits for it when it comes to look.
+        if taken.lock().insert(key.clone()) {
+            // Waits for nobody but the job of that intent, where only the coordinator died.
+            guards.put(shared.locks.lock(key).await);
+        }
     }
     Some(Found { run, guards })
 }
 
-/// The intents in doubt, with the keys of their targets.
-fn doubts(shared: &Shared, state: &RunState) -> Vec<(EffectId, String)> {
-    let mut doubts = Vec::new();
-    for (seq, attempt, of) in state.attempts() {
-        let effect = |direction, undo_try| EffectId { run: state.id, seq, attempt, direction, undo_try };
+/// The keys of the targets of intents in doubt.
+fn keys_in_doubt(shared: &Shared, state: &RunState) -> BTreeSet<String> {
+    let in_doubt = state.attempts().filter_map(|(_, _, of)| {
         let call = &of.intent.call;
-        let (effect, permitted) = match &of.undoing {
+        let permitted = match &of.undoing {
             Undoing::Intended(intent) | Undoing::InDoubt(intent, _) => {
-                (effect(Direction::Undo, intent.undo_try), gate::recorded_undo(shared, call, intent))
+                gate::recorded_undo(shared, call, intent)
             }
-            _ if of.outcome.is_unsettled() => (effect(Direction::Forward, 0), gate::recorded(shared, call)),
-            _ => continue,
+            _ if of.outcome.is_unsettled() => gate::recorded(shared, call),
+            _ => return None,
         };
         // What cannot be prepared cannot be probed either; the run says so when it is carried on.
-        if let Some(key) = permitted.ok().and_then(|permitted| permitted.lock_key())
-            && !doubts.iter().any(|(_, known)| *known == key)
-        {
-            doubts.push((effect, key));
-        }
-    }
-    doubts
+        permitted.ok()?.lock_key()
+    });
+    in_doubt.collect()
 }

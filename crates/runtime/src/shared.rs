@@ -12,6 +12,7 @@ use enact_core::policy::Policy;
 use enact_core::store::EventStore;
 use parking_lot::RwLock;
 use ractor::ActorRef;
+use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::connector_actor::ConnectorMsg;
@@ -19,6 +20,9 @@ use crate::locks::Locks;
 use crate::observe::{Observer, Stage, Step};
 use crate::under_way::UnderWay;
 use crate::workflow::Workflows;
+
+/// How many runs read the log again at the same time after the store failed them.
+pub(crate) const AGAIN_AT_ONCE: usize = 16;
 
 pub(crate) struct Shared {
     pub(crate) store: Arc<dyn EventStore>,
@@ -29,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) observers: Vec<Arc<dyn Observer>>,
     pub(crate) locks: Locks,
     pub(crate) under_way: UnderWay,
+    /// Places for runs that read the log again after the store failed them.
+    pub(crate) again: Semaphore,
 }
 
 impl Debug for Shared {

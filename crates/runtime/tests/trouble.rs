@@ -188,6 +188,38 @@ async fn shutdown_waits_for_what_is_under_way() {
 }
 
 #[tokio::test]
+async fn two_undos_in_doubt_on_one_target_do_not_wait_for_each_other() {
+    // Given a run that wrote one target twice, and a rollback that failed on the second and lost sight of the first,
+    let (world, store) = (World::new(), MemoryStore::new());
+    let enact = start(&world, &store).await;
+    let script = ["1", "2"].map(|value| Do::Put("a".into(), value.into()));
+    let run = enact.run_to_end(request(&script)).await.unwrap().id;
+    world.faults("restore", [Fault::Forbid, Fault::LoseReply]);
+    world.cannot_tell(true);
+    let options = || RollbackOptions::by("me").force(true);
+    let part = enact.rollback(run, options()).await.unwrap();
+    let outcomes: Vec<_> = part.state().undo_outcomes().iter().map(|(_, outcome, _)| *outcome).collect();
+    assert_eq!(outcomes, [UndoOutcome::Failed, UndoOutcome::InDoubt]);
+    world.cannot_tell(false);
+
+    // when it is asked for again, and the process dies while the second is being undone,
+    world.close_gate();
+    let again = tokio::spawn({
+        let enact = enact.clone();
+        async move { enact.rollback(run, options()).await }
+    });
+    until("the crash point: an undo is about to be made", || world.at_gate() == 1).await;
+    let crashed = store.crash();
+    enact.shutdown(Duration::ZERO).await;
+    assert!(again.await.unwrap().is_err());
+    world.open_gate();
+
+    // then the next process looks both up, one after the other.
+    let enact = start(&world, &crashed).await;
+    assert_eq!(enact.wait(run).await.unwrap().status(), RunStatus::RolledBack);
+}
+
+#[tokio::test]
 async fn recovery_on_request_settles_doubts_and_waits_with_the_rest() {
     let (world, store) = (World::new(), MemoryStore::new());
     let enact = start(&world, &store).await;

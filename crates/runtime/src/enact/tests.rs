@@ -117,6 +117,33 @@ async fn runs_are_carried_on_when_the_coordinator_dies_and_nothing_is_doubled() 
     assert_eq!(enact.run_to_end(put("world", "b")).await.unwrap().status(), RunStatus::Completed);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_run_whose_actor_keeps_dying_rests_and_is_tried_again() {
+    let world = World::new();
+    let enact = start(&[("world", &world)]).await;
+    world.close_gate();
+    let run = enact.submit(put("world", "a")).await.unwrap().run;
+    let waiting = tokio::spawn({
+        let enact = enact.clone();
+        async move { enact.wait(run).await }
+    });
+    let [coordinator] = &actors::<CoordinatorMsg>(&enact)[..] else { panic!("one coordinator") };
+    let mut last = None;
+    for _ in 0..5 {
+        let alive = || coordinator.get_children().into_iter().find(|actor| Some(actor.get_id()) != last);
+        // A minute, in the time of this test.
+        while alive().is_none() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        let actor = alive().unwrap();
+        last = Some(actor.get_id());
+        actor.kill();
+    }
+    world.open_gate();
+    assert_eq!(waiting.await.unwrap().unwrap().status(), RunStatus::Completed);
+    assert_eq!(ledger(&world), ["put a"]);
+}
+
 #[tokio::test]
 async fn whoever_waits_while_the_coordinator_dies_is_told_which_run_to_ask_for() {
     let world = World::new();

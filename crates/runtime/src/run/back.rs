@@ -9,7 +9,7 @@ use enact_core::event::{
     CompensationConflicted, CompensationFailed, CompensationIntended, CompensationResolved,
     CompensationSkipped, CompensationSucceeded, Event, Finding, Skipped,
 };
-use enact_core::ids::{Direction, Seq};
+use enact_core::ids::{Direction, EffectId, Seq};
 use enact_core::run::{Attempt, UNDO_BUDGET, Undoing};
 use enact_core::store::{Appended, Durability};
 use tokio::sync::oneshot;
@@ -18,7 +18,7 @@ use crate::backoff::backoff;
 use crate::gate;
 use crate::job::{Intent, Report, Said, What, lost};
 
-use super::{Go, Run, RunMsg};
+use super::{Go, Run, Told};
 
 impl Run {
     /// Begins a try of an undo, unless one is under way or has to wait.
@@ -68,7 +68,14 @@ impl Run {
         let (seq, number) = (report.effect.seq, report.effect.attempt);
         let job = (seq, number, Direction::Undo);
         match report.said {
-            Said::Intend { captured, reply } => self.intend_undo(seq, number, *captured, reply).await,
+            Said::Intend { captured, reply } => {
+                let intended = self.intend_undo(&report.effect, *captured, reply).await;
+                if intended.is_err() {
+                    // The job got no answer, and ends without another word.
+                    self.jobs.remove(&job);
+                }
+                intended
+            }
             Said::AlreadyDone(_) => {
                 self.jobs.remove(&job);
                 self.skip_undo(seq, number, Skipped::AlreadyUndone).await
@@ -78,29 +85,31 @@ impl Run {
                 self.undo_failed(seq, number, &error).await
             }
             Said::Performed(outcome, held) => {
-                let result = match outcome {
+                let holding = self.hold(held);
+                match outcome {
                     Ok(output) => {
                         self.jobs.remove(&job);
                         let event = CompensationSucceeded { seq, attempt: number, output };
-                        self.record_one(Event::CompensationSucceeded(event)).await
+                        self.record_one(Event::CompensationSucceeded(event)).await?;
                     }
                     Err(error) if error.code() == ErrorCode::InDoubt => {
                         // The job goes on to find out.
-                        self.record_undo_failure(seq, number, &error, false).await
+                        self.record_undo_failure(seq, number, &error, false).await?;
                     }
                     Err(error) => {
                         self.jobs.remove(&job);
-                        self.undo_failed(seq, number, &error).await
+                        self.undo_failed(seq, number, &error).await?;
                     }
-                };
-                drop(held);
-                result
+                }
+                self.let_go(holding);
+                Ok(())
             }
             Said::Found(finding, held) => {
                 self.jobs.remove(&job);
-                let result = self.undo_found(seq, number, finding).await;
-                drop(held);
-                result
+                let holding = self.hold(held);
+                self.undo_found(seq, number, finding).await?;
+                self.let_go(holding);
+                Ok(())
             }
             Said::NotFound(error) => {
                 self.jobs.remove(&job);
@@ -119,12 +128,17 @@ impl Run {
 
     async fn intend_undo(
         &mut self,
-        seq: Seq,
-        number: u32,
+        effect: &EffectId,
         captured: Intent,
         reply: oneshot::Sender<Appended>,
     ) -> Result<(), Error> {
+        let (seq, number) = (effect.seq, effect.attempt);
         let attempt = self.attempt_to_undo(seq, number)?;
+        if effect.undo_try != attempt.undo_tries.saturating_add(1) {
+            // Sent out by an earlier life, of which the log has less than it knew.
+            self.jobs.remove(&(seq, number, Direction::Undo));
+            return Ok(());
+        }
         let call = Arc::clone(&attempt.intent.call);
         let Undo::By((_, undo)) = gate::compensation(&self.shared, &call, &attempt)? else {
             return Err(Error::new(ErrorCode::Internal, format!("the undo of action {seq} is gone")));
@@ -170,7 +184,7 @@ impl Run {
         self.record_undo_failure(seq, attempt, error, will_retry).await?;
         if will_retry {
             self.undo_waits = true;
-            drop(self.myself.send_after(backoff(failures, error), || RunMsg::UndoDue));
+            self.tell_later(backoff(failures, error), Told::UndoDue);
         }
         Ok(())
     }
@@ -197,11 +211,9 @@ impl Run {
         };
         let call = Arc::clone(&attempt.intent.call);
         let sent = gate::recorded_undo(&self.shared, &call, intent).and_then(|permitted| {
-            let effect = self.effect(seq, number, Direction::Undo, intent.undo_try);
             let what = What::Probe {
                 pre: intent.pre.clone(),
                 identity: intent.identity.clone(),
-                guard: self.guards.remove(&effect),
                 once: self.go == Go::SettleOnly,
             };
             self.send_job(permitted, seq, number, (Direction::Undo, intent.undo_try), what)

@@ -89,15 +89,21 @@ impl Run {
                 return if self.go == Go::Wait { self.finish().await } else { Ok(()) };
             }
         };
-        self.go = Go::On;
         if !events.is_empty() {
             self.by = self.shared.store.pseudonym(&asker(&events).unwrap_or_default());
-            let appended = self.record(events, Durability::Barrier).await?;
-            appended.durable().await?;
+            if let Err(error) = self.record_durably(events).await {
+                drop(reply.send(Err(error.clone())));
+                return Err(error);
+            }
             self.stop_code_unless_running()?;
         }
+        self.go = Go::On;
         drop(reply.send(Ok(())));
         Ok(())
+    }
+
+    async fn record_durably(&mut self, events: Vec<Event>) -> Result<(), Error> {
+        Ok(self.record(events, Durability::Barrier).await?.durable().await?)
     }
 
     fn stop_code_unless_running(&mut self) -> Result<(), Error> {

@@ -28,7 +28,7 @@ use crate::job::{Job, What, panic_text};
 use crate::replay::{self, Divergence, Recorded};
 use crate::shared::Shared;
 
-use super::{Ack, Ask, AskedAction, Call, Reply, Run, RunMsg};
+use super::{Ack, Ask, AskedAction, Call, Life, Reply, Run, RunMsg, Told};
 
 /// An action that the code waits for.
 pub(super) struct Asking {
@@ -118,7 +118,8 @@ impl Run {
             }
         };
         let input = accepted.input.clone();
-        let desk = RunDesk { actor: self.myself.clone(), shared: Arc::clone(&self.shared) };
+        let life = self.life;
+        let desk = RunDesk { actor: self.myself.clone(), life, shared: Arc::clone(&self.shared) };
         let cx = WorkflowCx::new(Arc::new(desk), self.id, accepted);
         let actor = self.myself.clone();
         let code = tokio::spawn(async move {
@@ -129,7 +130,7 @@ impl Run {
                     format!("the workflow panicked: {}", panic_text(&*panic)),
                 ))
             });
-            if actor.send_message(RunMsg::CodeEnded(end)).is_err() {
+            if actor.send_message(RunMsg::Of(life, Told::CodeEnded(end))).is_err() {
                 tracing::debug!("a workflow ended after its actor");
             }
         });
@@ -244,7 +245,7 @@ impl Run {
     fn wait_until(&mut self, path: CallPath, due: Timestamp, reply: oneshot::Sender<Result<Reply, Error>>) {
         self.timers.insert(path.clone(), reply);
         let wait = due.since(self.shared.clock.now());
-        drop(self.myself.send_after(wait, move || RunMsg::TimerDue(path)));
+        self.tell_later(wait, Told::TimerDue(path));
     }
 
     pub(super) async fn fire(&mut self, path: CallPath) -> Result<(), Error> {
@@ -345,10 +346,12 @@ impl Run {
         what: What,
     ) -> Result<(), Error> {
         let connector = permitted.call().connector.clone();
+        let guard = permitted.lock_key().and_then(|key| self.guards.take(&key));
         let job = Job {
             permitted,
             effect: self.effect(seq, attempt, direction, undo_try),
             what,
+            guard,
             timeout: self.timeout_of(seq),
             run: self.myself.clone(),
             under_way: Arc::clone(&self.under_way),
@@ -363,6 +366,7 @@ impl Run {
 /// The run's actor answers, from the log or by going to the world.
 struct RunDesk {
     actor: ActorRef<RunMsg>,
+    life: Life,
     shared: Arc<Shared>,
 }
 
@@ -372,7 +376,7 @@ impl Desk for RunDesk {
     }
 
     fn ask(&self, ask: Ask) -> Result<(), Error> {
-        self.actor.send_message(RunMsg::Ask(Box::new(ask))).map_err(|_| stopped())
+        self.actor.send_message(RunMsg::Of(self.life, Told::Ask(Box::new(ask)))).map_err(|_| stopped())
     }
 }
 

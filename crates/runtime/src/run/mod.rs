@@ -3,11 +3,13 @@
 //! It holds the fold of the run and asks it what comes next. The workflow's code runs in a task of its own and
 //! asks for calls by message; connector actors carry out jobs and report by message. Each message becomes
 //! events, and the events move the fold. When the run has ended, or waits for a person, the actor tells the
-//! coordinator and stops; the log has everything to start another.
+//! coordinator and stops; the log has everything to start another. Where the store fails it, it begins another
+//! life itself: see `life.rs`.
 
 mod back;
 mod command;
 mod forward;
+mod life;
 mod outcomes;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -30,7 +32,7 @@ use crate::cx::{Acted, DEFAULT_TIMEOUT, Tries};
 use crate::gate::Subject;
 use crate::history;
 use crate::job::Report;
-use crate::locks::Guard;
+use crate::locks::Guards;
 use crate::shared::Shared;
 use crate::under_way::Jobs;
 
@@ -39,20 +41,29 @@ pub use command::RollbackOptions;
 
 /// What a workflow actor is told.
 pub(crate) enum RunMsg {
+    /// Something of one of the actor's lives; what comes of an earlier one is not heard any more.
+    Of(Life, Told),
+    /// A connector reports.
+    Report(Box<Report>),
+    /// Somebody outside wants something.
+    Command(Command, oneshot::Sender<Result<(), Error>>),
+}
+
+/// Which of its lives an actor is in.
+pub(crate) type Life = u32;
+
+/// What an actor is told of its present life.
+pub(crate) enum Told {
     /// The workflow's code asks for something.
     Ask(Box<Ask>),
     /// The workflow's code has ended.
     CodeEnded(Result<JsonText, Error>),
-    /// A connector reports.
-    Report(Box<Report>),
     /// It is time to try an action again.
     RetryDue(Seq),
     /// It is time to try an undo again.
     UndoDue,
     /// A sleep is over.
     TimerDue(CallPath),
-    /// Somebody outside wants something.
-    Command(Command, oneshot::Sender<Result<(), Error>>),
 }
 
 /// A call of the workflow's code.
@@ -97,7 +108,7 @@ pub(crate) enum Start {
     /// A new run. Who waits for its acceptance to be durable is told.
     New { accepted: Arc<RunAccepted>, ack: Option<Ack> },
     /// A run of the log. Recovery hands over the keys of its targets in doubt, and a place in its wave.
-    Log { guards: HashMap<EffectId, Guard>, go: Go, place: Option<OwnedSemaphorePermit> },
+    Log { guards: Guards, go: Go, place: Option<OwnedSemaphorePermit> },
 }
 
 /// Tells that a run is accepted, durably, or why not.
@@ -126,7 +137,8 @@ pub(crate) struct Run {
     place: Option<OwnedSemaphorePermit>,
     state: Option<Box<RunState>>,
     subject: Option<Arc<Subject>>,
-    guards: HashMap<EffectId, Guard>,
+    /// Keys of targets whose outcome is not in the log.
+    guards: Guards,
     /// Jobs that will report.
     jobs: HashSet<(Seq, u32, Direction)>,
     /// Actions that the code waits for.
@@ -140,6 +152,10 @@ pub(crate) struct Run {
     /// What the run ended or stopped with, to be durable before anybody is told.
     last: Option<Appended>,
     finished: bool,
+    /// Whether the log knows the run, as far as can be told.
+    known: bool,
+    life: Life,
+    trouble: life::Trouble,
     id: RunId,
 }
 
@@ -168,9 +184,7 @@ impl Actor for RunActor {
             Ok(()) => run.advance().await,
             Err(error) => Err(error),
         };
-        if let Err(error) = begun {
-            run.halt(error);
-        }
+        run.outlast(begun).await;
         Ok(())
     }
 
@@ -183,9 +197,8 @@ impl Actor for RunActor {
         if run.finished {
             return Ok(());
         }
-        if let Err(error) = run.take(message).await {
-            run.halt(error);
-        }
+        let taken = run.take(message).await;
+        run.outlast(taken).await;
         Ok(())
     }
 
@@ -198,7 +211,7 @@ impl Actor for RunActor {
 impl Run {
     fn new(myself: ActorRef<RunMsg>, args: RunArgs) -> Self {
         let (new, guards, go, place) = match args.start {
-            Start::New { accepted, ack } => (Some((accepted, ack)), HashMap::new(), Go::On, None),
+            Start::New { accepted, ack } => (Some((accepted, ack)), Guards::default(), Go::On, None),
             Start::Log { guards, go, place } => (None, guards, go, place),
         };
         Self {
@@ -208,6 +221,7 @@ impl Run {
             myself,
             go,
             by: Pseudonym::default(),
+            known: new.is_none(),
             new,
             place,
             state: None,
@@ -222,6 +236,8 @@ impl Run {
             undo_waits: false,
             last: None,
             finished: false,
+            life: 0,
+            trouble: life::Trouble::default(),
             id: args.run,
         }
     }
@@ -229,15 +245,34 @@ impl Run {
     /// One message. An error means that the run cannot be carried on here: the log is not available.
     async fn take(&mut self, message: RunMsg) -> Result<(), Error> {
         match message {
-            RunMsg::Ask(ask) => self.asked(*ask).await?,
-            RunMsg::CodeEnded(end) => self.code_end = Some(end),
+            RunMsg::Of(life, told) if life == self.life => self.told(told).await?,
+            RunMsg::Of(..) => return Ok(()),
             RunMsg::Report(report) => self.reported(*report).await?,
-            RunMsg::RetryDue(seq) => self.retry(seq).await?,
-            RunMsg::UndoDue => self.undo_waits = false,
-            RunMsg::TimerDue(path) => self.fire(path).await?,
             RunMsg::Command(command, reply) => self.commanded(command, reply).await?,
         }
         self.advance().await
+    }
+
+    async fn told(&mut self, told: Told) -> Result<(), Error> {
+        match told {
+            Told::Ask(ask) => self.asked(*ask).await,
+            Told::CodeEnded(end) => {
+                self.code_end = Some(end);
+                Ok(())
+            }
+            Told::RetryDue(seq) => self.retry(seq).await,
+            Told::UndoDue => {
+                self.undo_waits = false;
+                Ok(())
+            }
+            Told::TimerDue(path) => self.fire(path).await,
+        }
+    }
+
+    /// Has itself told something after a while, if this life lasts.
+    fn tell_later(&self, wait: Duration, told: Told) {
+        let life = self.life;
+        drop(self.myself.send_after(wait, move || RunMsg::Of(life, told)));
     }
 
     async fn begin(&mut self) -> Result<(), Error> {
@@ -247,12 +282,16 @@ impl Run {
         if let Some((accepted, ack)) = self.new.take() {
             return self.accept(accepted, ack).await;
         }
+        self.load().await
+    }
+
+    async fn load(&mut self) -> Result<(), Error> {
         // An earlier life may have left events that have their place and are not durable yet.
         self.shared.store.flush().await?;
         let loaded = history::load(&*self.shared.store, self.id).await?;
         let state = loaded.ok_or_else(|| history::unknown_run(&self.id.to_string()))?;
+        self.by = self.shared.store.pseudonym(&state.accepted.user);
         self.state = Some(Box::new(state));
-        self.by = self.shared.store.pseudonym(&self.state()?.accepted.user);
         Ok(())
     }
 
@@ -347,6 +386,7 @@ impl Run {
             durability,
         };
         let appended = self.shared.store.append(append).await?;
+        self.known = true;
         let mut number = expected;
         for event in &watched {
             number = number.next();

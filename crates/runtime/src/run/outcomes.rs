@@ -15,11 +15,11 @@ use tokio::sync::oneshot;
 
 use crate::backoff::backoff;
 use crate::gate::{self};
-use crate::job::{Held, Intent, Report, Said, What, is_undo, lost};
+use crate::job::{Intent, Report, Said, What, is_undo, lost};
 use crate::replay;
 
 use super::forward::{PassedGate, answer};
-use super::{Go, Run, RunMsg};
+use super::{Go, Run, Told};
 
 impl Run {
     pub(super) async fn reported(&mut self, report: Report) -> Result<(), Error> {
@@ -29,19 +29,30 @@ impl Run {
         }
         let job = (seq, attempt, Direction::Forward);
         match report.said {
-            Said::Intend { captured, reply } => self.intend(seq, attempt, *captured, reply).await,
+            Said::Intend { captured, reply } => {
+                let intended = self.intend(seq, attempt, *captured, reply).await;
+                if intended.is_err() {
+                    // The job got no answer, and ends without another word.
+                    self.jobs.remove(&job);
+                }
+                intended
+            }
             Said::Performed(outcome, held) => {
                 let doubt = matches!(&outcome, Err(error) if error.code() == ErrorCode::InDoubt);
                 if !doubt {
                     self.jobs.remove(&job);
                 }
-                self.performed(seq, attempt, outcome, held).await
+                let holding = self.hold(held);
+                self.performed(seq, attempt, outcome).await?;
+                self.let_go(holding);
+                Ok(())
             }
             Said::Found(finding, held) => {
                 self.jobs.remove(&job);
-                let result = self.found(seq, attempt, finding).await;
-                drop(held);
-                result
+                let holding = self.hold(held);
+                self.found(seq, attempt, finding).await?;
+                self.let_go(holding);
+                Ok(())
             }
             Said::NotFound(error) => {
                 self.jobs.remove(&job);
@@ -133,12 +144,10 @@ impl Run {
         seq: Seq,
         attempt: u32,
         outcome: Result<JsonText, Error>,
-        held: Held,
     ) -> Result<(), Error> {
         match outcome {
             Ok(output) => {
                 self.record_one(Event::ActionSucceeded(ActionSucceeded { seq, attempt, output })).await?;
-                drop(held);
                 self.hand_back(seq)
             }
             Err(error) => {
@@ -147,7 +156,6 @@ impl Run {
                 let remains = if doubt { Remains::Perhaps } else { error.remains() };
                 let event = ActionFailed { seq, attempt, error: error.record(), remains, will_retry };
                 self.record_one(Event::ActionFailed(event)).await?;
-                drop(held);
                 if doubt {
                     return Ok(());
                 }
@@ -158,17 +166,20 @@ impl Run {
     }
 
     fn will_retry(&mut self, seq: Seq, error: &Error) -> Result<bool, Error> {
-        if !self.is_waited_for(seq)? {
+        if self.state()?.phase != Phase::Running {
             return Ok(false);
         }
-        let Some(asking) = self.asked.get_mut(&seq) else { return Ok(false) };
+        let Some(asking) = self.asked.get_mut(&seq) else {
+            // The code of an earlier life asked; that of this one will ask again, and knows how often it may.
+            return Ok(self.code.is_none() && error.is_retryable());
+        };
         asking.failures = asking.failures.saturating_add(1);
         Ok(error.is_retryable() && asking.failures < asking.tries.max_attempts)
     }
 
     fn retry_later(&mut self, seq: Seq, error: &Error) -> Result<(), Error> {
         let failures = self.asked.get(&seq).map_or(1, |asking| asking.failures);
-        drop(self.myself.send_after(backoff(failures, error), move || RunMsg::RetryDue(seq)));
+        self.tell_later(backoff(failures, error), Told::RetryDue(seq));
         Ok(())
     }
 
@@ -215,11 +226,9 @@ impl Run {
             return Err(Error::new(ErrorCode::Internal, format!("no attempt {attempt} of {seq} to probe")));
         };
         let sent = gate::recorded(&self.shared, &call).and_then(|permitted| {
-            let effect = self.effect(seq, attempt, Direction::Forward, 0);
             let what = What::Probe {
                 pre: intent.pre.clone(),
                 identity: intent.identity.clone(),
-                guard: self.guards.remove(&effect),
                 once: self.go == Go::SettleOnly,
             };
             self.send_job(permitted, seq, attempt, (Direction::Forward, 0), what)
