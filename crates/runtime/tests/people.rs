@@ -76,6 +76,31 @@ async fn a_doubt_that_cannot_be_looked_up_waits_for_an_operator_whose_word_carri
 }
 
 #[tokio::test]
+async fn what_was_given_up_is_looked_up_again_by_a_later_rollback() {
+    // Given a write of which nobody can tell whether it happened, and an operator who gives it up,
+    let world = World::new();
+    let enact = start(&world).await;
+    world.faults("put", [Fault::LoseReply]);
+    world.cannot_tell(true);
+    let run = enact.run(TwoPuts, "a@b.c", ()).await.unwrap();
+    assert_eq!(run.status(), RunStatus::Quarantined);
+    let run = enact.resolve(run.id, Seq(1), Decision::Abandon, "me").await.unwrap();
+    assert_eq!(run.status(), RunStatus::PartiallyRolledBack);
+    assert_eq!(run.state().undo_outcomes()[0].1, UndoOutcome::InDoubt);
+
+    // when a rollback is asked for while that is still so, then it stays in doubt;
+    let still = enact.rollback(run.id, RollbackOptions::by("me")).await.unwrap();
+    assert_eq!(still.status(), RunStatus::PartiallyRolledBack);
+    assert_eq!(world.values().len(), 1);
+
+    // when the world can tell again, then the write is found and undone.
+    world.cannot_tell(false);
+    let undone = enact.rollback(run.id, RollbackOptions::by("me")).await.unwrap();
+    assert_eq!(undone.status(), RunStatus::RolledBack);
+    assert!(world.values().is_empty());
+}
+
+#[tokio::test]
 async fn a_rollback_keeps_what_it_is_told_to_keep_and_may_go_further_back_later() {
     let world = World::new();
     let enact = start(&world).await;

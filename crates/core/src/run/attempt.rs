@@ -44,6 +44,13 @@ impl Attempt {
         };
     }
 
+    /// What was given up is looked up once more when a person asks for a rollback: the system may tell now.
+    pub(super) fn make_abandoned_due(&mut self) {
+        if self.outcome == Outcome::Abandoned {
+            self.outcome = Outcome::InDoubt(in_doubt("it was given up without being known"));
+        }
+    }
+
     pub(super) fn make_unknown_due(&mut self) {
         if let Outcome::Unknown(seen) = &self.outcome {
             self.outcome = Outcome::InDoubt(in_doubt(seen));
@@ -85,7 +92,7 @@ impl Attempt {
 
     pub(super) fn is_to_undo_again(&self) -> bool {
         match (&self.outcome, &self.undoing) {
-            (Outcome::NotApplied | Outcome::Abandoned | Outcome::Failed(_, Remains::Nothing), _) => false,
+            (Outcome::NotApplied | Outcome::Failed(_, Remains::Nothing), _) => false,
             (_, Undoing::Settled(outcome, ..)) => outcome.is_tried_again(),
             _ => true,
         }

@@ -266,7 +266,7 @@ pub enum Outcome {
     Failed(ErrorRecord, Remains),
     /// The effect is not there and will not come.
     NotApplied,
-    /// An operator gave it up; it may or may not be there.
+    /// An operator gave it up; it may or may not be there. A person's later request to roll back looks it up again.
     Abandoned,
 }
 

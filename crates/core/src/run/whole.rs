@@ -68,6 +68,7 @@ impl RunState {
             return Err("everything that it covers is settled".into());
         }
         self.start_rollback(Some(event.by.clone()), event.reason.clone(), event.to, event.force);
+        self.change_covered(Attempt::make_abandoned_due);
         Ok(())
     }
 
