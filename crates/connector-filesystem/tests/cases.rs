@@ -328,6 +328,16 @@ async fn pipes_and_devices_are_refused_without_waiting() {
     let listed = world.act("list_dir", json!({})).await.unwrap().output;
     assert_eq!(listed["entries"][0], json!({ "name": "pipe", "kind": "other", "size": 0 }));
     assert_eq!(world.picture(), before);
+
+    // Nothing but reads: these are the machine's own.
+    let scratch = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink("/dev", scratch.path().join("root")).unwrap();
+    let devices = Folder::at(scratch.path(), |files| files);
+    for device in ["null", "zero", "full"] {
+        assert!(devices.path(device).exists(), "{device}");
+        let refused = devices.act("read_file", json!({ "path": device })).await;
+        assert_eq!(code(refused), ErrorCode::PreconditionFailed, "{device}");
+    }
 }
 
 #[tokio::test]

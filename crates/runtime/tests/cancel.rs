@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Do, ledger, put, request, start, until};
+use common::{Do, ledger, put, request, start, until, until_logged};
 use enact_core::error::ErrorCode;
 use enact_core::run::RunStatus;
 use enact_runtime::RollbackOptions;
@@ -17,7 +17,6 @@ async fn case_45_a_cancelled_run_undoes_what_it_did_also_what_is_just_being_done
     world.set("b", "theirs");
     let before = world.values();
     let enact = start(&world, &store).await;
-    world.faults("put", []);
     let run = enact.submit(request(&[put("a"), Do::Sleep(3_600_000), put("b")])).await.unwrap().run;
     until("the first effect", || world.ledger().len() == 1).await;
     let cancelled = enact.cancel(run, "me", Some("enough".into())).await.unwrap();
@@ -26,6 +25,21 @@ async fn case_45_a_cancelled_run_undoes_what_it_did_also_what_is_just_being_done
     assert_eq!(ledger(&world), ["put a", "restore a"]);
     let error = cancelled.state().error.clone().unwrap();
     assert!(error.message.contains("me"), "the record says who: {error}");
+
+    // And while the second effect is being made.
+    let enact = start(&world, &MemoryStore::new()).await;
+    world.close_gate();
+    let run = enact.submit(request(&[Do::Get("a".into()), put("b"), put("c")])).await.unwrap().run;
+    until("an effect is about to be made", || world.at_gate() == 1).await;
+    let cancel = tokio::spawn({
+        let enact = enact.clone();
+        async move { enact.cancel(run, "me", None).await }
+    });
+    until_logged(&enact, run, "CancelRequested").await;
+    world.open_gate();
+    assert_eq!(cancel.await.unwrap().unwrap().status(), RunStatus::RolledBack);
+    assert_eq!(world.values(), before);
+    assert_eq!(ledger(&world), ["put a", "restore a", "put b", "restore b"]);
 }
 
 #[tokio::test]
@@ -39,12 +53,12 @@ async fn a_run_that_is_cancelled_while_an_effect_is_made_leaves_nothing() {
         let enact = enact.clone();
         async move { enact.cancel(run, "me", None).await }
     });
-    tokio::task::yield_now().await;
+    until_logged(&enact, run, "CancelRequested").await;
     world.open_gate();
     let cancelled = cancel.await.unwrap().unwrap();
     assert_eq!(cancelled.status(), RunStatus::RolledBack);
     assert!(world.values().is_empty());
-    assert!(!ledger(&world).contains(&"put b".to_owned()), "nothing new is begun: {:?}", ledger(&world));
+    assert_eq!(ledger(&world), ["put a", "restore a"], "nothing new is begun");
 }
 
 #[tokio::test]

@@ -280,10 +280,14 @@ async fn case_50_two_owners_of_one_run_are_never_there() {
     let run = one.submit(request(&[put("a"), put("b")])).await.unwrap().run;
     until("the first is about to act", || world.at_gate() == 1).await;
     let other = builder(&world, &as_dyn(&store)).start().await.unwrap();
-    world.open_gate();
-    drop(one.wait(run).await);
-    drop(other.wait(run).await);
-    until("the run has ended", || world.ledger().len() >= 2).await;
+    let waiting = futures::future::join(one.wait(run), other.wait(run));
+    let ((first, second), ()) = futures::future::join(waiting, async { world.open_gate() }).await;
+    let [Ok(ended), Err(refused)] = (if first.is_ok() { [first, second] } else { [second, first] }) else {
+        panic!("one of two writers is refused");
+    };
+    assert_eq!(ended.status(), RunStatus::Completed);
+    let refused = std::error::Error::source(&refused).and_then(|source| source.downcast_ref::<StoreError>());
+    assert!(matches!(refused, Some(StoreError::Conflict { .. })), "{refused:?}");
     let mut made = ledger(&world);
     made.sort();
     assert_eq!(made, ["put a", "put b"], "nothing is doubled");

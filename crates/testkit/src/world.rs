@@ -4,7 +4,7 @@
 //! It holds values by key. `put` and `remove` change it, each can be undone; `get` reads; `launch` cannot be
 //! undone; `idle` changes nothing outside and waits for nobody, for measurements.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use enact_core::action::{Action, Captured, Doubt, EffectClass, Facts, Left, LockKey, NoUndo, Target, Undo};
@@ -51,6 +51,8 @@ pub struct Effect {
 struct State {
     values: BTreeMap<String, String>,
     ledger: Vec<Effect>,
+    /// The intents in the ledger.
+    made: HashSet<EffectId>,
     faults: HashMap<&'static str, Vec<Fault>>,
     cannot_tell: bool,
     unreachable: u32,
@@ -77,6 +79,7 @@ impl World {
         Self(Arc::new(Mutex::new(State {
             values: state.values.clone(),
             ledger: state.ledger.clone(),
+            made: state.made.clone(),
             identity: state.identity,
             ..State::default()
         })))
@@ -196,6 +199,7 @@ impl World {
         {
             let mut state = self.0.lock();
             change(&mut state.values);
+            state.made.insert(cx.effect());
             state.ledger.push(Effect { id: cx.effect(), action, key: key.to_owned() });
         }
         match fault {
@@ -221,7 +225,7 @@ impl World {
         if state.cannot_tell {
             return Ok(Err("the world keeps no record".to_owned()));
         }
-        Ok(Ok(state.ledger.iter().any(|effect| effect.id == id)))
+        Ok(Ok(state.made.contains(&id)))
     }
 
     fn doubt<O>(&self, cx: &Cx, output: impl FnOnce() -> O) -> Result<Doubt<O>, Error> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use enact_core::connector::Allow;
 use enact_core::error::{Error, ErrorCode};
+use enact_core::ids::{EventSeq, RunId};
 use enact_core::json::JsonText;
 use enact_core::store::EventStore;
 use enact_core::time::Timestamp;
@@ -138,6 +139,18 @@ pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     panic!("{what}: did not come about");
+}
+
+/// Waits until an event of this name is in the log of a run.
+pub(crate) async fn until_logged(enact: &Enact, run: RunId, name: &str) {
+    for _ in 0..10_000 {
+        let events = enact.store().read(run, EventSeq(1), 1000).await.unwrap();
+        if events.iter().any(|event| event.event.name() == name) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    panic!("{name} of run {run}: did not come about");
 }
 
 /// How often each effect is in the world's ledger: `action key`.
