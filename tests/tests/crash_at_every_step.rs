@@ -9,8 +9,8 @@ use std::sync::Arc;
 use enact::event::Event;
 use enact::ids::{EventSeq, RunId};
 use enact::prelude::*;
-use enact::{MemoryStore, Observer, Step};
-use enact_testkit::world::{Get, Put, Remove, World};
+use enact::{Builder, MemoryStore, Observer, Recovery, Step};
+use enact_testkit::world::{Effect, Get, Put, Remove, World};
 use parking_lot::Mutex;
 
 struct Change;
@@ -70,24 +70,16 @@ fn world() -> World {
     world
 }
 
-async fn start(store: &MemoryStore, world: &World, watch: Option<DieAt>) -> Enact {
+fn runtime(store: &MemoryStore, world: &World) -> Builder {
     let toolbox = world.clone().allow(["put", "remove", "get"]).unwrap();
-    let builder =
-        Enact::builder().store(Arc::new(store.clone())).connector("world", toolbox).workflow(Change);
-    match watch {
-        Some(watch) => builder.observer(watch),
-        None => builder,
-    }
-    .start()
-    .await
-    .unwrap()
+    Enact::builder().store(Arc::new(store.clone())).connector("world", toolbox).workflow(Change)
 }
 
 /// Lives once, forward and back, dying at a moment; gives what is left, and how many moments there were.
 async fn live(at: usize) -> (Option<Left>, usize) {
     let (store, world) = (MemoryStore::new(), world());
     let watch = DieAt { at, seen: Arc::default(), left: Arc::default(), now: (store.clone(), world.clone()) };
-    let enact = start(&store, &world, Some(watch.clone())).await;
+    let enact = runtime(&store, &world).observer(watch.clone()).start().await.unwrap();
     // A life that dies ends in an error, wherever it is.
     if let Ok(run) = enact.run(Change, "agent@company.com", ()).await {
         drop(enact.rollback(run.id, RollbackOptions::by("me")).await);
@@ -104,7 +96,7 @@ async fn every_effect_is_there_once_and_every_rollback_is_whole() {
     for at in 1..=moments {
         let (left, _) = live(at).await;
         let (store, crashed) = left.unwrap_or_else(|| panic!("moment {at} was not reached"));
-        let enact = start(&store, &crashed, None).await;
+        let enact = runtime(&store, &crashed).start().await.unwrap();
         let Some(run) = enact.store().runs(None, 1).await.unwrap().first().copied() else {
             assert!(crashed.ledger().is_empty(), "moment {at}: an effect without a run");
             continue;
@@ -126,4 +118,35 @@ async fn every_effect_is_there_once_and_every_rollback_is_whole() {
         assert_eq!(run.status(), RunStatus::RolledBack, "moment {at}");
         assert_eq!(crashed.values(), world().values(), "moment {at}");
     }
+}
+
+#[tokio::test]
+async fn a_crashed_run_that_is_rolled_back_at_once_leaves_nothing_whatever_the_step() {
+    let (_, moments) = live(usize::MAX).await;
+    let (mut untouched, mut undone) = (0, 0);
+    for at in 1..=moments {
+        let (left, _) = live(at).await;
+        let (store, crashed) = left.unwrap_or_else(|| panic!("moment {at} was not reached"));
+        let enact = runtime(&store, &crashed).recovery(Recovery::OnRequest).start().await.unwrap();
+        let Some(run) = enact.store().runs(None, 1).await.unwrap().first().copied() else {
+            assert!(crashed.ledger().is_empty(), "moment {at}: an effect without a run");
+            continue;
+        };
+        let before = crashed.ledger();
+        let run = enact.rollback(run, RollbackOptions::by("me")).await.unwrap();
+        assert_eq!(run.status(), RunStatus::RolledBack, "moment {at}: {:?}", run.state().undo_outcomes());
+        assert_eq!(crashed.values(), world().values(), "moment {at}");
+        let ledger = crashed.ledger();
+        for key in ["new", "old", "gone"] {
+            let forward = |ledger: &[Effect]| {
+                ledger.iter().filter(|effect| effect.key == key && effect.action != "restore").count()
+            };
+            let back = ledger.iter().filter(|effect| effect.key == key && effect.action == "restore").count();
+            assert!(back <= 1, "moment {at}: {back} undos of '{key}'");
+            assert_eq!(forward(&ledger), back, "moment {at}: what was done to '{key}' is undone");
+            assert_eq!(forward(&ledger), forward(&before), "moment {at}: nothing new is done to '{key}'");
+        }
+        if ledger.is_empty() { untouched += 1 } else { undone += 1 }
+    }
+    assert!(untouched > 0 && undone > 20, "{untouched} without any effect, {undone} with some");
 }

@@ -3,7 +3,8 @@
 //! [`check`] carries out a run and its rollback once undisturbed and counts the moments: each step of each action
 //! and each event. Then it does so again for every moment, in a fresh place each time, and ends that life there: what
 //! was not durable is lost, what happened outside stays. A new life on the same place and log takes the run up.
-//! Afterwards the place looks as if there had been no crash, and after the rollback as if there had been no run.
+//! Afterwards the place looks as if there had been no crash, and after the rollback as if there had been no run. And
+//! once more for every moment: the new life does not go on with the run, and rolls it back at once.
 //!
 //! It knows the runtime by its public door only, and nothing of the connectors: a place is whatever its owner says
 //! that it looks like. What is to be seen of a doubled effect must be in that: a counter, a list of messages.
@@ -22,7 +23,7 @@ use enact_core::event::Event;
 use enact_core::ids::{EventSeq, RunId};
 use enact_core::run::RunStatus;
 use enact_core::store::EventStore;
-use enact_runtime::{Builder, Enact, Observer, RollbackOptions, Run, RunRequest, Step};
+use enact_runtime::{Builder, Enact, Observer, Recovery, RollbackOptions, Run, RunRequest, Step};
 use enact_store::MemoryStore;
 use futures::future::{Either, select};
 use parking_lot::Mutex;
@@ -44,8 +45,9 @@ pub trait Place: Sync {
     fn observe(&self) -> impl Future<Output = String> + Send;
 }
 
-/// Runs what is asked for, and undoes it, with a crash at every moment. Every place that `fresh` makes must look the
-/// same. Gives the number of crashes.
+/// Runs what is asked for, and undoes it, with a crash at every moment, after which the run is carried on, and again
+/// with one after which it is rolled back at once. Every place that `fresh` makes must look the same. Gives the number
+/// of moments.
 ///
 /// It has threads and an async runtime of its own, and blocks until it is done.
 ///
@@ -54,9 +56,11 @@ pub trait Place: Sync {
 pub fn check<P: Place>(request: &RunRequest, fresh: impl Fn() -> P) -> usize {
     let undisturbed = in_order(request, &fresh()).unwrap_or_else(|wrong| fail(&[], &wrong));
     for at in 1..=undisturbed.moments {
-        let reached = crash_at(&[at], request, &fresh(), &undisturbed);
-        if !reached.unwrap_or_else(|wrong| fail(&[at], &wrong)) {
-            fail(&[at], "the moment was not reached");
+        for then in [Then::Resume, Then::RollBack] {
+            let reached = crash_at(&[at], then, request, &fresh(), &undisturbed);
+            if !reached.unwrap_or_else(|wrong| fail(&[at], &wrong)) {
+                fail(&[at], "the moment was not reached");
+            }
         }
     }
     undisturbed.moments
@@ -73,7 +77,7 @@ pub fn check_twice<P: Place>(request: &RunRequest, fresh: impl Fn() -> P) -> usi
     for first in 1..=undisturbed.moments {
         for second in 1..=MAX_MOMENTS {
             let points = [first, second];
-            let reached = crash_at(&points, request, &fresh(), &undisturbed);
+            let reached = crash_at(&points, Then::Resume, request, &fresh(), &undisturbed);
             if !reached.unwrap_or_else(|wrong| fail(&points, &wrong)) {
                 break;
             }
@@ -92,6 +96,15 @@ fn fail(points: &[usize], wrong: &str) -> ! {
     }
 }
 
+/// What the life after the crashes does with the run.
+#[derive(Clone, Copy)]
+enum Then {
+    /// Carries it on, and rolls it back when it has ended.
+    Resume,
+    /// Rolls it back from where it is.
+    RollBack,
+}
+
 /// How it is without a crash.
 struct Undisturbed {
     moments: usize,
@@ -104,7 +117,7 @@ fn in_order<P: Place>(request: &RunRequest, place: &P) -> Result<Undisturbed, St
     let watch = Watch::new(MemoryStore::new(), usize::MAX);
     life(async || {
         let before = place.observe().await;
-        let enact = start(place, &watch.store, Some(watch.clone())).await?;
+        let enact = start(place, &watch.store, Some(watch.clone()), Then::Resume).await?;
         let run = enact.run_to_end(request.clone()).await.map_err(|error| format!("the run: {error}"))?;
         let (status, after) = (run.status(), place.observe().await);
         roll_back(&enact, place, run.id, &before).await?;
@@ -120,6 +133,7 @@ fn in_order<P: Place>(request: &RunRequest, place: &P) -> Result<Undisturbed, St
 /// end before its moment.
 fn crash_at<P: Place>(
     points: &[usize],
+    then: Then,
     request: &RunRequest,
     place: &P,
     was: &Undisturbed,
@@ -133,7 +147,7 @@ fn crash_at<P: Place>(
         log = left;
         moments.push(ended.moment);
     }
-    let taken_up = life(async || take_up(place, &log, was).await);
+    let taken_up = life(async || take_up(place, &log, then, was).await);
     taken_up.map_err(|wrong| format!("({}) {wrong}", moments.join("; then ")))?;
     Ok(true)
 }
@@ -141,7 +155,7 @@ fn crash_at<P: Place>(
 /// Runs what is asked for, or goes on with what the log has, and undoes it: to its end, or to the crash.
 async fn live_until<P: Place>(watch: &Watch, request: &RunRequest, place: &P) -> Result<(), String> {
     let whole = pin!(async {
-        let enact = start(place, &watch.store, Some(watch.clone())).await?;
+        let enact = start(place, &watch.store, Some(watch.clone()), Then::Resume).await?;
         let known = enact.store().runs(None, 1).await.map_err(|error| error.to_string())?;
         let run = match known.first() {
             Some(run) => enact.wait(*run).await,
@@ -163,12 +177,21 @@ async fn live_until<P: Place>(watch: &Watch, request: &RunRequest, place: &P) ->
 }
 
 /// What the next life makes of what is left.
-async fn take_up<P: Place>(place: &P, left: &MemoryStore, was: &Undisturbed) -> Result<(), String> {
-    let enact = start(place, left, None).await?;
+async fn take_up<P: Place>(
+    place: &P,
+    left: &MemoryStore,
+    then: Then,
+    was: &Undisturbed,
+) -> Result<(), String> {
+    let enact = start(place, left, None, then).await?;
     let runs = left.runs(None, 2).await.map_err(|error| error.to_string())?;
     let Some(run) = runs.first().copied() else {
         return same("no run is recorded, so there is no effect", &was.before, &place.observe().await);
     };
+    if matches!(then, Then::RollBack) {
+        let undone = roll_back(&enact, place, run, &was.before).await;
+        return undone.map_err(|wrong| format!("rolled back at once: {wrong}"));
+    }
     let run = enact.wait(run).await.map_err(|error| format!("the recovered run: {error}"))?;
     let now = place.observe().await;
     if run.status() == was.status {
@@ -203,8 +226,17 @@ fn describe(run: &Run) -> String {
     format!("it is {}{error}", run.status())
 }
 
-async fn start<P: Place>(place: &P, store: &MemoryStore, watch: Option<Watch>) -> Result<Enact, String> {
+async fn start<P: Place>(
+    place: &P,
+    store: &MemoryStore,
+    watch: Option<Watch>,
+    then: Then,
+) -> Result<Enact, String> {
     let builder = place.runtime().store(Arc::new(store.clone()));
+    let builder = match then {
+        Then::Resume => builder,
+        Then::RollBack => builder.recovery(Recovery::OnRequest),
+    };
     let builder = match watch {
         Some(watch) => builder.observer(watch),
         None => builder,
