@@ -9,12 +9,13 @@
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use common::*;
 use enact_core::document::RunDocument;
 use enact_core::error::{ErrorCode, Remains};
 use enact_core::event::*;
-use enact_core::ids::CallPath;
+use enact_core::ids::{CallPath, Seq};
 use enact_core::run::{Next, Outcome, Phase, RunState, RunStatus, UndoOutcome, Undoing};
 use proptest::prelude::*;
 
@@ -344,6 +345,45 @@ fn what_an_operator_gave_up_is_looked_up_again_only_when_a_person_asks_for_a_rol
         assert_eq!(state.status(), status);
     }
     assert!(!state.can_roll_back(None), "what is known is not asked again");
+}
+
+#[test]
+fn what_was_there_already_is_looked_at_again_when_something_newer_on_its_target_is_still_to_be_undone() {
+    // The first made a file, the second deleted it: while nobody knows whether the second was undone, it looks as if
+    // the first had been.
+    let on = |seq| Arc::new(ActionCall { target: call(1).target.clone(), ..(*call(seq)).clone() });
+    let log = then(
+        running(),
+        [
+            intended(&on(1), 1),
+            succeeded(1, 1),
+            intended(&call(2), 1),
+            succeeded(2, 1),
+            intended(&on(3), 1),
+            succeeded(3, 1),
+            run_failed(),
+            undo_intended(3, 1, 1),
+            undo_resolved(3, 1, Finding::Unknown("no answer".into())),
+            undo_intended(2, 1, 1),
+            undo_succeeded(2, 1),
+            undo_skipped(1, 1, Skipped::AlreadyUndone),
+            Event::RollbackFinished,
+        ],
+    );
+    for (asked, found) in [
+        (rollback(None, false), Some(undo_resolved(3, 1, Finding::NotApplied))),
+        (decided(Some(3), Decision::NotApplied), None),
+    ] {
+        let mut state = fold(&log).unwrap_or_else(|illegal| panic!("{illegal}"));
+        let again = [undo_intended(3, 1, 2), undo_succeeded(3, 1)];
+        for event in [asked].into_iter().chain(found).chain(again) {
+            state.apply(at(20), &event).unwrap_or_else(|illegal| panic!("{illegal}"));
+        }
+        assert_eq!(state.next(), Next::Compensate { seq: Seq(1), attempt: 1 }, "and not action 2");
+    }
+    let mut state = fold(&log).unwrap_or_else(|illegal| panic!("{illegal}"));
+    state.apply(at(20), &decided(Some(3), Decision::Applied)).unwrap_or_else(|illegal| panic!("{illegal}"));
+    assert_eq!(state.status(), RunStatus::RolledBack, "what is undone needs no other look beneath it");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use enact_core::ids::Seq;
 use enact_core::run::{RunStatus, UndoOutcome};
 use enact_runtime::{Enact, RollbackOptions, Workflow, WorkflowCx};
 use enact_store::MemoryStore;
-use enact_testkit::world::{Fault, Launch, Put, World};
+use enact_testkit::world::{Fault, Launch, Put, Remove, World};
 
 struct TwoPuts;
 
@@ -25,6 +25,21 @@ impl Workflow for TwoPuts {
         let world = cx.connector::<World>("world")?;
         world.act(Put::new("a", "ours")).await?;
         world.act(Put::new("b", "ours")).await.map(drop)
+    }
+}
+
+struct PutAndRemove;
+
+impl Workflow for PutAndRemove {
+    const NAME: &'static str = "put-and-remove";
+    const VERSION: u32 = 1;
+    type Input = ();
+    type Output = ();
+
+    async fn run(&self, cx: &WorkflowCx, (): ()) -> Result<(), Error> {
+        let world = cx.connector::<World>("world")?;
+        world.act(Put::new("a", "ours")).await?;
+        world.act(Remove { key: "a".to_owned() }).await.map(drop)
     }
 }
 
@@ -98,6 +113,31 @@ async fn what_was_given_up_is_looked_up_again_by_a_later_rollback() {
     let undone = enact.rollback(run.id, RollbackOptions::by("me")).await.unwrap();
     assert_eq!(undone.status(), RunStatus::RolledBack);
     assert!(world.values().is_empty());
+}
+
+#[tokio::test]
+async fn what_only_looked_undone_is_undone_when_what_was_on_top_of_it_is() {
+    // Given a value that was put and removed, and a rollback that lost sight of the undo of the removal,
+    let world = World::new();
+    let enact = Enact::builder()
+        .store(Arc::new(MemoryStore::new()))
+        .connector("world", world.clone().allow(["put", "remove"]).unwrap())
+        .workflow(PutAndRemove)
+        .start()
+        .await
+        .unwrap();
+    let run = enact.run(PutAndRemove, "a@b.c", ()).await.unwrap();
+    world.faults("restore", [Fault::LoseRequest]);
+    world.cannot_tell(true);
+    let part = enact.rollback(run.id, RollbackOptions::by("me")).await.unwrap();
+    let outcomes: Vec<_> = part.state().undo_outcomes().iter().map(|(_, outcome, _)| *outcome).collect();
+    assert_eq!(outcomes, [UndoOutcome::InDoubt, UndoOutcome::AlreadyUndone]);
+
+    // when the next one finds that it had not happened and makes it, then the put is undone as well.
+    world.cannot_tell(false);
+    let undone = enact.rollback(run.id, RollbackOptions::by("me")).await.unwrap();
+    assert_eq!(undone.status(), RunStatus::RolledBack);
+    assert!(world.values().is_empty(), "{:?}", world.values());
 }
 
 #[tokio::test]

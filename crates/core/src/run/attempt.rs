@@ -44,6 +44,15 @@ impl Attempt {
         };
     }
 
+    /// What was undone may be there again, once something newer on its target is undone.
+    pub(super) fn reopen(&mut self) {
+        if matches!(self.undoing, Undoing::Settled(UndoOutcome::Undone | UndoOutcome::AlreadyUndone, ..)) {
+            self.undoing = Undoing::Not;
+            self.undo_failures = 0;
+            self.undo_interruptions = 0;
+        }
+    }
+
     /// What was given up is looked up once more when a person asks for a rollback: the system may tell now.
     pub(super) fn make_abandoned_due(&mut self) {
         if self.outcome == Outcome::Abandoned {

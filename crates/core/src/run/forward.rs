@@ -1,5 +1,6 @@
 //! Transitions of the way forward: calls, intents and their outcomes.
 
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
@@ -173,11 +174,7 @@ impl RunState {
         number: u32,
         change: impl FnOnce(&mut Attempt) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
-        let index = usize::try_from(number).unwrap_or(usize::MAX).wrapping_sub(1);
-        let attempt = self
-            .actions
-            .get_mut(&seq)
-            .and_then(|action| action.attempts.get_mut(index))
+        let attempt = attempt_mut(&mut self.actions, seq, number)
             .ok_or_else(|| format!("action {seq} has no attempt {number}"))?;
         change(attempt)?;
         let covered = self.rollback.as_ref().is_none_or(|rollback| rollback.covers(seq));
@@ -208,4 +205,13 @@ impl Attempt {
 
 fn not_applied(message: String) -> ErrorRecord {
     ErrorRecord { code: ErrorCode::Unavailable, message, retryable: false }
+}
+
+pub(super) fn attempt_mut(
+    actions: &mut BTreeMap<Seq, ActionState>,
+    seq: Seq,
+    number: u32,
+) -> Option<&mut Attempt> {
+    let index = usize::try_from(number).ok()?.checked_sub(1)?;
+    actions.get_mut(&seq)?.attempts.get_mut(index)
 }

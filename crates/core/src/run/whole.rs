@@ -1,10 +1,13 @@
 //! Transitions of the run as a whole: judged, ended, stopped, to be undone.
 
+use std::collections::BTreeSet;
+
 use crate::error::{ErrorCode, ErrorRecord};
 use crate::event::{CancelRequested, OnFailure, PoliciesEvaluated, RollbackRequested, RunFailed};
 use crate::ids::Seq;
 use crate::json::JsonText;
 
+use super::forward::attempt_mut;
 use super::{Attempt, Next, Phase, Refusal, Rollback, RunEnd, RunState};
 
 impl RunState {
@@ -69,6 +72,7 @@ impl RunState {
         }
         self.start_rollback(Some(event.by.clone()), event.reason.clone(), event.to, event.force);
         self.change_covered(Attempt::make_abandoned_due);
+        self.reopen_beneath();
         Ok(())
     }
 
@@ -83,7 +87,29 @@ impl RunState {
         let rollback = Rollback { by, reason, to, force };
         self.rollback = Some(rollback);
         self.change_covered(Attempt::make_due);
+        self.reopen_beneath();
         self.phase = Phase::RollingBack;
+    }
+
+    /// What is still to be undone puts back what was there before it: what older actions left on the same target.
+    /// Those are looked at again, whatever an earlier rollback found of them.
+    pub(super) fn reopen_beneath(&mut self) {
+        let mut above = BTreeSet::new();
+        for &(seq, number) in self.intents.iter().rev() {
+            let covered = self.rollback.as_ref().is_none_or(|rollback| rollback.covers(seq));
+            let attempt = attempt_mut(&mut self.actions, seq, number).filter(|_| covered);
+            let Some(attempt) = attempt else { continue };
+            let call = &attempt.intent.call;
+            let Some(target) = &call.target else { continue };
+            let place = format!("{} {target:?}", call.connector);
+            if above.contains(&place) {
+                attempt.reopen();
+            }
+            if attempt.is_undo_due() || attempt.outcome.is_unsettled() {
+                above.insert(place);
+            }
+        }
+        self.change_covered(|_| {});
     }
 
     pub(super) fn finish_rollback(&mut self) -> Result<(), Refusal> {
