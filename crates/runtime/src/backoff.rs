@@ -5,6 +5,8 @@ use std::time::Duration;
 use enact_core::error::Error;
 use enact_core::store::StoreError;
 
+use crate::clock::Clock;
+
 /// The first wait.
 const FIRST: Duration = Duration::from_millis(100);
 
@@ -16,13 +18,15 @@ const LONGEST_ASKED: Duration = Duration::from_secs(300);
 
 /// The wait after failure number `failures` (from 1): what the outside system asked for, else twice the wait
 /// before, from 0.1 s up to 10 s, less up to half of it at random, so that many do not come back at once.
-pub(crate) fn backoff(failures: u32, error: &Error) -> Duration {
+pub(crate) fn backoff(failures: u32, error: &Error, clock: &dyn Clock) -> Duration {
     if let Some(asked) = error.wait() {
         return asked.min(LONGEST_ASKED);
     }
     let doublings = failures.saturating_sub(1).min(16);
     let full = FIRST.saturating_mul(1 << doublings).min(LONGEST);
-    full.mul_f64(rand::random_range(0.5..=1.0))
+    let half = full / 2;
+    let part = u32::try_from(clock.random() % 1000).unwrap_or_default();
+    half + half * part / 999
 }
 
 /// Whether it is the store that failed, with nothing written, and may serve again.
@@ -36,19 +40,20 @@ mod tests {
     use std::io;
 
     use super::*;
+    use crate::clock::SystemClock;
     use enact_core::error::ErrorCode;
     use enact_core::ids::{EventSeq, RunId};
 
     #[test]
     fn waits_grow_up_to_a_limit_and_obey_the_outside() {
         let error = Error::new(ErrorCode::Unavailable, "down");
-        assert!(backoff(1, &error) <= FIRST);
+        assert!(backoff(1, &error, &SystemClock) <= FIRST);
         for failures in [8, 40, u32::MAX] {
-            let wait = backoff(failures, &error);
+            let wait = backoff(failures, &error, &SystemClock);
             assert!(wait >= LONGEST / 2 && wait <= LONGEST);
         }
         let asked = error.retry_after(Duration::from_secs(42));
-        assert_eq!(backoff(1, &asked), Duration::from_secs(42));
+        assert_eq!(backoff(1, &asked, &SystemClock), Duration::from_secs(42));
     }
 
     #[test]

@@ -201,7 +201,7 @@ impl Job {
             if tried >= tries {
                 return self.say(Said::NotFound(error));
             }
-            tokio::time::sleep(backoff(tried, &error)).await;
+            tokio::time::sleep(backoff(tried, &error, &*workshop.shared.clock)).await;
         }
     }
 

@@ -192,7 +192,7 @@ impl Supervised {
                 if coordinator.get_status() >= ActorStatus::Stopping {
                     return;
                 }
-                tokio::time::sleep(backoff(tried, &error)).await;
+                tokio::time::sleep(backoff(tried, &error, &*shared.clock)).await;
             }
             // The runtime may be stopping.
             drop(myself.send_message(SupervisorMsg::Recovered(coordinator)));

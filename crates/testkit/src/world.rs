@@ -45,6 +45,10 @@ pub struct Effect {
     pub action: &'static str,
     /// The key that it touched.
     pub key: String,
+    /// What was there.
+    pub before: Option<String>,
+    /// What it left there.
+    pub after: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -177,7 +181,7 @@ impl World {
         cx: &Cx,
         action: &'static str,
         key: &str,
-        change: impl FnOnce(&mut BTreeMap<String, String>),
+        change: Option<Change<'_>>,
     ) -> Result<(), Error> {
         self.pass_gate().await;
         let fault = {
@@ -198,9 +202,21 @@ impl World {
         }
         {
             let mut state = self.0.lock();
-            change(&mut state.values);
+            let before = state.values.get(key).cloned();
+            let after = match change {
+                None => before.clone(),
+                Some(change) if change.expected != before.as_deref() => {
+                    let message = format!("'{key}' was changed meanwhile; it was left as it is");
+                    return Err(Error::new(ErrorCode::Conflict, message).left_nothing());
+                }
+                Some(change) => change.to.map(str::to_owned),
+            };
+            match &after {
+                Some(value) => drop(state.values.insert(key.to_owned(), value.clone())),
+                None => drop(state.values.remove(key)),
+            }
             state.made.insert(cx.effect());
-            state.ledger.push(Effect { id: cx.effect(), action, key: key.to_owned() });
+            state.ledger.push(Effect { id: cx.effect(), action, key: key.to_owned(), before, after });
         }
         match fault {
             Some(Fault::LoseReply) => Err(Error::new(ErrorCode::InDoubt, "the reply was lost")),
@@ -238,6 +254,18 @@ impl World {
 
     fn captured(&self) {
         self.0.lock().captures += 1;
+    }
+}
+
+/// A value that is replaced only where it is still the captured one.
+struct Change<'a> {
+    expected: Option<&'a str>,
+    to: Option<&'a str>,
+}
+
+impl<'a> Change<'a> {
+    fn new(captured: &'a Before, to: Option<&'a str>) -> Option<Self> {
+        Some(Self { expected: captured.value.as_deref(), to })
     }
 }
 
@@ -326,7 +354,7 @@ pub struct Restore {
     pub after: Option<String>,
 }
 
-/// What was at a key before.
+/// What was at a key before; an effect is made only while that is so.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Before {
     /// The value.
@@ -391,9 +419,8 @@ impl Perform<Put> for World {
         Ok(Captured::Ready { pre: Before { value }, facts, held: () })
     }
 
-    async fn perform(&self, cx: &Cx, action: &Put, _: &Before, (): ()) -> Result<Changed, Error> {
-        let (key, value) = (action.key.clone(), action.value.clone());
-        self.effect(cx, Put::NAME, &action.key, |values| drop(values.insert(key, value))).await?;
+    async fn perform(&self, cx: &Cx, action: &Put, pre: &Before, (): ()) -> Result<Changed, Error> {
+        self.effect(cx, Put::NAME, &action.key, Change::new(pre, Some(&action.value))).await?;
         Ok(Changed { key: action.key.clone() })
     }
 
@@ -438,9 +465,8 @@ impl Perform<Remove> for World {
         }
     }
 
-    async fn perform(&self, cx: &Cx, action: &Remove, _: &Before, (): ()) -> Result<Changed, Error> {
-        let key = action.key.clone();
-        self.effect(cx, Remove::NAME, &action.key, |values| drop(values.remove(&key))).await?;
+    async fn perform(&self, cx: &Cx, action: &Remove, pre: &Before, (): ()) -> Result<Changed, Error> {
+        self.effect(cx, Remove::NAME, &action.key, Change::new(pre, None)).await?;
         Ok(Changed { key: action.key.clone() })
     }
 
@@ -486,13 +512,8 @@ impl Perform<Restore> for World {
         Ok(Captured::ready(Before { value }, ()))
     }
 
-    async fn perform(&self, cx: &Cx, action: &Restore, _: &Before, (): ()) -> Result<Changed, Error> {
-        let (key, before) = (action.key.clone(), action.before.clone());
-        self.effect(cx, Restore::NAME, &action.key, |values| match before {
-            Some(value) => drop(values.insert(key, value)),
-            None => drop(values.remove(&key)),
-        })
-        .await?;
+    async fn perform(&self, cx: &Cx, action: &Restore, pre: &Before, (): ()) -> Result<Changed, Error> {
+        self.effect(cx, Restore::NAME, &action.key, Change::new(pre, action.before.as_deref())).await?;
         Ok(Changed { key: action.key.clone() })
     }
 
@@ -568,7 +589,7 @@ impl Perform<Launch> for World {
     }
 
     async fn perform(&self, cx: &Cx, action: &Launch, (): &(), (): ()) -> Result<Changed, Error> {
-        self.effect(cx, Launch::NAME, &action.key, |_| {}).await?;
+        self.effect(cx, Launch::NAME, &action.key, None).await?;
         Ok(Changed { key: action.key.clone() })
     }
 

@@ -30,7 +30,7 @@ impl Enact {
                     Ok(_) => continue,
                 },
             }
-            tokio::time::sleep(backoff(tried, &last)).await;
+            tokio::time::sleep(backoff(tried, &last, &*self.shared.clock)).await;
         }
         Err(last)
     }

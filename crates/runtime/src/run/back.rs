@@ -184,7 +184,7 @@ impl Run {
         self.record_undo_failure(seq, attempt, error, will_retry).await?;
         if will_retry {
             self.undo_waits = true;
-            self.tell_later(backoff(failures, error), Told::UndoDue);
+            self.tell_later(backoff(failures, error, &*self.shared.clock), Told::UndoDue);
         }
         Ok(())
     }

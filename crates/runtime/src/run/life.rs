@@ -61,7 +61,7 @@ impl Run {
         self.end_life();
         let count = self.trouble.another();
         tracing::warn!(run = %self.id, %error, count, "the store failed a run; it goes on from the log when it can");
-        tokio::time::sleep(backoff(count, &error)).await;
+        tokio::time::sleep(backoff(count, &error, &*self.shared.clock)).await;
         {
             let shared = Arc::clone(&self.shared);
             let _place = shared.again.acquire().await;

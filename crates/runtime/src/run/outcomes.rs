@@ -179,7 +179,7 @@ impl Run {
 
     fn retry_later(&mut self, seq: Seq, error: &Error) -> Result<(), Error> {
         let failures = self.asked.get(&seq).map_or(1, |asking| asking.failures);
-        self.tell_later(backoff(failures, error), Told::RetryDue(seq));
+        self.tell_later(backoff(failures, error, &*self.shared.clock), Told::RetryDue(seq));
         Ok(())
     }
 

@@ -1,0 +1,150 @@
+//! What must hold at the end, by what happened outside.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use enact::error::Remains;
+use enact::event::StoredEvent;
+use enact::ids::{Direction, EffectId, Seq};
+use enact::prelude::*;
+use enact::run::{ActionEnd, Outcome, RunState, UndoOutcome, Undoing};
+use enact_testkit::world::{Effect, World};
+
+/// What others wrote, in their own order. Every value is another one.
+#[derive(Debug, Default)]
+pub(crate) struct Others {
+    last: BTreeMap<String, String>,
+}
+
+impl Others {
+    pub(crate) fn write(&mut self, world: &World, key: &str, value: &str) {
+        world.set(key, value);
+        self.last.insert(key.to_owned(), value.to_owned());
+    }
+}
+
+/// What the seeds came to, so that a simulation in which nothing happens fails.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) crashes: usize,
+    undos: usize,
+    retried: usize,
+    statuses: BTreeMap<&'static str, usize>,
+}
+
+impl Seen {
+    pub(crate) fn check(&self) {
+        println!("{self:?}");
+        let ends = ["completed", "rolled_back", "partially_rolled_back"];
+        assert!(ends.iter().all(|status| self.statuses.contains_key(status)), "{self:?}");
+        assert!(self.crashes > 50 && self.undos > 50 && self.retried > 10, "{self:?}");
+    }
+}
+
+pub(crate) fn judge(
+    events: &[StoredEvent],
+    world: &World,
+    others: &Others,
+    seen: &mut Seen,
+) -> Result<(), String> {
+    let ledger = world.ledger();
+    let Some(state) = RunState::fold(events).map_err(|illegal| illegal.to_string())? else {
+        return if ledger.is_empty() { Ok(()) } else { Err(format!("effects without a run: {ledger:#?}")) };
+    };
+    let wrong = |what: String| {
+        let log: Vec<_> = events.iter().map(|event| event.event.name()).collect();
+        Err(format!("{what}\nledger: {ledger:#?}\nlog: {log:?}\nundos: {:?}", state.undo_outcomes()))
+    };
+    *seen.statuses.entry(state.status().as_str()).or_default() += 1;
+    seen.undos += ledger.iter().filter(|effect| effect.id.direction == Direction::Undo).count();
+    seen.retried += state.actions.values().filter(|action| action.attempts.len() > 1).count();
+    if !state.has_ended() {
+        return wrong(format!("the run is {}", state.status()));
+    }
+    once(&ledger).and_then(|()| trampled(&ledger)).and_then(|()| recorded(&state, &ledger)).or_else(wrong)?;
+    left(&state, world, others).or_else(wrong)
+}
+
+/// Each intent has one effect at most, each action one forward and each attempt one back.
+fn once(ledger: &[Effect]) -> Result<(), String> {
+    let mut made: BTreeSet<(Seq, u32, bool)> = BTreeSet::new();
+    for effect in ledger {
+        let back = effect.id.direction == Direction::Undo;
+        let attempt = if back { effect.id.attempt } else { 0 };
+        if !made.insert((effect.id.seq, attempt, back)) {
+            return Err(format!("{} was made twice", effect.id));
+        }
+    }
+    Ok(())
+}
+
+/// An undo replaces what its action left, and nothing else.
+fn trampled(ledger: &[Effect]) -> Result<(), String> {
+    for undo in ledger.iter().filter(|effect| effect.id.direction == Direction::Undo) {
+        let of = EffectId { direction: Direction::Forward, undo_try: 0, ..undo.id };
+        match ledger.iter().find(|effect| effect.id == of) {
+            Some(action) if action.after == undo.before && action.before == undo.after => {}
+            action => return Err(format!("{} replaced something else than {action:?}", undo.id)),
+        }
+    }
+    Ok(())
+}
+
+/// The log says of each effect what the ledger says.
+fn recorded(state: &RunState, ledger: &[Effect]) -> Result<(), String> {
+    let has = |id| ledger.iter().any(|effect| effect.id == id);
+    for effect in ledger {
+        if effect.id.run != state.id || state.attempt(effect.id.seq, effect.id.attempt).is_none() {
+            return Err(format!("{} has no intent", effect.id));
+        }
+    }
+    for (seq, attempt, known) in state.attempts() {
+        let of = |direction, undo_try| EffectId { run: state.id, seq, attempt, direction, undo_try };
+        let is_there = has(of(Direction::Forward, 0));
+        let says = match &known.outcome {
+            Outcome::Done(_) => Some(true),
+            Outcome::NotApplied | Outcome::Failed(_, Remains::Nothing) => Some(false),
+            Outcome::Failed(_, Remains::Perhaps) | Outcome::Unknown(_) | Outcome::Abandoned => None,
+            Outcome::Pending | Outcome::InDoubt(_) => {
+                return Err(format!("attempt {attempt} of action {seq} is open: {:?}", known.outcome));
+            }
+        };
+        if says.is_some_and(|says| says != is_there) {
+            return Err(format!("attempt {attempt} of action {seq} is {:?}", known.outcome));
+        }
+        let undone = (1..=known.undo_tries).any(|undo_try| has(of(Direction::Undo, undo_try)));
+        if matches!(known.undoing, Undoing::Settled(UndoOutcome::Undone, ..)) && !undone {
+            return Err(format!("attempt {attempt} of action {seq} was never undone"));
+        }
+    }
+    for (seq, action) in &state.actions {
+        let made = ledger.iter().any(|effect| effect.id.seq == *seq);
+        if matches!(action.end, Some(ActionEnd::Read(_) | ActionEnd::AlreadyDone(_))) && made {
+            return Err(format!("action {seq} did nothing, and has an effect"));
+        }
+    }
+    Ok(())
+}
+
+/// What is undone left the world as others would have it.
+fn left(state: &RunState, world: &World, others: &Others) -> Result<(), String> {
+    if !matches!(state.status(), RunStatus::RolledBack | RunStatus::PartiallyRolledBack) {
+        return Ok(());
+    }
+    let mut residue = BTreeSet::new();
+    for (seq, outcome, _) in state.undo_outcomes() {
+        if outcome.is_residue() {
+            let params = state.actions.get(&seq).map(|action| action.call.params.value());
+            residue.extend(params.and_then(|params| Some(params.get("key")?.to_string())));
+        }
+    }
+    if state.status() == RunStatus::RolledBack && !residue.is_empty() {
+        return Err(format!("rolled back, with {residue:?} left"));
+    }
+    for key in ["a", "b", "c"].into_iter().filter(|key| !residue.contains(&format!("\"{key}\""))) {
+        let (now, wanted) = (world.values().get(key).cloned(), others.last.get(key).cloned());
+        if now != wanted {
+            return Err(format!("{}: '{key}' is {now:?}, and others left {wanted:?}", state.status()));
+        }
+    }
+    Ok(())
+}
