@@ -216,7 +216,8 @@ impl Simulation {
         for _ in 0..VISITS {
             let now = enact.wait(run).await.map_err(|error| error.to_string())?;
             if self.is_left(&enact, now.state(), &mut people).await? {
-                enact.shutdown(Duration::from_secs(1)).await;
+                // Somebody may have asked for something meanwhile: that ends first.
+                enact.shutdown(LIFE).await;
                 return Ok(());
             }
         }
