@@ -35,8 +35,8 @@ pub(crate) struct Config {
 struct Raw {
     #[serde(default)]
     store: Store,
-    #[serde(default, rename = "audit")]
-    _audit: Option<Audit>,
+    #[serde(default)]
+    audit: Option<Audit>,
     #[serde(default)]
     connectors: BTreeMap<String, Spanned<Table>>,
     #[serde(default)]
@@ -57,9 +57,7 @@ struct Store {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Audit {
-    /// Known and checked; nothing is signed yet.
-    #[serde(rename = "signing_key_file")]
-    _signing_key_file: PathBuf,
+    signing_key_file: Spanned<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -94,11 +92,12 @@ impl Config {
     }
 
     fn refuse_what_this_build_cannot_do(&self) -> Result<(), Error> {
-        let Raw { store, policies, policy, .. } = &self.raw;
+        let Raw { store, audit, policies, policy, .. } = &self.raw;
         let url = store.postgres_url_env.as_ref().map(|key| (key.span(), "store.postgres_url_env"));
+        let signing = audit.as_ref().map(|audit| (audit.signing_key_file.span(), "audit.signing_key_file"));
         let policies = policies.as_ref().map(|key| (key.span(), "policies"));
         let policy = policy.as_ref().map(|key| (key.span(), "policy"));
-        let Some((span, key)) = url.or(policies).or(policy) else { return Ok(()) };
+        let Some((span, key)) = url.or(signing).or(policies).or(policy) else { return Ok(()) };
         let message = format!(
             "'{key}' is not supported by this build yet, and is not silently left out; nothing was opened"
         );

@@ -56,14 +56,15 @@ fn a_broken_configuration_names_the_file_the_line_and_the_field() {
 
 #[test]
 fn what_this_build_cannot_honour_is_refused_and_not_left_out() {
-    for config in [
-        "[store]\npostgres_url_env = \"URL\"\n",
-        "[[policies]]\nname = \"require_branch_prefix\"\nprefix = \"agent/\"\n",
-        "[policy]\ncedar_file = \"policies.cedar\"\n",
+    for (config, key) in [
+        ("[store]\npostgres_url_env = \"URL\"\n", "store.postgres_url_env"),
+        ("[audit]\nsigning_key_file = \"enact-signing.key\"\n", "audit.signing_key_file"),
+        ("[[policies]]\nname = \"require_branch_prefix\"\nprefix = \"agent/\"\n", "policies"),
+        ("[policy]\ncedar_file = \"policies.cedar\"\n", "policy"),
     ] {
         let world = World::new();
         world.write("enact.toml", config);
-        let gave = refused(&world, &["connectors"], &["enact.toml", "line"]);
+        let gave = refused(&world, &["connectors"], &["enact.toml", "line", key]);
         assert_eq!(gave.error().0, "unsupported");
     }
 }
