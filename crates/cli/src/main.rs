@@ -9,6 +9,7 @@ mod narrate;
 mod out;
 mod render;
 mod session;
+mod signals;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -32,11 +33,12 @@ fn main() -> ExitCode {
 fn carry_out(cli: Cli) -> Exit {
     let out = Out::new(cli.json);
     log_to_stderr();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime =
+        signals::hear().and_then(|()| tokio::runtime::Builder::new_multi_thread().enable_all().build());
     let result = match runtime {
         Ok(runtime) => runtime.block_on(commands::carry_out(cli.command, cli.config.as_deref(), out)),
         Err(error) => {
-            let message = format!("the threads of the runtime do not start: {error}");
+            let message = format!("the threads of the process do not start: {error}");
             Err(enact::error::Error::new(enact::error::ErrorCode::Internal, message).into())
         }
     };

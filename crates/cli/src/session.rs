@@ -8,10 +8,11 @@ use enact::error::Error;
 use enact::store::EventStore;
 use enact::yaml::Loader;
 use enact::{Enact, MemoryStore, Observer, Recovery, SledStore};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
+use crate::out::{Out, clean};
+use crate::signals::Listener;
 
 /// How long an interrupted command waits for what is under way.
 const GRACE: Duration = Duration::from_millis(200);
@@ -49,20 +50,35 @@ impl Session {
         Ok(Self { enact: builder.start().await?, store })
     }
 
-    /// Does something with the runtime, and stops it. SIGINT and SIGTERM leave what is under way resumable.
+    /// Does something with the runtime, says what came of it, and only then stops: whatever stopping meets, the answer is
+    /// out. A first SIGINT or SIGTERM leaves what is under way resumable.
     pub(crate) async fn carry<T>(
         self,
+        out: Out,
         work: impl AsyncFnOnce(&Enact) -> Result<T, Error>,
-    ) -> Result<T, Failure> {
+        tell: impl FnOnce(T) -> Exit,
+    ) -> Exit {
+        let mut listener = Listener::new();
         let result = tokio::select! {
             result = work(&self.enact) => result.map_err(Failure::from),
-            () = interrupted() => Err(Failure::Interrupted),
+            () = listener.heard() => Err(Failure::Interrupted),
         };
-        self.stop(if matches!(result, Err(Failure::Interrupted)) { GRACE } else { SETTLING }).await?;
-        result
+        let interrupted = matches!(result, Err(Failure::Interrupted)) || listener.end();
+        let exit = result.map(tell).unwrap_or_else(|failure| {
+            out.failure(&failure);
+            failure.exit()
+        });
+        match self.stop(if interrupted { GRACE } else { SETTLING }).await {
+            Ok(()) => exit,
+            Err(failure) => {
+                out.note(&format!("the store was not closed in order: {}", clean(&failure.message())));
+                // What was said holds: each event of it is durable, and the next command reads the journal.
+                if failure.exit() == Exit::CORRUPT { Exit::CORRUPT } else { exit }
+            }
+        }
     }
 
-    /// Stops the runtime and closes the store.
+    /// Stops the runtime and closes the store. A signal ends the process meanwhile.
     pub(crate) async fn stop(self, deadline: Duration) -> Result<(), Failure> {
         self.enact.shutdown(deadline).await;
         Ok(self.store.close()?)
@@ -71,21 +87,4 @@ impl Session {
 
 fn open_store(path: &Path) -> Result<SledStore, Failure> {
     Ok(SledStore::open(path)?)
-}
-
-/// Returns at the first SIGINT or SIGTERM. The second one ends the process.
-pub(crate) async fn interrupted() {
-    async fn either() {
-        match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
-            (Ok(mut interrupt), Ok(mut terminate)) => {
-                tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-            }
-            _ => std::future::pending().await,
-        }
-    }
-    either().await;
-    tokio::spawn(async {
-        either().await;
-        std::process::exit(i32::from(Exit::INTERRUPTED.0));
-    });
 }

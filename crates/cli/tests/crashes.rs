@@ -4,12 +4,15 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader};
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use common::World;
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
@@ -27,9 +30,8 @@ fn long(world: &World, steps: usize) {
 }
 
 /// Starts the run and waits until it has begun to write.
-fn begun(world: &World) -> Child {
-    let child =
-        world.command(&["run", "long", ME[0], ME[1]]).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+fn begun(world: &World, stderr: Stdio) -> Child {
+    let child = world.command(&["run", "long", ME[0], ME[1]]).stdout(Stdio::null()).stderr(stderr).spawn();
     let child = child.unwrap();
     for _ in 0..4000 {
         if Path::exists(&world.path("workspace/d2/f")) {
@@ -49,7 +51,7 @@ fn an_interrupted_command_exits_130_and_the_run_is_finished_by_resume() {
     for sent in [Signal::INT, Signal::TERM] {
         let world = World::new();
         long(&world, 900);
-        let mut child = begun(&world);
+        let mut child = begun(&world, Stdio::null());
         signal(&child, sent);
         assert_eq!(child.wait().unwrap().code(), Some(130));
         assert!(world.workspace().len() < 1800, "it was interrupted");
@@ -65,12 +67,89 @@ fn an_interrupted_command_exits_130_and_the_run_is_finished_by_resume() {
     }
 }
 
+/// Makes closing the store wait for ever: its last note goes into a pipe that is full. As long as the pipe is held.
+fn closing_hangs(world: &World) -> File {
+    let note = world.path("enact-data/closed.new");
+    mknodat(CWD, &note, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+    let no_wait = i32::try_from(OFlags::NONBLOCK.bits()).unwrap();
+    let mut pipe = OpenOptions::new().read(true).write(true).custom_flags(no_wait).open(note).unwrap();
+    for size in [4096, 1] {
+        while pipe.write(&vec![0; size]).map_err(|error| error.kind()) != Err(ErrorKind::WouldBlock) {}
+    }
+    pipe
+}
+
+/// What a process prints up to the end of its document.
+fn document(child: &mut Child) -> serde_json::Value {
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut text = String::new();
+    for line in lines {
+        text += &line;
+        if line == "}" {
+            break;
+        }
+    }
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn a_signal_while_the_store_is_closed_ends_the_process_and_the_answer_is_out_already() {
+    for sent in [Signal::INT, Signal::TERM] {
+        let world = World::new();
+        world.act_write("a", "1");
+        let pipe = closing_hangs(&world);
+        let params = r#"{"path": "b", "content": "2"}"#;
+        let act = ["act", "files.write_file", ME[0], ME[1], "--params", params, "--json"];
+        let mut child = world.command(&act).stdout(Stdio::piped()).spawn().unwrap();
+        let run = document(&mut child);
+        assert_eq!(run["status"], "completed");
+        assert_eq!(child.try_wait().unwrap(), None, "it is closing the store");
+        signal(&child, sent);
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+        drop(pipe);
+        std::fs::remove_file(world.path("enact-data/closed.new")).unwrap();
+        let id = run["run_id"].as_str().unwrap();
+        assert_eq!(world.json(&["show", id]).exits(0).json()["status"], "completed");
+    }
+}
+
+#[test]
+fn a_second_signal_ends_a_process_that_hangs_after_the_first_and_the_run_is_resumable() {
+    let world = World::new();
+    long(&world, 300);
+    world.act_write("a", "1");
+    let pipe = closing_hangs(&world);
+    let mut child = begun(&world, Stdio::piped());
+    signal(&child, Signal::INT);
+    let mut said = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut said).unwrap();
+    assert!(said.starts_with("error: interrupted"), "{said}");
+    assert_eq!(child.try_wait().unwrap(), None, "it is closing the store");
+    signal(&child, Signal::TERM);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    drop(pipe);
+    std::fs::remove_file(world.path("enact-data/closed.new")).unwrap();
+    assert_eq!(world.json(&["resume"]).exits(0).json()["runs"][0]["status"], "completed");
+}
+
+#[test]
+fn what_keeps_a_store_from_being_closed_in_order_is_said_beside_the_answer() {
+    let world = World::new();
+    world.act_write("a", "1");
+    std::os::unix::fs::symlink("/dev/full", world.path("enact-data/closed.new")).unwrap();
+    let act = ["act", "files.write_file", ME[0], ME[1], "--params", r#"{"path": "b", "content": "2"}"#];
+    let gave = world.json(&act).exits(0);
+    assert!(gave.stderr.contains("not closed in order") && gave.stderr.contains("closed"), "{gave:?}");
+    let id = gave.json()["run_id"].as_str().unwrap().to_owned();
+    assert_eq!(world.json(&["show", &id]).exits(0).json()["status"], "completed");
+}
+
 #[test]
 fn a_killed_run_is_rolled_back_or_cancelled_whole() {
     for command in ["rollback", "cancel"] {
         let world = World::new();
         long(&world, 600);
-        let mut child = begun(&world);
+        let mut child = begun(&world, Stdio::null());
         child.kill().unwrap();
         child.wait().unwrap();
         let listed = world.json(&["runs"]).exits(0).json();

@@ -14,7 +14,7 @@ use enact::json::JsonText;
 use enact::run::RunStatus;
 use enact::runtime::history;
 use enact::yaml::Folder;
-use enact::{Observer, RollbackOptions, Run, RunRequest, Stage, Step};
+use enact::{Enact, Observer, RollbackOptions, Run, RunRequest, Stage, Step};
 use serde_json::{Value, json};
 
 use self::folder::Snapshot;
@@ -40,11 +40,11 @@ pub(crate) async fn demo(out: Out) -> Result<Exit, Failure> {
 }
 
 /// The second run, in a process of its own: stops for ever between an effect and its record.
-pub(crate) async fn child(dir: &Path) -> Result<Exit, Failure> {
+pub(crate) async fn child(dir: &Path, out: Out) -> Result<Exit, Failure> {
     let config = Config::load(Some(&dir.join(config::FILE)))?;
     let session = Session::start(&config, Some(Parks)).await?;
-    session.carry(async |enact| enact.run_to_end(request(&config, "publish")?).await).await?;
-    Ok(Exit::OK)
+    let work = async |enact: &Enact| enact.run_to_end(request(&config, "publish")?).await;
+    Ok(session.carry(out, work, |_| Exit::OK).await)
 }
 
 /// Stops the process's run after the effect of [`PARKED_AT`] and before its record.

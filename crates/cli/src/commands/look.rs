@@ -12,7 +12,8 @@ use crate::config::Config;
 use crate::failure::{Exit, Failure, usage};
 use crate::out::{Out, Tone, clean};
 use crate::render;
-use crate::session::{interrupted, look};
+use crate::session::look;
+use crate::signals::Listener;
 
 /// `enact runs`.
 pub(crate) async fn runs(
@@ -128,9 +129,14 @@ pub(crate) async fn events(
     }
     loop {
         let more = store.beyond(Position(next.0.saturating_sub(1)));
+        let mut listener = Listener::new();
         tokio::select! {
             more = more => drop(more?),
-            () = interrupted() => return Err(Failure::Interrupted),
+            // A question that was answered so far: nothing is left to be said.
+            () = listener.heard() => return Ok(Exit::INTERRUPTED),
+        }
+        if listener.end() {
+            return Ok(Exit::INTERRUPTED);
         }
         next = print_all(&*store, run, next, out).await?;
     }

@@ -28,7 +28,7 @@ pub(crate) async fn carry_out(command: Command, config: Option<&Path>, out: Out)
             Ok(Exit::OK)
         }
         Command::Demo => demo::demo(out).await,
-        Command::DemoChild { dir } => demo::child(&dir).await,
+        Command::DemoChild { dir } => demo::child(&dir, out).await,
         Command::Run(start) => runs::run(&load()?, start, out).await,
         Command::Act { action, user, params } => runs::act(&load()?, &action, user, params, out).await,
         Command::Resume { run } => runs::resume(&load()?, run, out).await,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use enact::document::RunDocument;
 use enact::error::{Error, ErrorCode};
 use enact::event::Decision;
-use enact::ids::Seq;
+use enact::ids::{RunId, Seq};
 use enact::json::JsonText;
 use enact::run::RunStatus;
 use enact::runtime::history;
@@ -32,8 +32,8 @@ pub(crate) async fn run(config: &Config, start: Start, out: Out) -> Result<Exit,
     let input = input(start.payload.as_deref(), "--payload")?;
     let attributes = attributes(&start.attributes)?;
     let request = RunRequest::new(&*workflow, start.user, input).attributes(attributes).key(start.key);
-    let run = session(config, out).await?.carry(async |enact| enact.run_to_end(request).await).await?;
-    Ok(show(&run, false, out))
+    let session = session(config, out).await?;
+    Ok(session.carry(out, async |enact| enact.run_to_end(request).await, |run| show(&run, false, out)).await)
 }
 
 /// `enact act`.
@@ -57,8 +57,7 @@ pub(crate) async fn act(
         return Err(error.into());
     }
     let request = RunRequest::act(connector, action, params, user);
-    let run = session.carry(async |enact| enact.run_to_end(request).await).await?;
-    Ok(show(&run, false, out))
+    Ok(session.carry(out, async |enact| enact.run_to_end(request).await, |run| show(&run, false, out)).await)
 }
 
 /// Refuses what cannot be an action before there is a run. What the allowlist does not name becomes a run: that
@@ -83,16 +82,18 @@ fn check(enact: &Enact, connector: &str, action: &str, params: &JsonText) -> Res
 /// `enact resume`.
 pub(crate) async fn resume(config: &Config, run: Option<String>, out: Out) -> Result<Exit, Failure> {
     let session = session(config, out).await?;
-    let Some(run) = run else { return resume_all(session, out).await };
-    let carried = session.carry(async |enact| {
+    let Some(run) = run else {
+        let all = async |enact: &Enact| enact.resume_all(&os_user()).await;
+        return Ok(session.carry(out, all, |resumed| show_all(resumed, out)).await);
+    };
+    let work = async |enact: &Enact| {
         let id = history::find(&**enact.store(), &run).await?;
         enact.resume(id, os_user()).await
-    });
-    Ok(show(&carried.await?, false, out))
+    };
+    Ok(session.carry(out, work, |run| show(&run, false, out)).await)
 }
 
-async fn resume_all(session: Session, out: Out) -> Result<Exit, Failure> {
-    let resumed = session.carry(async |enact| enact.resume_all(&os_user()).await).await?;
+fn show_all(resumed: Vec<(RunId, Result<Run, Error>)>, out: Out) -> Exit {
     let (mut documents, mut failed) = (Vec::new(), Vec::new());
     for (id, run) in resumed {
         match run {
@@ -110,12 +111,12 @@ async fn resume_all(session: Session, out: Out) -> Result<Exit, Failure> {
     }
     let needs_a_person = |run: &RunDocument| Exit::of(run.status, false) == Exit::NEEDS_A_PERSON;
     let did_not_complete = |run: &RunDocument| run.status != RunStatus::Completed;
-    Ok(match () {
+    match () {
         () if documents.iter().any(needs_a_person) => Exit::NEEDS_A_PERSON,
         () if !failed.is_empty() => Exit::INTERNAL,
         () if documents.iter().any(did_not_complete) => Exit::FAILED,
         () => Exit::OK,
-    })
+    }
 }
 
 /// `enact rollback`.
@@ -127,20 +128,22 @@ pub(crate) async fn rollback(
     out: Out,
 ) -> Result<Exit, Failure> {
     let options = RollbackOptions::by(by).to(to.map(Seq)).force(force).reason(reason);
-    let carried = session(config, out).await?.carry(async |enact| {
+    let work = async |enact: &Enact| {
         let id = history::find(&**enact.store(), run).await?;
         enact.rollback(id, options).await
-    });
-    Ok(show(&carried.await?, true, out))
+    };
+    let session = session(config, out).await?;
+    Ok(session.carry(out, work, |run| show(&run, true, out)).await)
 }
 
 /// `enact cancel`.
 pub(crate) async fn cancel(config: &Config, run: &str, by: String, out: Out) -> Result<Exit, Failure> {
-    let carried = session(config, out).await?.carry(async |enact| {
+    let work = async |enact: &Enact| {
         let id = history::find(&**enact.store(), run).await?;
         enact.cancel(id, by, None).await
-    });
-    Ok(show(&carried.await?, true, out))
+    };
+    let session = session(config, out).await?;
+    Ok(session.carry(out, work, |run| show(&run, true, out)).await)
 }
 
 /// `enact resolve`.
@@ -157,12 +160,12 @@ pub(crate) async fn resolve(
         Word::NotApplied => Decision::NotApplied,
         Word::Abandon => Decision::Abandon,
     };
-    let carried = session(config, out).await?.carry(async |enact| {
+    let work = async |enact: &Enact| {
         let id = history::find(&**enact.store(), run).await?;
         enact.resolve(id, Seq(seq), decision, by).await
-    });
-    let run = carried.await?;
-    Ok(show(&run, run.state().rollback.is_some(), out))
+    };
+    let session = session(config, out).await?;
+    Ok(session.carry(out, work, |run| show(&run, run.state().rollback.is_some(), out)).await)
 }
 
 fn show(run: &Run, undoing: bool, out: Out) -> Exit {
