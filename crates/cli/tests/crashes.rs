@@ -5,7 +5,7 @@
 mod common;
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -142,6 +142,29 @@ fn what_keeps_a_store_from_being_closed_in_order_is_said_beside_the_answer() {
     assert!(gave.stderr.contains("not closed in order") && gave.stderr.contains("closed"), "{gave:?}");
     let id = gave.json()["run_id"].as_str().unwrap().to_owned();
     assert_eq!(world.json(&["show", &id]).exits(0).json()["status"], "completed");
+}
+
+#[test]
+fn following_events_ends_at_a_signal_and_says_nothing_more() {
+    for sent in [Signal::INT, Signal::TERM] {
+        let world = World::new();
+        world.act_write("a", "1");
+        let recorded = world.enact(&["events"]).exits(0).stdout;
+        let mut child = world
+            .command(&["events", "--follow", "--json"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut followed = vec![0; recorded.len()];
+        child.stdout.as_mut().unwrap().read_exact(&mut followed).unwrap();
+        assert_eq!(String::from_utf8(followed).unwrap(), recorded);
+        assert_eq!(child.try_wait().unwrap(), None, "it waits for more");
+        signal(&child, sent);
+        let rest = child.wait_with_output().unwrap();
+        assert_eq!(rest.status.code(), Some(130));
+        assert_eq!((rest.stdout.as_slice(), rest.stderr.as_slice()), (&b""[..], &b""[..]));
+    }
 }
 
 #[test]
