@@ -73,11 +73,16 @@ impl Failure {
 
     /// The document of the contract.
     pub(crate) fn document(&self) -> Value {
+        json!({ "error": self.error() })
+    }
+
+    /// The error alone, as documents have it.
+    pub(crate) fn error(&self) -> Value {
         let (code, message) = match self {
             Self::Error(error) => (error.code().as_str(), error.message().to_owned()),
             Self::Interrupted => ("unavailable", self.message()),
         };
-        json!({ "error": { "code": code, "message": message } })
+        json!({ "code": code, "message": message })
     }
 
     pub(crate) fn message(&self) -> String {

@@ -9,9 +9,15 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::World;
+use enact::connector::Allow;
+use enact::filesystem::Filesystem;
+use enact::json::JsonText;
+use enact::store::EventStore;
+use enact::{Enact, Recovery, RunRequest, SledStore};
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -204,6 +210,57 @@ fn a_rollback_that_is_killed_again_and_again_is_finished() {
     let undone = world.json(&["resume", &id]);
     assert_eq!(undone.json()["status"], "rolled_back", "{undone:?}");
     assert!(world.workspace().is_empty());
+}
+
+/// Goes on with the store in this process, with small volumes, until the first of them is sealed.
+async fn seal_a_volume(world: &World) {
+    let path = world.path("enact-data");
+    let store = Arc::new(SledStore::options().volume_bytes(64 * 1024).open(&path).unwrap());
+    let files = Filesystem::new(world.path("workspace")).unwrap().allow(["write_file"]).unwrap();
+    let enact = Enact::builder().store(Arc::clone(&store) as Arc<dyn EventStore>).connector("files", files);
+    let enact = enact.recovery(Recovery::OnRequest).start().await.unwrap();
+    let is_sealed = || path.join("volumes/00000001.leaves").exists();
+    for n in 0..1000 {
+        let params = json!({ "path": "filler", "content": n.to_string().repeat(10_000) }).to_string();
+        let filler =
+            RunRequest::act("files", "write_file", JsonText::parse(&params).unwrap(), "me@example.com");
+        enact.run_to_end(filler).await.unwrap();
+        if is_sealed() {
+            break;
+        }
+    }
+    assert!(is_sealed());
+    enact.shutdown(Duration::from_secs(10)).await;
+    store.close().unwrap();
+}
+
+#[tokio::test]
+async fn resume_names_the_runs_that_a_corrupt_store_does_not_give_and_exits_6() {
+    let world = World::new();
+    long(&world, 300);
+    let mut child = begun(&world, Stdio::null());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let listed = world.json(&["runs"]).exits(0).json();
+    let id = listed["runs"][0]["run_id"].as_str().unwrap();
+    seal_a_volume(&world).await;
+    let volume = world.path("enact-data/volumes/00000001/db");
+    let mut bytes = std::fs::read(&volume).unwrap();
+    bytes.iter_mut().step_by(512).for_each(|byte| *byte ^= 1);
+    std::fs::write(&volume, bytes).unwrap();
+
+    let document = world.json(&["resume"]).exits(6).json();
+    assert_eq!(document["runs"], json!([]));
+    let [not_resumed] = document["not_resumed"].as_array().unwrap().as_slice() else { unreachable!() };
+    assert_eq!((&not_resumed["run_id"], &not_resumed["error"]["code"]), (&json!(id), &json!("internal")));
+    let message = not_resumed["error"]["message"].as_str().unwrap();
+    assert!(message.contains("corrupt") && message.contains("backup"), "{message}");
+    let text = world.enact(&["resume"]).exits(6).stdout;
+    assert!(text.contains(id) && text.contains(message), "{text}");
+    assert!(!text.contains("no runs"), "{text}");
+    for command in ["resume", "show", "rollback"] {
+        assert!(world.json(&[command, id]).exits(6).error().1.contains("corrupt"), "{command}");
+    }
 }
 
 #[test]

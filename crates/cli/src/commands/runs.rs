@@ -12,13 +12,14 @@ use enact::run::RunStatus;
 use enact::runtime::history;
 use enact::yaml::{Declarative, Folder};
 use enact::{Enact, RollbackOptions, Run, RunRequest};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::args::{Start, Word, os_user};
 use crate::config::Config;
 use crate::failure::{Exit, Failure, usage};
 use crate::narrate::Progress;
-use crate::out::Out;
+use crate::out::{Out, Tone, clean};
 use crate::render;
 use crate::session::Session;
 
@@ -93,28 +94,48 @@ pub(crate) async fn resume(config: &Config, run: Option<String>, out: Out) -> Re
     Ok(session.carry(out, work, |run| show(&run, false, out)).await)
 }
 
+/// The document of `resume` without a run.
+#[derive(Serialize)]
+struct Resumed<'a> {
+    runs: &'a [RunDocument],
+    /// Runs that could not be carried on, such as those that do not read, with the error.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_resumed: Vec<Value>,
+}
+
 fn show_all(resumed: Vec<(RunId, Result<Run, Error>)>, out: Out) -> Exit {
-    let (mut documents, mut failed) = (Vec::new(), Vec::new());
+    let (mut runs, mut not_resumed) = (Vec::new(), Vec::new());
     for (id, run) in resumed {
         match run {
-            Ok(run) => documents.push(RunDocument::summary(run.state())),
-            Err(error) => failed.push((id, error)),
+            Ok(run) => runs.push(RunDocument::summary(run.state())),
+            Err(error) => not_resumed.push((id, Failure::from(error))),
         }
     }
-    for (id, error) in &failed {
-        out.note(&format!("run {id}: {error}"));
-    }
     if out.json {
-        out.document(&json!({ "runs": documents }));
+        let named = not_resumed.iter().map(|(id, why)| json!({ "run_id": id, "error": why.error() }));
+        out.document(&Resumed { runs: &runs, not_resumed: named.collect() });
     } else {
-        render::list(out, &documents);
+        if !runs.is_empty() || not_resumed.is_empty() {
+            render::list(out, &runs);
+        }
+        for (id, why) in &not_resumed {
+            let why = format!("not resumed: {}", clean(&why.message()));
+            out.line(&format!("{id}  {}", out.paint(Tone::Bad, &why)));
+        }
     }
+    exit_of_all(&runs, &not_resumed)
+}
+
+/// What weighs most, of all runs.
+fn exit_of_all(runs: &[RunDocument], not_resumed: &[(RunId, Failure)]) -> Exit {
+    let is_corrupt = |(_, why): &(RunId, Failure)| why.exit() == Exit::CORRUPT;
     let needs_a_person = |run: &RunDocument| Exit::of(run.status, false) == Exit::NEEDS_A_PERSON;
     let did_not_complete = |run: &RunDocument| run.status != RunStatus::Completed;
     match () {
-        () if documents.iter().any(needs_a_person) => Exit::NEEDS_A_PERSON,
-        () if !failed.is_empty() => Exit::INTERNAL,
-        () if documents.iter().any(did_not_complete) => Exit::FAILED,
+        () if not_resumed.iter().any(is_corrupt) => Exit::CORRUPT,
+        () if runs.iter().any(needs_a_person) => Exit::NEEDS_A_PERSON,
+        () if !not_resumed.is_empty() => Exit::INTERNAL,
+        () if runs.iter().any(did_not_complete) => Exit::FAILED,
         () => Exit::OK,
     }
 }
