@@ -93,6 +93,9 @@ pub(crate) enum Command {
         /// Wait for more.
         #[arg(long)]
         follow: bool,
+        /// Show binary content as it was recorded, whatever its size; a history for tests needs it.
+        #[arg(long)]
+        whole: bool,
     },
     /// Rebuild a run's state as it was after one of its events.
     Replay {

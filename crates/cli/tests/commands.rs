@@ -222,6 +222,63 @@ fn events_are_json_lines_in_the_order_of_the_log() {
     assert_eq!(late[0]["position"], 3);
 }
 
+/// `write_file` of bytes, and `read_file` of them in base64: the documents of both runs.
+fn write_and_read_bytes(world: &World, base64: &str) -> [Value; 2] {
+    let act = |action: &str, params: &Value| {
+        world.write("params.json", &params.to_string());
+        world.json(&["act", action, ME[0], ME[1], "--params", "@params.json"]).exits(0).json()
+    };
+    [
+        act("files.write_file", &json!({ "path": "b", "content_base64": base64 })),
+        act("files.read_file", &json!({ "path": "b", "encoding": "base64" })),
+    ]
+}
+
+#[test]
+fn binary_content_is_shown_with_its_bytes_up_to_64_kib_and_above_by_size_and_hash_alone() {
+    for (size, base64) in
+        [(64 * 1024, "A".repeat(87_380) + "AA=="), (64 * 1024 + 1, "A".repeat(87_380) + "AAA=")]
+    {
+        let world = World::new();
+        let [written, read] = write_and_read_bytes(&world, &base64);
+        let output = &read["actions"][0]["output"];
+        assert_eq!(
+            (&output["content"], &output["size"]),
+            (&json!(base64), &json!(size)),
+            "whole for the caller"
+        );
+        let mut shown = json!({ "size": size, "sha256": output["sha256"] });
+        if size == 64 * 1024 {
+            shown["base64"] = json!(base64);
+        }
+        let [of_write, of_read] = [&written, &read].map(|run| run["run_id"].as_str().unwrap());
+
+        let action = &world.json(&["show", of_write]).exits(0).json()["actions"][0];
+        assert_eq!(action["params"], json!({ "path": "b", "content_base64": shown }));
+        for command in ["show", "replay"] {
+            let output = &world.json(&[command, of_read]).exits(0).json()["actions"][0]["output"];
+            assert_eq!(output["content"], shown, "{command}");
+        }
+        let events = |args: &[&str]| -> Vec<Value> {
+            let lines = world.enact(&[&["events"], args].concat()).exits(0).stdout;
+            lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        };
+        let data = |events: &[Value], kind: &str| {
+            events.iter().find(|event| event["kind"] == kind).unwrap()["data"].clone()
+        };
+        let (write, read) = (events(&[of_write]), events(&[of_read]));
+        assert_eq!(data(&write, "RunAccepted")["input"]["params"]["content_base64"], shown);
+        assert_eq!(data(&write, "ActionIntended")["call"]["params"]["content_base64"], shown);
+        assert_eq!(data(&read, "ActionRead")["output"]["content"], shown);
+        assert_eq!(data(&read, "RunSucceeded")["output"]["content"], shown);
+        let bytes = world.enact(&["events"]).stdout.matches("AAAAAAAA").count();
+        assert_eq!(bytes == 0, size > 64 * 1024);
+
+        let recorded = events(&[of_write, "--whole"]);
+        assert_eq!(data(&recorded, "ActionIntended")["call"]["params"]["content_base64"], json!(base64));
+    }
+}
+
 #[test]
 fn replay_shows_the_run_as_it_was_after_an_event() {
     let world = World::new();

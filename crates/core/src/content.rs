@@ -1,7 +1,8 @@
 //! Content of the outside world as pre-states keep it: in the record where it is small, in a blob where it is
-//! not.
+//! not. Documents show binary content in the same form.
 //!
-//! It knows the form that documents show and how to read the bytes back. It does not know what the bytes are.
+//! It knows the form that documents show and how to read the bytes back. It does not know what the bytes are, nor any
+//! action: it tells binary content from text by what stands beside it.
 
 use std::fmt::{self, Debug};
 use std::io::{self, Cursor, Read};
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::blob::BlobRef;
@@ -39,14 +41,19 @@ impl Content {
         let mut start = Vec::new();
         content.take(INLINE_BYTES as u64 + 1).read_to_end(&mut start)?;
         if start.len() <= INLINE_BYTES {
-            return Ok(Self {
-                size: start.len() as u64,
-                sha256: format!("{:x}", Sha256::digest(&start)),
-                inline: Some(Base64(start.into())),
-            });
+            return Ok(Self::shown(start));
         }
         let BlobRef { sha256, size } = cx.keep(&mut Cursor::new(start).chain(content))?;
         Ok(Self { inline: None, size, sha256 })
+    }
+
+    /// Bytes as documents show them.
+    fn shown(bytes: Vec<u8>) -> Self {
+        Self {
+            size: bytes.len() as u64,
+            sha256: format!("{:x}", Sha256::digest(&bytes)),
+            inline: (bytes.len() <= INLINE_BYTES).then(|| Base64(bytes.into())),
+        }
     }
 
     /// Opens it for reading from its beginning. Blocks on files.
@@ -80,6 +87,45 @@ impl Debug for Content {
     }
 }
 
+/// Puts binary content into the form of [`Content`] wherever it stands in a value as base64 text, and says whether there
+/// was any. Binary content is a text in base64
+///
+/// - in a field whose name ends in `_base64`;
+/// - in the field `content` of an object that has the `size` and the `sha256` of the bytes beside it: the output of who
+///   was asked for base64. A text has other ones than its decoded bytes, so it is never taken for them.
+pub(crate) fn show_binary(value: &mut Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter_mut().fold(false, |any, item| show_binary(item) | any),
+        Value::Object(fields) => {
+            let described = described(fields);
+            fields.iter_mut().fold(false, |any, (name, field)| match shown(name, field, described.as_ref()) {
+                Some(shown) => {
+                    *field = shown;
+                    true
+                }
+                None => show_binary(field) | any,
+            })
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+/// The size and the SHA-256 that an object names.
+fn described(fields: &Map<String, Value>) -> Option<(u64, String)> {
+    Some((fields.get("size")?.as_u64()?, fields.get("sha256")?.as_str()?.to_owned()))
+}
+
+/// The form of a field that is binary content.
+fn shown(name: &str, field: &Value, described: Option<&(u64, String)>) -> Option<Value> {
+    let is_named_so = name.ends_with("_base64");
+    if !is_named_so && (name != "content" || described.is_none()) {
+        return None;
+    }
+    let content = Content::shown(STANDARD.decode(field.as_str()?).ok()?);
+    let is_described = described.is_some_and(|(size, sha)| (*size, sha) == (content.size, &content.sha256));
+    if is_named_so || is_described { serde_json::to_value(content).ok() } else { None }
+}
+
 #[derive(Clone, PartialEq, Eq)]
 struct Base64(Arc<[u8]>);
 
@@ -101,6 +147,7 @@ mod tests {
     use std::collections::HashMap;
 
     use parking_lot::Mutex;
+    use serde_json::json;
 
     use super::*;
     use crate::blob::BlobStore;
@@ -151,6 +198,53 @@ mod tests {
         let again: Content = text.decode().unwrap();
         assert_eq!(again, content);
         assert_eq!(read(&again, &cx), bytes);
+    }
+
+    #[test]
+    fn binary_content_is_shown_by_what_stands_beside_it_and_text_is_left_alone() {
+        let bytes = [0, 159, 146, 150];
+        let (text, sha256) = (STANDARD.encode(bytes), format!("{:x}", Sha256::digest(bytes)));
+        let shown = json!({ "base64": text, "sha256": sha256, "size": 4 });
+        let mut value = json!({
+            "params": [{ "content_base64": text }],
+            "output": { "content": text, "sha256": sha256, "size": 4 },
+        });
+        assert!(show_binary(&mut value));
+        assert_eq!(value["params"][0]["content_base64"], shown);
+        assert_eq!(value["output"], json!({ "content": shown, "sha256": sha256, "size": 4 }));
+        assert!(!show_binary(&mut value), "it is shown already");
+
+        let of_text = format!("{:x}", Sha256::digest(&text));
+        for text in [
+            json!({ "content": text }),
+            json!({ "content": text, "sha256": of_text, "size": text.len() }),
+            json!({ "content": text, "sha256": sha256, "size": 5 }),
+            json!({ "content_base64": "not base64!" }),
+            json!({ "content_base64": 3, "base64": text }),
+            json!(text),
+        ] {
+            let mut value = text.clone();
+            assert!(!show_binary(&mut value) && value == text, "{text}");
+        }
+    }
+
+    #[test]
+    fn binary_content_above_the_limit_is_shown_by_size_and_hash_alone() {
+        for (length, names) in
+            [(INLINE_BYTES, &["base64", "sha256", "size"][..]), (INLINE_BYTES + 1, &["sha256", "size"])]
+        {
+            let bytes = vec![7; length];
+            let sha256 = format!("{:x}", Sha256::digest(&bytes));
+            let text = STANDARD.encode(bytes);
+            let mut value =
+                json!({ "content_base64": text, "content": text, "size": length, "sha256": sha256 });
+            assert!(show_binary(&mut value));
+            for field in ["content_base64", "content"] {
+                let shown = value[field].as_object().unwrap();
+                assert_eq!(shown.keys().collect::<Vec<_>>(), names);
+                assert_eq!((&shown["size"], &shown["sha256"]), (&json!(length), &json!(sha256)));
+            }
+        }
     }
 
     #[test]

@@ -1,10 +1,16 @@
 //! The documents of the public contract, made from a run's state.
+//!
+//! Who asks for an action gets its whole output. Whoever looks into the log later is shown binary content as
+//! `{"base64", "size", "sha256"}`, above 64 KiB without the bytes: [`RunDocument::detailed`],
+//! [`RunDocument::abridged`] and [`event`] see to that, and all of them by one function.
 
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::action::{EffectClass, Target};
+use crate::content::show_binary;
 use crate::error::{ErrorCode, ErrorRecord};
+use crate::event::StoredEvent;
 use crate::ids::{RunId, Seq};
 use crate::json::JsonText;
 use crate::policy::VerdictRecord;
@@ -52,7 +58,7 @@ pub struct ActionResult {
     pub success: bool,
     /// Whether it was so already.
     pub already_done: bool,
-    /// What it gave.
+    /// What it gave; whole, where the document is not abridged.
     pub output: Value,
     /// Why it did not.
     pub error: Option<ErrorRecord>,
@@ -66,7 +72,7 @@ pub struct ActionResult {
 pub struct ActionDetail {
     /// What it touches.
     pub target: Option<Target>,
-    /// Its exact parameters.
+    /// Its exact parameters, but for binary content.
     pub params: JsonText,
     /// The state that the newest attempt was about to change.
     pub pre_state: Value,
@@ -134,14 +140,27 @@ impl RunDocument {
         Self { actions: Some(actions.collect()), ..Self::summary(state) }
     }
 
-    /// The same with what `show` adds.
+    /// The same with what `show` adds, abridged.
     #[must_use]
     pub fn detailed(state: &RunState) -> Self {
         let actions = state.actions.iter().map(|(seq, action)| {
             let detail = ActionDetail::new(state, *seq, action);
             ActionResult { detail: Some(detail), ..ActionResult::new(*seq, action) }
         });
-        Self { actions: Some(actions.collect()), ..Self::summary(state) }
+        Self { actions: Some(actions.collect()), ..Self::summary(state) }.abridged()
+    }
+
+    /// The same with binary content as `show` and `replay` have it.
+    #[must_use]
+    pub fn abridged(mut self) -> Self {
+        for action in self.actions.iter_mut().flatten() {
+            show_binary(&mut action.output);
+            let Some(detail) = &mut action.detail else { continue };
+            show_binary(&mut detail.pre_state);
+            abridge(&mut detail.params);
+            detail.reversal.params.iter_mut().for_each(abridge);
+        }
+        self
     }
 
     /// The same without the actions, for lists.
@@ -163,6 +182,27 @@ impl RunDocument {
             started_at: state.started_at,
             ended_at: state.ended_at,
         }
+    }
+}
+
+/// One event of the log as `events` shows it: an object of JSON, in one line. What holds no binary content is shown as it
+/// was recorded, to the letter.
+///
+/// # Errors
+/// Where the event has no JSON form.
+pub fn event(event: &StoredEvent) -> serde_json::Result<String> {
+    let text = serde_json::to_string(event)?;
+    let mut value = serde_json::from_str(&text)?;
+    if show_binary(&mut value) { serde_json::to_string(&value) } else { Ok(text) }
+}
+
+/// Leaves what holds no binary content as it was recorded, to the letter.
+fn abridge(text: &mut JsonText) {
+    let mut value = text.value();
+    if show_binary(&mut value)
+        && let Ok(shown) = JsonText::encode(&value)
+    {
+        *text = shown;
     }
 }
 

@@ -1,6 +1,7 @@
 //! Commands that read the log and change nothing.
 
-use enact::document::RunDocument;
+use enact::document::{self, RunDocument};
+use enact::error::{Error, ErrorCode};
 use enact::event::StoredEvent;
 use enact::ids::{EventSeq, Position, RunId};
 use enact::run::{RunState, RunStatus};
@@ -92,7 +93,7 @@ pub(crate) async fn replay(
         return Err(usage(format!("run {run} has {} events; there is no event {until}", state.version)));
     }
     if out.json {
-        out.document(&RunDocument::new(&state));
+        out.document(&RunDocument::new(&state).abridged());
         return Ok(Exit::OK);
     }
     out.line(&format!("after event {}:", state.version));
@@ -110,9 +111,10 @@ pub(crate) async fn events(
     config: &Config,
     run: Option<String>,
     from: u64,
-    follow: bool,
+    (follow, whole): (bool, bool),
     out: Out,
 ) -> Result<Exit, Failure> {
+    let show = Show { whole, out };
     let store = look(config)?;
     let run = match run {
         Some(run) => Some(history::find(&*store, &run).await?),
@@ -120,9 +122,9 @@ pub(crate) async fn events(
     };
     let mut next = Position(from.max(1));
     if let Some(run) = run {
-        next = print_run(&*store, run, next, out).await?;
+        next = print_run(&*store, run, next, show).await?;
     } else {
-        next = print_all(&*store, None, next, out).await?;
+        next = print_all(&*store, None, next, show).await?;
     }
     if !follow {
         return Ok(Exit::OK);
@@ -138,7 +140,7 @@ pub(crate) async fn events(
         if listener.end() {
             return Ok(Exit::INTERRUPTED);
         }
-        next = print_all(&*store, run, next, out).await?;
+        next = print_all(&*store, run, next, show).await?;
     }
 }
 
@@ -147,7 +149,7 @@ async fn print_run(
     store: &dyn EventStore,
     run: RunId,
     from: Position,
-    out: Out,
+    show: Show,
 ) -> Result<Position, Failure> {
     let goes_on = store.durable().next().max(from);
     let mut seq = EventSeq(1);
@@ -157,7 +159,7 @@ async fn print_run(
         seq = last.event_seq.next();
         page.iter()
             .filter(|event| event.position >= from && event.position < goes_on)
-            .try_for_each(|event| print(event, out))?;
+            .try_for_each(|event| show.print(event))?;
     }
 }
 
@@ -166,26 +168,37 @@ async fn print_all(
     store: &dyn EventStore,
     run: Option<RunId>,
     mut from: Position,
-    out: Out,
+    show: Show,
 ) -> Result<Position, Failure> {
     loop {
         let page = store.read_all(from, MAX_PAGE).await?;
         let Some(last) = page.last() else { return Ok(from) };
         from = last.position.next();
         let wanted = page.iter().filter(|event| run.is_none_or(|run| event.run_id == run));
-        wanted.into_iter().try_for_each(|event| print(event, out))?;
+        wanted.into_iter().try_for_each(|event| show.print(event))?;
     }
 }
 
-fn print(event: &StoredEvent, out: Out) -> Result<(), Failure> {
-    match serde_json::to_string(event) {
-        Ok(line) => {
-            out.line(&line);
-            Ok(())
-        }
-        Err(error) => {
-            let message = format!("the event at position {} has no JSON form: {error}", event.position);
-            Err(enact::error::Error::new(enact::error::ErrorCode::Internal, message).into())
+/// How events are shown.
+#[derive(Clone, Copy)]
+struct Show {
+    /// Whether binary content stands there as it was recorded.
+    whole: bool,
+    out: Out,
+}
+
+impl Show {
+    fn print(self, event: &StoredEvent) -> Result<(), Failure> {
+        let line = if self.whole { serde_json::to_string(event) } else { document::event(event) };
+        match line {
+            Ok(line) => {
+                self.out.line(&line);
+                Ok(())
+            }
+            Err(error) => {
+                let message = format!("the event at position {} has no JSON form: {error}", event.position);
+                Err(Error::new(ErrorCode::Internal, message).into())
+            }
         }
     }
 }

@@ -43,7 +43,9 @@ pub(crate) async fn carry_out(command: Command, config: Option<&Path>, out: Out)
             look::runs(&load()?, status, user, workflow, limit, out).await
         }
         Command::Show { run } => look::show(&load()?, &run, out).await,
-        Command::Events { run, from, follow } => look::events(&load()?, run, from, follow, out).await,
+        Command::Events { run, from, follow, whole } => {
+            look::events(&load()?, run, from, (follow, whole), out).await
+        }
         Command::Replay { run, until } => look::replay(&load()?, &run, until, out).await,
         Command::Connectors => look::connectors(&load()?, out),
         Command::Store { command } => keep::store(command, load, out).await,
