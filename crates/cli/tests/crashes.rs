@@ -8,11 +8,11 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::World;
+use common::{Parked, World};
 use enact::connector::Allow;
 use enact::filesystem::Filesystem;
 use enact::json::JsonText;
@@ -265,24 +265,11 @@ async fn resume_names_the_runs_that_a_corrupt_store_does_not_give_and_exits_6() 
 
 #[test]
 fn between_an_effect_and_its_record_the_effect_is_found_and_not_made_again() {
-    let world = World::empty();
-    let folder = world.json(&["demo"]).exits(0).json()["folder"].as_str().unwrap().to_owned();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_enact"))
-        .args(["demo-child", &folder])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut said = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
-    let run = said.trim().strip_prefix("parked ").expect("the crash point is reached").to_owned();
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let config = format!("{folder}/enact.toml");
-    let then = world.json(&["show", &run, "--config", &config]).exits(0).json();
+    let parked = Parked::new();
+    let then = parked.json(&["show", &parked.run]).exits(0).json();
     assert_eq!((&then["status"], &then["actions"][1]["success"]), (&json!("running"), &json!(false)));
-    let now = world.json(&["resume", &run, "--config", &config]).exits(0).json();
+    let now = parked.json(&["resume", &parked.run]).exits(0).json();
     assert_eq!(now["status"], "completed");
     assert_eq!(now["actions"][1]["already_done"], false, "it is ours");
-    world.json(&["rollback", &run, "--config", &config]).exits(0);
-    std::fs::remove_dir_all(folder).unwrap();
+    parked.json(&["rollback", &parked.run]).exits(0);
 }

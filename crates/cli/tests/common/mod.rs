@@ -2,12 +2,14 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     reason = "a test stops at what it does not expect"
 )]
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -114,6 +116,39 @@ impl World {
         list(&self.path("workspace"), &self.path("workspace"), &mut found);
         found.sort();
         found
+    }
+}
+
+/// The folder of a demo whose second run was killed between the effect of action 2 and its record.
+pub(crate) struct Parked {
+    world: World,
+    folder: PathBuf,
+    pub(crate) run: String,
+}
+
+impl Parked {
+    pub(crate) fn new() -> Self {
+        let world = World::empty();
+        let demo = world.command(&["demo", "--json"]).env("TMPDIR", world.path("")).output().unwrap();
+        let folder = PathBuf::from(Gave::from(demo).exits(0).json()["folder"].as_str().unwrap());
+        let mut child = world.command(&["demo-child"]).arg(&folder).stdout(Stdio::piped()).spawn().unwrap();
+        let mut said = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let run = said.trim().strip_prefix("parked ").expect("the crash point is reached").to_owned();
+        Self { world, folder, run }
+    }
+
+    /// A file of the workspace.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.join("workspace").join(name)
+    }
+
+    /// With `--json`, on the demo's store.
+    pub(crate) fn json(&self, args: &[&str]) -> Gave {
+        let config = self.folder.join("enact.toml");
+        self.world.json(&[args, &["--config", config.to_str().unwrap()]].concat())
     }
 }
 
