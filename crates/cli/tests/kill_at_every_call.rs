@@ -16,6 +16,8 @@ use enact_testkit::kill_points::{KillPoint, Sweep};
 use serde_json::Value;
 
 const ME: [&str; 2] = ["--user", "me@example.com"];
+/// The size of the file that is deleted: more than a record holds, so that its content is kept in a file of the store.
+const OLD_BYTES: usize = 100 * 1024;
 const WORKFLOW: &str = r#"
 name: work
 steps:
@@ -41,7 +43,7 @@ impl Fixed {
         world.write("workflows/work.yaml", WORKFLOW);
         world.write("workspace/there.txt", "as it was\r\n");
         fs::set_permissions(world.path("workspace/there.txt"), fs::Permissions::from_mode(0o640)).unwrap();
-        fs::write(world.path("workspace/old.bin"), [0, 159, 146, 150]).unwrap();
+        fs::write(world.path("workspace/old.bin"), [0, 159, 146, 150].repeat(OLD_BYTES / 4)).unwrap();
         world.json(&["act", "files.list_dir", ME[0], ME[1]]).exits(0);
         let fixed = Self { world, kept: tempfile::tempdir().unwrap() };
         fixed.keep();
@@ -100,8 +102,8 @@ impl Fixed {
         assert_eq!(self.picture(), before);
     }
 
-    /// Kills a command at each of its points, and looks at what is left.
-    fn sweep(&self, args: &[&str], check: impl Fn(&KillPoint)) {
+    /// Kills a command at each of its points, and looks at what is left. Gives the calls at which it was killed.
+    fn sweep(&self, args: &[&str], check: impl Fn(&KillPoint)) -> Vec<KillPoint> {
         let command = |_: &Path| {
             self.put_back();
             self.world.command(args)
@@ -110,6 +112,7 @@ impl Fixed {
         let swept = Sweep::default().run(command, |_, point| check(point)).unwrap();
         println!("{args:?}: killed at {} of {} mutating calls", swept.points.len(), swept.mutations);
         assert!(swept.points.len() > 10, "the points were reached");
+        swept.points
     }
 }
 
@@ -149,7 +152,7 @@ fn a_run_that_is_killed_anywhere_is_finished_undone_or_cancelled_whole() {
     let after = fixed.contents();
     let statuses = RefCell::new(Vec::new());
 
-    fixed.sweep(&["run", "work", ME[0], ME[1]], |point| {
+    let points = fixed.sweep(&["run", "work", ME[0], ME[1]], |point| {
         let Some((run, status)) = fixed.the_run() else {
             assert_eq!(fixed.picture(), before, "a run that was not accepted did nothing");
             return;
@@ -167,6 +170,11 @@ fn a_run_that_is_killed_anywhere_is_finished_undone_or_cancelled_whole() {
         }
         fixed.world.json(&["store", "verify"]).exits(0);
     });
+    let of_blobs: Vec<_> = points.iter().filter(|point| point.subject.contains("blobs/")).collect();
+    for call in ["write", "fsync", "rename"] {
+        let is_there = of_blobs.iter().any(|point| point.call.contains(call));
+        assert!(is_there, "killed while the content of old.bin is kept: {of_blobs:?}");
+    }
     let statuses = statuses.into_inner();
     assert!(statuses.iter().any(|status| status == "running"), "killed under way: {statuses:?}");
 }
