@@ -5,6 +5,7 @@
 //! alone, so that it builds in a moment on a fresh machine; it knows nothing of the code that it checks.
 
 mod bench;
+mod msrv;
 mod readme;
 mod step;
 mod supply;
@@ -20,10 +21,11 @@ type Result<T = ()> = std::result::Result<T, String>;
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  test           everything that CI checks: formatting, dependencies, clippy, tests, doc tests, docs, the oldest
-                 Rust, README's commands
+  test           everything that CI checks: formatting, dependencies and the Rust that they say they need, clippy,
+                 tests, doc tests, docs, README's commands
   test --quick   formatting, clippy and tests
   deps           licences, bans and sources of what the project depends on
+  msrv           compiles everything with the oldest Rust that is promised; needs it, or rustup to fetch it
   tools          finds or installs what `test` needs; `test` does this first
   bench [NAME…]  runs the benchmarks of benches/src/bin in release mode, one after the other
 ";
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         ["test"] => test::all(),
         ["test", "--quick"] => test::quick(),
         ["deps"] => supply::check(),
+        ["msrv"] => msrv::check(),
         ["tools"] => tools::ensure(),
         ["bench", names @ ..] => bench::run_named(names),
         _ => {
