@@ -172,19 +172,3 @@ async fn case_52_an_older_segment_that_is_gone_or_cut_is_reported_also_with_the_
     }
     assert_eq!(SledStore::open(&path).unwrap().verify().unwrap().events, 100);
 }
-
-#[tokio::test]
-async fn a_store_without_its_manifest_keeps_its_volumes_while_it_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("s");
-    let store = small().open(&path).unwrap();
-    let made = fill(&store, 1000, 200).await;
-    sealed(&store, 2).await;
-    store.close().unwrap();
-    let manifest = fs::read(path.join("manifest")).unwrap();
-    fs::remove_file(path.join("manifest")).unwrap();
-    let refused = small().open(&path);
-    assert!(matches!(refused, Err(StoreError::Corrupt { .. })), "{refused:?}");
-    fs::write(path.join("manifest"), manifest).unwrap();
-    assert_holds(&small().open(&path).unwrap(), &made).await;
-}

@@ -93,7 +93,10 @@ impl Segments {
     }
 
     fn delete_released(&self, state: &mut SegmentsState) -> Result<(), StoreError> {
+        // One of them stays while the current one is empty: a journal that holds no frame at all has lost some.
+        let kept = usize::from(state.cursor.offset == SEGMENT_START);
         while state.pins == 0
+            && state.full.len() > kept
             && let Some((number, last)) = state.full.front().copied()
             && last <= state.released
         {
@@ -155,6 +158,7 @@ impl Journal {
         }
         no_groups_behind(&config, &cursor, &numbers)?;
         if cursor.sequence == 0 {
+            is_new(&config, first, floor)?;
             cursor = Cursor { sequence: 1, next: floor, ..cursor };
         }
         Ok(Found { config, cursor, full, numbers })
@@ -169,12 +173,15 @@ impl Journal {
             (first..closed.segment).map(|number| (number, Position(u64::MAX))).collect();
         for number in first..=closed.segment {
             let begins = segment::check_file(&config.dir, &config.store, number)?;
-            if number == first
-                && let Some(begins) = begins.filter(|begins| begins.first > floor)
-            {
-                let cursor = Cursor { segment: first, offset: SEGMENT_START, next: begins.first, ..closed };
-                let path = segment::path(&config.dir, first);
-                return Err(scan::corrupt(&path, &cursor, "what was before this segment is missing"));
+            match begins {
+                Some(begins) if number == first && begins.first > floor => {
+                    let cursor =
+                        Cursor { segment: first, offset: SEGMENT_START, next: begins.first, ..closed };
+                    let path = segment::path(&config.dir, first);
+                    return Err(scan::corrupt(&path, &cursor, "what was before this segment is missing"));
+                }
+                None if number == first => is_new(&config, first, floor)?,
+                _ => {}
             }
         }
         let mut cursor = Cursor { offset: SEGMENT_START, sequence: 0, ..closed };
@@ -369,6 +376,18 @@ impl Found {
         rewrite(&config, cursor.segment, cursor.offset)?;
         Journal::at(config, cursor, full)
     }
+}
+
+/// Only the journal of a new store has nothing in it.
+fn is_new(config: &JournalConfig, first: u64, floor: Position) -> Result<(), StoreError> {
+    if first == 1 && floor == Position(1) {
+        return Ok(());
+    }
+    let what = format!(
+        "its first segment is number {first} and holds nothing, so what the journal had before position {floor} or \
+         behind it is missing"
+    );
+    Err(StoreError::Corrupt { path: config.dir.clone(), what })
 }
 
 /// Segments behind the end may be prepared, never used.

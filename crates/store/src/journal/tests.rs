@@ -281,6 +281,27 @@ fn segments_go_when_they_are_released_and_no_pin_holds_them() {
 }
 
 #[test]
+fn case_52_a_journal_keeps_a_segment_with_something_in_it_so_that_one_without_is_known_to_have_lost_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = create(dir.path(), Arc::new(RealDisk));
+    (1..=200).for_each(|number| write(&mut journal, number).unwrap());
+    journal.next(SEGMENT / 2).unwrap();
+    let closed = journal.cursor();
+    let last_used = closed.segment - 1;
+    journal.segments().release(Position(200)).unwrap();
+    drop(journal);
+    assert_eq!(segment::numbers(dir.path()).unwrap(), [last_used, closed.segment]);
+    let config = || config(dir.path(), Arc::new(RealDisk));
+    let find = || Journal::find(config(), Position(201), &mut |_, _| Ok(()));
+    assert_eq!(find().unwrap().end(), closed);
+
+    fs::remove_file(segment::path(dir.path(), last_used)).unwrap();
+    assert!(matches!(find(), Err(StoreError::Corrupt { .. })));
+    let resumed = Journal::resume(config(), closed, Position(201));
+    assert!(matches!(resumed, Err(StoreError::Corrupt { .. })));
+}
+
+#[test]
 fn the_word_that_the_journal_goes_on_is_durable_before_anything_is_written_behind_it() {
     let dir = tempfile::tempdir().unwrap();
     let disk = Arc::new(FaultyDisk::default());

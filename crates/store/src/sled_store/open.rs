@@ -55,6 +55,7 @@ pub(crate) fn open(store: &Path, options: &Options, disk: Arc<dyn Disk>) -> Resu
         .into_iter()
         .map(|entry| Arc::new(Sealed::new(store, entry)))
         .collect();
+    nothing_unnamed(store, &sealed)?;
     let (journal, heads, was_closed) = open_journal(store, &identity, &config, &sealed)?;
     // Only now: until the journal was found to be whole, all of this is evidence.
     closed::remove(store)?;
@@ -158,13 +159,30 @@ fn is_unused(dir: &Path) -> Result<bool, StoreError> {
     Ok(unused)
 }
 
+/// The number of the volume that a file or folder belongs to, by its name.
+fn volume_of(path: &Path) -> Option<u64> {
+    path.file_stem().and_then(|name| name.to_str()).and_then(|name| name.parse().ok())
+}
+
+/// Behind the active volume there is none, so a manifest that does not name what is before one is lost or old.
+fn nothing_unnamed(store: &Path, sealed: &[Arc<Sealed>]) -> Result<(), StoreError> {
+    let active = sealed.last().map_or(1, |sealed| sealed.entry.number + 1);
+    let paths = files::list(&volumes_dir(store))?;
+    let Some(unnamed) = paths.iter().find(|path| volume_of(path).is_some_and(|number| number > active))
+    else {
+        return Ok(());
+    };
+    let manifest = manifest::path(store);
+    let is = if manifest.exists() { "ends before" } else { "is missing, and there is" };
+    let what = format!("it {is} {}; nothing was changed", unnamed.display());
+    Err(StoreError::Corrupt { path: manifest, what })
+}
+
 /// Removes what a crash left of volumes that the manifest does not know.
 fn forget_unsealed(store: &Path, sealed: &[Arc<Sealed>]) -> Result<(), StoreError> {
     let active = sealed.last().map_or(1, |sealed| sealed.entry.number + 1);
     for path in files::list(&volumes_dir(store))? {
-        let number =
-            path.file_stem().and_then(|name| name.to_str()).and_then(|name| name.parse::<u64>().ok());
-        match number {
+        match volume_of(&path) {
             Some(number) if number < active => {}
             Some(_) if path == folder(store, active) => {}
             _ if path.is_dir() => files::remove_dir(&path)?,

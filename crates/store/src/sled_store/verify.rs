@@ -72,6 +72,13 @@ impl SledStore {
             let what = format!("it has nothing for position {next}, which was durable");
             return Err(StoreError::Corrupt { path: journal.clone(), what });
         }
+        let pruned: u64 =
+            sealed.iter().filter(|sealed| sealed.entry.pruned).map(|sealed| sealed.entry.count()).sum();
+        let there_are = next.0.saturating_sub(1).saturating_sub(pruned);
+        if events != there_are {
+            let what = format!("{events} events are there, and {there_are} ought to be");
+            return Err(StoreError::Corrupt { path: self.path.clone(), what });
+        }
         let blobs = self.blobs.verify()?;
         Ok(Verified { events, up_to: Position(next.0.saturating_sub(1)), blobs })
     }

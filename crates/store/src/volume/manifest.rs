@@ -37,6 +37,13 @@ pub(crate) struct Entry {
     pub(crate) pruned: bool,
 }
 
+impl Entry {
+    /// How many events it has, or had.
+    pub(crate) fn count(&self) -> u64 {
+        (self.last.0 + 1).saturating_sub(self.first.0)
+    }
+}
+
 /// Where the manifest of a store is.
 pub(crate) fn path(store: &Path) -> PathBuf {
     store.join("manifest")
