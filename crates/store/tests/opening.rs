@@ -191,3 +191,40 @@ async fn what_was_acknowledged_survives_kill_9_at_any_moment() {
     let store = small().open(&path).unwrap();
     assert_eq!(all(&store).await.unwrap().len() as u64, acknowledged);
 }
+
+#[tokio::test]
+async fn the_file_lock_may_go_and_a_second_process_is_refused_nevertheless() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s");
+    let store = SledStore::open(&path).unwrap();
+    fs::remove_file(path.join("lock")).unwrap();
+    let second = SledStore::open(&path);
+    assert!(matches!(second, Err(StoreError::Locked { pid: None, .. })), "{second:?}");
+    put(&store, append(run(1, 1), 0, vec![event(1, 1)], RunMark::Open)).await.unwrap();
+    store.close().unwrap();
+    assert_eq!(SledStore::open(&path).unwrap().durable().0, 1);
+}
+
+#[tokio::test]
+async fn nothing_is_acknowledged_any_more_when_the_folder_or_the_segment_in_use_was_taken_away() {
+    for taken in ["", "journal/000000000001.journal", "journal"] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let store = SledStore::open(&path).unwrap();
+        put(&store, append(run(1, 1), 0, vec![event(1, 1)], RunMark::Open)).await.unwrap();
+        let away = dir.path().join("away");
+        fs::rename(path.join(taken), &away).unwrap();
+        // Another store in its place is left as it is.
+        let other = taken.is_empty().then(|| SledStore::open(&path).unwrap());
+        let refused = put(&store, append(run(2, 1), 0, vec![event(1, 1)], RunMark::Open)).await;
+        assert!(matches!(refused, Err(StoreError::Poisoned(_))), "{taken}: {refused:?}");
+        drop(store);
+        if let Some(other) = other {
+            assert!(!path.join("closed").exists(), "the note belongs to the one that was taken away");
+            put(&other, append(run(3, 1), 0, vec![event(1, 1)], RunMark::Open)).await.unwrap();
+            assert_eq!(other.verify().unwrap().events, 1);
+        } else {
+            SledStore::open(&path).expect_err("what was acknowledged is not there");
+        }
+    }
+}

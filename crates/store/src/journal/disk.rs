@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use crate::files;
+use crate::{files, lock};
 
 /// Where the journal's files are written.
 pub(crate) trait Disk: Debug + Send + Sync {
@@ -24,6 +24,11 @@ pub(crate) trait DiskFile: Debug + Send {
 
     /// Returns when all that was written is on the disk.
     fn sync(&mut self) -> io::Result<()>;
+
+    /// Whether it still has this name, so that what is written can be read by it.
+    fn is_at(&self, _path: &Path) -> io::Result<bool> {
+        Ok(true)
+    }
 
     /// Writes all of the bytes.
     fn write_all_at(&mut self, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
@@ -63,5 +68,9 @@ impl DiskFile for File {
 
     fn sync(&mut self) -> io::Result<()> {
         self.sync_data()
+    }
+
+    fn is_at(&self, path: &Path) -> io::Result<bool> {
+        lock::is_at(self, path)
     }
 }

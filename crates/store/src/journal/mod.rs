@@ -313,7 +313,18 @@ impl Journal {
         if let Err(error) = self.file.write_all_at(frame, self.cursor.offset) {
             return Err(self.take_back(frame.len() as u64, error));
         }
-        self.file.sync().map_err(|error| WriteError::Fatal(format!("a sync of the journal failed: {error}")))
+        self.file
+            .sync()
+            .map_err(|error| WriteError::Fatal(format!("a sync of the journal failed: {error}")))?;
+        // What is durable in a file that nobody will find is not kept.
+        let path = segment::path(&self.config.dir, self.cursor.segment);
+        match self.file.is_at(&path) {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                Err(WriteError::Fatal(format!("{} was taken away while it was in use", path.display())))
+            }
+            Err(error) => Err(WriteError::Fatal(format!("looking at {}: {error}", path.display()))),
+        }
     }
 
     /// Clears what a failed write left, so that the next group finds zeros.

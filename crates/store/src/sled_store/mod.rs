@@ -164,7 +164,9 @@ impl SledStore {
         let Opened { lock, identity, journal, sealed, heads, was_closed } = open::open(&path, options, disk)?;
         let order = Arc::new(Order::new(journal.cursor().next, heads.now));
         let durable = Arc::new(Watermark::new(heads.last));
-        let volumes = Arc::new(Volumes::new(&path, identity.id, options.key_retention, sealed, heads));
+        let place = lock.place()?;
+        let volumes = Volumes::new(place, &path, identity.id, options.key_retention, sealed, heads);
+        let volumes = Arc::new(volumes);
         let segments = journal.segments();
         let applier = Applier {
             volumes: Arc::clone(&volumes),
@@ -232,7 +234,8 @@ impl SledStore {
         let heads = self.volumes.heads.read();
         let noted = match &journal {
             Some(journal) if is_whole && heads.last.next() == journal.cursor().next => {
-                closed::write(&self.path, &self.identity.id, &journal.cursor(), &heads)
+                let write = |()| closed::write(&self.path, &self.identity.id, &journal.cursor(), &heads);
+                self.volumes.place.check().and_then(write)
             }
             // The next opening reads the journal.
             _ => Ok(()),

@@ -62,6 +62,7 @@ fn prune_volumes(volumes: &Volumes, before: Timestamp) -> Result<Pruned, StoreEr
         *volume = Arc::new(Sealed::new(&volumes.store, entry));
     }
     if pruned.volumes > 0 {
+        volumes.place.check()?;
         // The manifest first: what it calls pruned is never read again.
         manifest::write(&volumes.store, &volumes.id, sealed.iter().map(|sealed| &sealed.entry))?;
         let mut view = volumes.view.write();

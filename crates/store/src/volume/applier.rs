@@ -157,6 +157,7 @@ impl Applier {
 
     /// Throws the active volume away and makes it anew from the journal.
     fn rebuild(&self) -> Result<Contents, VolumeError> {
+        self.volumes.place.check()?;
         let path = self.active_folder();
         files::remove_dir(&path)?;
         let contents = Contents::open(&path)?;
@@ -204,6 +205,7 @@ impl Applier {
         let store = &self.volumes.store;
         let entry = sealing::seal(store, number, first, &heads)?;
         let alone = self.volumes.changing.lock();
+        self.volumes.place.check()?;
         let mut sealed = self.volumes.view.read().sealed.clone();
         sealed.push(Arc::new(Sealed::new(store, entry)));
         manifest::write(store, &self.volumes.id, sealed.iter().map(|sealed| &sealed.entry)).map_err(

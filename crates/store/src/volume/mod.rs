@@ -32,6 +32,7 @@ use self::contents::{Contents, VolumeError};
 use self::heads::Heads;
 use self::sealed::Sealed;
 use crate::codec::merkle::Hash;
+use crate::lock::Place;
 use crate::sled_store::order::{Known, Lookup};
 use crate::watermark::Watermark;
 
@@ -41,6 +42,8 @@ const OPENED: usize = 3;
 /// The volumes of a store, for those who read them and the one who writes them.
 #[derive(Debug)]
 pub(crate) struct Volumes {
+    /// Where the folder is: asked before anything is replaced or deleted in it.
+    pub(crate) place: Place,
     /// The folder of the store.
     pub(crate) store: PathBuf,
     pub(crate) id: [u8; 16],
@@ -93,6 +96,7 @@ impl View {
 
 impl Volumes {
     pub(crate) fn new(
+        place: Place,
         store: &Path,
         id: [u8; 16],
         key_retention: Duration,
@@ -100,6 +104,7 @@ impl Volumes {
         heads: Heads,
     ) -> Self {
         Self {
+            place,
             store: store.to_owned(),
             id,
             key_retention,
