@@ -59,6 +59,8 @@ pub(crate) struct Column {
     pub(crate) typmod: i32,
     /// The type below all domains.
     base: u32,
+    /// Whether the type is a domain.
+    domain: bool,
     /// The type of an array's elements, below all domains; 0 where it is no array.
     element: u32,
     /// What separates an array's elements.
@@ -120,12 +122,14 @@ fn referential(action: &str) -> Referential {
 const REG_TYPES: [u32; 11] = [24, 2202, 2203, 2204, 2205, 2206, 3734, 3769, 4089, 4096, 4191];
 
 /// `oid` of types whose cast to text is their plain text form: bool, int8, int2, int4, text, json, oid, float4, float8,
-/// varchar, date, time, timestamp, timestamptz, interval, timetz, numeric, uuid, jsonb, bytea.
+/// varchar, date, time, timestamp, timestamptz, timetz, numeric, uuid, jsonb, bytea, and xml, whose output function would
+/// leave an encoding out. Each of them reads back whatever it wrote.
 const PLAIN_TYPES: [u32; 20] =
-    [16, 20, 21, 23, 25, 114, 26, 700, 701, 1043, 1082, 1083, 1114, 1184, 1186, 1266, 1700, 2950, 3802, 17];
+    [16, 20, 21, 23, 25, 114, 26, 700, 701, 1043, 1082, 1083, 1114, 1184, 1266, 1700, 2950, 3802, 17, 142];
 
 const JSON: u32 = 114;
 const JSONB: u32 = 3802;
+const XML_ARRAY: u32 = 143;
 
 impl Column {
     /// Whether values are JSON documents.
@@ -148,16 +152,24 @@ impl Column {
         matches!(self.element, JSON | JSONB)
     }
 
-    /// The value as text that reads back as the very same value: what the type's own output function writes.
+    /// The value as text that reads back as the very same value: what the type's own output function writes. Where
+    /// it is not certain that the type reads all of that, the server does so at once: what it could not give back
+    /// (`pg_node_tree`, an interval out of bounds, a value that its domain no longer allows) is then never taken.
     fn image(&self, row: &str) -> String {
         let value = format!("{row}.{}", quoted(&self.name));
-        if PLAIN_TYPES.contains(&self.base) {
+        let known = PLAIN_TYPES.contains(&self.base);
+        if known && !self.domain {
             format!("{value}::text")
+        } else if self.base == XML_ARRAY && !self.domain {
+            format!("{value}::text[]::text")
+        } else if known {
+            format!("{value}::text::{}::text", self.type_name)
         } else if REG_TYPES.contains(&self.base) {
             format!("{value}::oid::text")
         } else {
             // A composite of nulls alone "is null" as well; only a null is not distinct from null.
-            format!("CASE WHEN {value} IS DISTINCT FROM NULL THEN format('%s', {value}) END")
+            let again = format!("format('%s', {value})::{}", self.type_name);
+            format!("CASE WHEN {value} IS DISTINCT FROM NULL THEN format('%s', {again}) END")
         }
     }
 
@@ -359,7 +371,7 @@ SELECT json_build_object(
   'columns', coalesce((
     SELECT json_agg(json_build_object(
         'name', a.attname, 'type', quote_ident(tn.nspname) || '.' || quote_ident(t.typname), 'typmod', a.atttypmod,
-        'base', b.oid::int8,
+        'base', b.oid::int8, 'domain', t.typtype = 'd',
         'element', coalesce((
           WITH RECURSIVE down AS (
             SELECT e.* FROM pg_catalog.pg_type e WHERE b.typcategory = 'A' AND b.typelem <> 0 AND e.oid = b.typelem

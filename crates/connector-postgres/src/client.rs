@@ -15,6 +15,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
+use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::{self, internal, unsupported, wrong};
@@ -24,6 +25,9 @@ const OLDEST_VERSION: i32 = 130_000;
 
 /// The most connections of one connector. What really bounds them is how many actions it may carry out at once.
 const MAX_CONNECTIONS: usize = 1024;
+
+/// How often two connections are compared before the first use.
+const TRIES: usize = 4;
 
 /// How many prepared statements a connection keeps.
 const MAX_STATEMENTS: usize = 256;
@@ -139,15 +143,39 @@ impl Client {
     /// A connection. The first one is made together with a second: a pooler that gives one session to both is found
     /// out before anything is done.
     pub(crate) async fn session(&self) -> Result<Pooled, Error> {
-        self.checked
-            .get_or_try_init(|| async {
-                let first = self.get().await?;
-                let second = self.get().await?;
-                drop((first, second));
-                Ok::<_, Error>(())
-            })
-            .await?;
+        self.checked.get_or_try_init(|| self.check_sessions()).await?;
         self.get().await
+    }
+
+    /// Whether two connections are two sessions, whichever of them has a transaction open meanwhile. A pooler that is
+    /// idle gives the second connection the session of the first; a busy one mixes them up within a few tries.
+    async fn check_sessions(&self) -> Result<(), Error> {
+        let (first, second) = (self.get().await?, self.get().await?);
+        for _ in 0..TRIES {
+            for (holding, asking) in [(&first, &second), (&second, &first)] {
+                self.execute(holding, "BEGIN READ ONLY").await?;
+                let own = self.has_its_mark(holding).await? && self.has_its_mark(asking).await?;
+                self.execute(holding, "ROLLBACK").await?;
+                if !own {
+                    return Err(error::in_transaction_mode());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn execute(&self, session: &Pooled, sql: &str) -> Result<(), Error> {
+        self.bounded("look at the session", session.client.batch_execute(sql)).await
+    }
+
+    async fn has_its_mark(&self, session: &Pooled) -> Result<bool, Error> {
+        let asked = session.client.simple_query("SELECT current_setting('enact.session', true)");
+        let answer = self.bounded("look at the session", asked).await?;
+        let mark = answer.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0),
+            _ => None,
+        });
+        Ok(mark == Some(session.mark.as_str()))
     }
 
     async fn get(&self) -> Result<Pooled, Error> {
@@ -264,11 +292,15 @@ async fn set_up(client: ClientWrapper, limits: &Limits) -> Result<Session, Error
     let before = client.query_one(BEFORE, &[]).await.map_err(failed)?;
     let taken: Option<String> = before.get(0);
     if taken.is_some_and(|mark| !mark.is_empty()) {
-        return Err(in_transaction_mode());
+        return Err(error::in_transaction_mode());
     }
     let mark = format!("{:032x}", rand::random::<u128>());
     client.batch_execute(&settings(limits, &mark)).await.map_err(failed)?;
     let row = client.query_one(ABOUT, &[]).await.map_err(failed)?;
+    // What is known of the session is of the one that has the mark.
+    if row.get::<_, Option<&str>>("mark") != Some(mark.as_str()) {
+        return Err(error::in_transaction_mode());
+    }
     if row.get::<_, i32>("version") < OLDEST_VERSION {
         let version: i32 = row.get("version");
         return Err(unsupported(format!(
@@ -303,7 +335,8 @@ const ABOUT: &str = "SELECT current_setting('server_version_num')::int4 AS versi
        THEN left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) END AS timeline, \
      pg_backend_pid() AS backend, \
      (SELECT backend_start::text FROM pg_stat_get_activity(pg_backend_pid())) AS started, \
-     current_user::text AS role, current_setting('synchronous_commit') AS commit";
+     current_user::text AS role, current_setting('synchronous_commit') AS commit, \
+     current_setting('enact.session', true) AS mark";
 
 fn settings(limits: &Limits, mark: &str) -> String {
     let (request, lock) = (limits.request.as_millis(), limits.lock.as_millis());
@@ -317,15 +350,6 @@ fn settings(limits: &Limits, mark: &str) -> String {
          SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit') \
            WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false); \
          SELECT set_config('enact.session', '{mark}', false)"
-    )
-}
-
-/// The refusal of a pooler that shares sessions.
-pub(crate) fn in_transaction_mode() -> Error {
-    unsupported(
-        "the server is behind a pooler that gives each transaction another session (PgBouncer: pool_mode = \
-         transaction); what a session is sure of would not hold. Use pool_mode = session, or the server itself. \
-         Nothing was changed",
     )
 }
 

@@ -11,6 +11,9 @@ use tokio_postgres::error::{DbError, Severity, SqlState};
 
 /// The error of a statement before COMMIT: what was tried, what the server said.
 pub(crate) fn statement(doing: impl Display, error: tokio_postgres::Error) -> Error {
+    if error.as_db_error().is_some_and(is_of_shared_session) {
+        return in_transaction_mode().with_source(error);
+    }
     let (code, retry, what) = match error.as_db_error() {
         Some(said) => {
             let (code, retry) = judge(said.code());
@@ -20,6 +23,23 @@ pub(crate) fn statement(doing: impl Display, error: tokio_postgres::Error) -> Er
     };
     let made = Error::new(code, format!("cannot {doing}: {what}")).left_nothing().with_source(error);
     if retry { made.retryable() } else { made }
+}
+
+/// Whether only a pooler that shares sessions makes such an error: a statement that was prepared just before is not
+/// there, or one of this name is there already, or PgBouncer says itself that it keeps no transactions together.
+fn is_of_shared_session(said: &DbError) -> bool {
+    let prepared = [SqlState::INVALID_SQL_STATEMENT_NAME, SqlState::DUPLICATE_PSTATEMENT];
+    prepared.contains(said.code())
+        || (*said.code() == SqlState::PROTOCOL_VIOLATION && said.message().contains("pooling mode"))
+}
+
+/// The refusal of a pooler that shares sessions.
+pub(crate) fn in_transaction_mode() -> Error {
+    unsupported(
+        "the server is behind a pooler that gives each transaction another session (PgBouncer: pool_mode = \
+         transaction); what a session is sure of would not hold. Use pool_mode = session, or the server itself. \
+         Nothing was changed",
+    )
 }
 
 /// The error of COMMIT. Only where the server says in plain words that it did not commit is that known; where it

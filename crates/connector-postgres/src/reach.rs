@@ -11,7 +11,7 @@ use enact_core::Error;
 use crate::catalog::{Catalog, ForeignKey, Referential, Table};
 use crate::error::{unsupported, wrong};
 use crate::name::quoted;
-use crate::rows::{Image, RowChange, TableChange, find, literal, shapes, unnested};
+use crate::rows::{Image, RowChange, TableChange, find, image, literal, shapes, unnested};
 use crate::tx::Tx;
 
 /// What happens to rows.
@@ -130,7 +130,8 @@ impl Search<'_> {
         if !rows.is_empty() && child.key.is_empty() {
             return Err(refuse("it has no primary key by which its rows could be found again"));
         }
-        Ok((child, rows.iter().map(|row| row.get(0)).collect()))
+        let rows = rows.iter().map(|row| image(row, 0)).collect::<Result<_, _>>()?;
+        Ok((child, rows))
     }
 
     fn too_many(&self) -> Error {
@@ -215,8 +216,7 @@ pub(crate) async fn outcome(tx: &Tx, reached: Vec<Reached>) -> Result<Vec<TableC
     for Reached { table, rows } in reached {
         let after = find(tx, &table, &shapes(&table), &rows.iter().collect::<Vec<_>>()).await?;
         let pairs = rows.into_iter().zip(after);
-        let rows =
-            pairs.map(|(before, after)| RowChange { before: Some(before), after: after.map(|f| f.image) });
+        let rows = pairs.map(|(before, after)| RowChange { before: Some(before), after });
         changes.push(TableChange::of(&table, tx.role()?, rows.collect()));
     }
     Ok(changes)

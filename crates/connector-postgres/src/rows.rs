@@ -7,9 +7,10 @@ use enact_core::json::JsonText;
 use enact_core::{Error, ErrorCode};
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
+use tokio_postgres::types::FromSql;
 
 use crate::catalog::{Column, Table};
-use crate::error::{internal, precondition};
+use crate::error::{internal, precondition, unsupported};
 use crate::name::{TableName, quoted};
 use crate::tx::Tx;
 use crate::value;
@@ -147,11 +148,25 @@ pub(crate) fn wanted(table: &Table) -> String {
 impl Found {
     /// Reads what [`wanted`] selected, from that place on.
     pub(crate) fn read(row: &Row, place: usize) -> Result<Self, Error> {
-        let json = JsonText::parse(row.get(place + 1)).map_err(|error| {
+        let json = JsonText::parse(text(row, place + 1)?).map_err(|error| {
             precondition(format!("a row cannot be given as JSON: {}; nothing was changed", error.message()))
         })?;
-        Ok(Self { image: row.get(place), json })
+        Ok(Self { image: image(row, place)?, json })
     }
+}
+
+/// The image that [`Table::image`] selected.
+///
+/// # Errors
+/// `unsupported`, where a value is no UTF-8, which a database of encoding SQL_ASCII does not prevent.
+pub(crate) fn image(row: &Row, place: usize) -> Result<Image, Error> {
+    text(row, place)
+}
+
+fn text<'a, T: FromSql<'a>>(row: &'a Row, place: usize) -> Result<T, Error> {
+    row.try_get(place).map_err(|error| {
+        unsupported(format!("a row holds text that is not UTF-8: {error}; nothing was changed"))
+    })
 }
 
 /// The images of rows as one parameter, in the order of the table's columns. `columns` names those of the images;
@@ -188,20 +203,38 @@ pub(crate) fn same_key(table: &Table, row: &str, alias: &str) -> String {
 }
 
 /// Reads and locks the rows that have the keys of `images` now, each in the place of its image; none where there is
-/// no such row. The images are of the table as it is.
+/// no such row. `columns` are those of the images.
 pub(crate) async fn find(
     tx: &Tx,
     table: &Table,
     columns: &[ColumnShape],
     images: &[&Image],
+) -> Result<Vec<Option<Image>>, Error> {
+    look_up(tx, (table, &table.image("enact_t")), columns, images, image).await
+}
+
+/// As [`find`], for images of the table as it is, and with what is given to people.
+pub(crate) async fn find_whole(
+    tx: &Tx,
+    table: &Table,
+    images: &[&Image],
 ) -> Result<Vec<Option<Found>>, Error> {
+    look_up(tx, (table, &wanted(table)), &shapes(table), images, Found::read).await
+}
+
+async fn look_up<T: Clone>(
+    tx: &Tx,
+    (table, what): (&Table, &str),
+    columns: &[ColumnShape],
+    images: &[&Image],
+    read: impl Fn(&Row, usize) -> Result<T, Error>,
+) -> Result<Vec<Option<T>>, Error> {
     let mut found = vec![None; images.len()];
     if images.is_empty() {
         return Ok(found);
     }
     let sql = format!(
-        "SELECT k.n, {} FROM {} AS enact_t JOIN {} ON {}{} FOR UPDATE OF enact_t",
-        wanted(table),
+        "SELECT k.n, {what} FROM {} AS enact_t JOIN {} ON {}{} FOR UPDATE OF enact_t",
         table.sql(),
         unnested(table, "$1", "k"),
         same_key(table, "enact_t", "k"),
@@ -211,7 +244,7 @@ pub(crate) async fn find(
     for row in tx.query(&format!("read rows of {}", table.table_name()), &sql, &[&keys]).await? {
         let place = usize::try_from(row.get::<_, i64>(0)).unwrap_or_default();
         if let Some(found) = place.checked_sub(1).and_then(|place| found.get_mut(place)) {
-            *found = Some(Found::read(&row, 1)?);
+            *found = Some(read(&row, 1)?);
         }
     }
     Ok(found)

@@ -19,7 +19,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 
 use crate::catalog::{FINGERPRINT, Table, altered, is_current};
-use crate::client::{About, Client, Pooled, Session, in_transaction_mode};
+use crate::client::{About, Client, Pooled, Session};
 use crate::error::{self, internal};
 use crate::name::TableName;
 
@@ -299,7 +299,7 @@ fn standby() -> Error {
 fn check(session: &Session, table: &Table, name: &str, answer: Option<&Row>) -> Result<(), Error> {
     let Some(answer) = answer else { return Err(altered(name)) };
     if answer.get::<_, Option<&str>>(0) != Some(session.mark.as_str()) {
-        return Err(in_transaction_mode());
+        return Err(error::in_transaction_mode());
     }
     if is_current(table, answer.get(1)) { Ok(()) } else { Err(altered(name)) }
 }

@@ -115,11 +115,11 @@ mod tests {
     }
 
     const INTS: &str = r#"{"name":"a","type":"pg_catalog._int4","typmod":-1,"base":1007,"element":23,
-        "delimiter":",","generated":false}"#;
+        "delimiter":",","domain":false,"generated":false}"#;
     const NUMBER: &str = r#"{"name":"n","type":"pg_catalog.numeric","typmod":-1,"base":1700,"element":0,
-        "delimiter":",","generated":false}"#;
+        "delimiter":",","domain":false,"generated":false}"#;
     const JSON: &str = r#"{"name":"j","type":"pg_catalog.jsonb","typmod":-1,"base":3802,"element":0,
-        "delimiter":",","generated":false}"#;
+        "delimiter":",","domain":false,"generated":false}"#;
 
     #[test]
     fn numbers_keep_every_digit() {

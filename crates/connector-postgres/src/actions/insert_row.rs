@@ -11,7 +11,7 @@ use crate::Postgres;
 use crate::catalog::Table;
 use crate::error::precondition;
 use crate::name::TableName;
-use crate::rows::{Found, RowChange, TableChange, find, shapes, wanted};
+use crate::rows::{Found, RowChange, TableChange, find_whole, wanted};
 use crate::tx::{Param, Tx};
 use crate::work::{Change, ChangesRows, Tried, Written, facts};
 
@@ -92,7 +92,7 @@ impl ChangesRows for InsertRow {
         }
         if !table.triggers.is_empty() && !table.key.is_empty() {
             // A trigger that runs afterwards may have changed the row once more.
-            let again = find(tx, &table, &shapes(&table), &[&inserted.image]).await?;
+            let again = find_whole(tx, &table, &[&inserted.image]).await?;
             inserted = again.into_iter().next().flatten().ok_or_else(|| {
                 precondition(format!(
                     "a trigger of {} took the row away again; nothing was changed",

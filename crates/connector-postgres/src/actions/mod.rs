@@ -21,7 +21,7 @@ pub use self::select_rows::SelectRows;
 pub use self::update_row::UpdateRow;
 use crate::catalog::Table;
 use crate::name::{TableName, quoted};
-use crate::rows::{Image, literal, same_key, shapes, unnested};
+use crate::rows::{Image, image, literal, same_key, shapes, unnested};
 use crate::tx::{Param, Tx};
 use crate::value::{Text, from_json};
 use crate::work::Written;
@@ -153,7 +153,7 @@ async fn lock_rows(
             "'where' holds for more than {max_rows} rows of {name}; nothing was changed. Narrow it, or raise 'max_rows'"
         )));
     }
-    let rows = found.iter().map(|row| row.get(1)).collect();
+    let rows = found.iter().map(|row| image(row, 1)).collect::<Result<_, _>>()?;
     let places = found.iter().map(|row| row.get(0)).collect();
     Ok(Locked { rows, places, json: found.iter().map(|row| row.get(2)).collect() })
 }

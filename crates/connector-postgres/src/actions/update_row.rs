@@ -14,7 +14,7 @@ use crate::catalog::Table;
 use crate::error::precondition;
 use crate::name::TableName;
 use crate::reach::{Happens, Search, outcome, warnings};
-use crate::rows::{Found, Image, RowChange, TableChange, find, shapes, wanted};
+use crate::rows::{Found, Image, RowChange, TableChange, find_whole, wanted};
 use crate::tx::{Param, Tx};
 use crate::value::Text;
 use crate::work::{Change, ChangesRows, Tried, Written, facts};
@@ -99,7 +99,7 @@ impl UpdateRow {
             return Ok(after);
         }
         let images: Vec<&Image> = after.iter().map(|row| &row.image).collect();
-        let again = find(tx, table, &shapes(table), &images).await?;
+        let again = find_whole(tx, table, &images).await?;
         let gone =
             || precondition(format!("a trigger of {} took a row away; nothing was changed", self.table));
         again.into_iter().map(|row| row.ok_or_else(gone)).collect()

@@ -140,7 +140,7 @@ impl Plan {
             let wanted: Vec<&Image> = plan.steps.iter().filter_map(|step| step.wanted.as_ref()).collect();
             let found = find(tx, &plan.table, &plan.change.columns, &wanted).await?;
             for (wanted, found) in wanted.into_iter().zip(found) {
-                let found = found.map(|found| plan.in_columns_then(&found.image));
+                let found = found.map(|found| plan.in_columns_then(&found));
                 for column in plan.deviations(wanted, found.as_ref()) {
                     if !force && !plan.may_be_set_by_triggers(column) {
                         return Err(precondition(format!(
@@ -284,7 +284,7 @@ async fn compare(
     let earlier = if left == was { found.clone() } else { find(tx, table, &change.columns, &was).await? };
     let mut steps = Vec::new();
     for ((row, found), earlier) in change.rows.iter().zip(found).zip(earlier) {
-        let now = found.or(earlier).map(|found| plan.in_columns_then(&found.image));
+        let now = found.or(earlier).map(|found| plan.in_columns_then(&found));
         if now == row.before {
             continue;
         }
