@@ -12,6 +12,7 @@ use serde::Deserialize;
 use toml::{Spanned, Table};
 
 use crate::kinds;
+use crate::reach::Guarded;
 
 /// The configuration's usual name.
 pub(crate) const FILE: &str = "enact.toml";
@@ -119,6 +120,32 @@ impl Config {
         &self.file
     }
 
+    /// What no connector may reach.
+    fn guarded(&self) -> Vec<Guarded<'_>> {
+        let file = std::path::absolute(&self.file).unwrap_or_else(|_| self.file.clone());
+        let mut guarded = vec![
+            Guarded {
+                key: "[store] path",
+                path: self.store(),
+                whole: true,
+                harm: "an agent could read and destroy the record of what was done",
+            },
+            Guarded {
+                key: "--config",
+                path: file,
+                whole: false,
+                harm: "an agent could lift its own allowlist",
+            },
+        ];
+        guarded.extend(self.workflows().map(|path| Guarded {
+            key: "[workflows] dir",
+            path,
+            whole: false,
+            harm: "an agent could rewrite what others run in their own names",
+        }));
+        guarded
+    }
+
     /// Opens every connector.
     pub(crate) fn connectors(&self) -> Result<BTreeMap<String, Toolbox>, Error> {
         let open = |(name, table): (&String, &Spanned<Table>)| {
@@ -146,7 +173,7 @@ impl Config {
             return Err(Error::new(ErrorCode::InvalidParameters, message).left_nothing());
         }
         let env = ConfigEnv { name, dir: &self.dir };
-        let toolbox = kinds::open(&common.kind, table, &env, &common.allowed_actions)?;
+        let toolbox = kinds::open(&common.kind, table, &env, &common.allowed_actions, &self.guarded())?;
         Ok(match common.max_concurrency {
             Some(actions) => toolbox.max_concurrency(actions),
             None => toolbox,

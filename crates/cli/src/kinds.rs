@@ -6,11 +6,18 @@ use enact::filesystem::Filesystem;
 use enact::postgres::Postgres;
 use toml::Table;
 
+use crate::reach::{self, Guarded};
+
 type Open = fn(Table, &ConfigEnv<'_>, &[String]) -> Result<Toolbox, Error>;
 
+/// A kind: its name, how one is opened, and the key that names the folder below which its actions read and write.
+type Kind = (&'static str, Open, Option<&'static str>);
+
 /// Every kind.
-const KINDS: &[(&str, Open)] =
-    &[(Filesystem::KIND, connector::<Filesystem>), (Postgres::KIND, connector::<Postgres>)];
+const KINDS: &[Kind] = &[
+    (Filesystem::KIND, connector::<Filesystem>, Some("root")),
+    (Postgres::KIND, connector::<Postgres>, None),
+];
 
 /// Opens a connector of a kind with its part of the configuration and its allowlist.
 pub(crate) fn open(
@@ -18,12 +25,16 @@ pub(crate) fn open(
     config: Table,
     env: &ConfigEnv<'_>,
     allowed: &[String],
+    guarded: &[Guarded<'_>],
 ) -> Result<Toolbox, Error> {
-    let Some((_, open)) = KINDS.iter().find(|(name, _)| *name == kind) else {
-        let known = KINDS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    let Some((_, open, folder)) = KINDS.iter().find(|(name, ..)| *name == kind) else {
+        let known = KINDS.iter().map(|(name, ..)| *name).collect::<Vec<_>>().join(", ");
         let message = format!("'kind': this build has no connector '{kind}'; it has: {known}");
         return Err(Error::new(ErrorCode::InvalidParameters, message).left_nothing());
     };
+    if let Some((key, folder)) = folder.and_then(|key| Some((key, config.get(key)?.as_str()?))) {
+        reach::check(key, &env.dir.join(folder), guarded)?;
+    }
     open(config, env, allowed)
 }
 
