@@ -1,9 +1,11 @@
 //! Keeping the event store: backups, checks, pruning.
 
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use enact::SledStore;
 use enact::error::{Error, ErrorCode};
+use enact::store::StoreError;
 use enact::time::Timestamp;
 use serde_json::json;
 
@@ -26,7 +28,13 @@ pub(crate) async fn store(
             tell(out, json!({ "restored": to }), &said);
         }
         Store::Backup { dir } => {
-            open(&load()?)?.backup(&dir).await?;
+            let path = existing(&load()?)?;
+            match SledStore::open(&path) {
+                Ok(store) => store.backup(&dir).await?,
+                // Who works with it is not disturbed.
+                Err(StoreError::Locked { .. }) => SledStore::backup_beside(&path, &dir)?,
+                Err(error) => return Err(error.into()),
+            }
             let said = format!("backed up into {}; `enact store restore` puts it in place", dir.display());
             tell(out, json!({ "backup": dir }), &said);
         }
@@ -55,9 +63,14 @@ pub(crate) async fn store(
 
 /// Opens the store, which has to be there.
 fn open(config: &Config) -> Result<SledStore, Failure> {
+    Ok(SledStore::open(existing(config)?)?)
+}
+
+/// Where the store is, which has to be there.
+fn existing(config: &Config) -> Result<PathBuf, Failure> {
     let path = config.store();
     if path.exists() {
-        return Ok(SledStore::open(path)?);
+        return Ok(path);
     }
     let message = format!("there is no store in {}", path.display());
     Err(Error::new(ErrorCode::NotFound, message).left_nothing().into())
