@@ -151,8 +151,17 @@ impl Client {
     /// idle gives the second connection the session of the first; a busy one mixes them up within a few tries.
     async fn check_sessions(&self) -> Result<(), Error> {
         let (first, second) = (self.get().await?, self.get().await?);
+        let compared = self.compare(&first, &second).await;
+        if compared.is_err() {
+            // One of them may never answer.
+            drop((Pooled::take(first), Pooled::take(second)));
+        }
+        compared
+    }
+
+    async fn compare(&self, first: &Pooled, second: &Pooled) -> Result<(), Error> {
         for _ in 0..TRIES {
-            for (holding, asking) in [(&first, &second), (&second, &first)] {
+            for (holding, asking) in [(first, second), (second, first)] {
                 self.execute(holding, "BEGIN READ ONLY").await?;
                 let own = self.has_its_mark(holding).await? && self.has_its_mark(asking).await?;
                 self.execute(holding, "ROLLBACK").await?;
