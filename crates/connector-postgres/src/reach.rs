@@ -130,7 +130,7 @@ impl Search<'_> {
         if !rows.is_empty() && child.key.is_empty() {
             return Err(refuse("it has no primary key by which its rows could be found again"));
         }
-        let rows = rows.iter().map(|row| image(row, 0)).collect::<Result<_, _>>()?;
+        let rows = rows.iter().map(|row| image(row, 0)).collect();
         Ok((child, rows))
     }
 

@@ -7,10 +7,9 @@ use enact_core::json::JsonText;
 use enact_core::{Error, ErrorCode};
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
-use tokio_postgres::types::FromSql;
 
 use crate::catalog::{Column, Table};
-use crate::error::{internal, precondition, unsupported};
+use crate::error::{internal, precondition};
 use crate::name::{TableName, quoted};
 use crate::tx::Tx;
 use crate::value;
@@ -148,25 +147,16 @@ pub(crate) fn wanted(table: &Table) -> String {
 impl Found {
     /// Reads what [`wanted`] selected, from that place on.
     pub(crate) fn read(row: &Row, place: usize) -> Result<Self, Error> {
-        let json = JsonText::parse(text(row, place + 1)?).map_err(|error| {
+        let json = JsonText::parse(row.get(place + 1)).map_err(|error| {
             precondition(format!("a row cannot be given as JSON: {}; nothing was changed", error.message()))
         })?;
-        Ok(Self { image: image(row, place)?, json })
+        Ok(Self { image: image(row, place), json })
     }
 }
 
-/// The image that [`Table::image`] selected.
-///
-/// # Errors
-/// `unsupported`, where a value is no UTF-8, which a database of encoding SQL_ASCII does not prevent.
-pub(crate) fn image(row: &Row, place: usize) -> Result<Image, Error> {
-    text(row, place)
-}
-
-fn text<'a, T: FromSql<'a>>(row: &'a Row, place: usize) -> Result<T, Error> {
-    row.try_get(place).map_err(|error| {
-        unsupported(format!("a row holds text that is not UTF-8: {error}; nothing was changed"))
-    })
+/// The image that [`Table::image`] selected. The server gives no text that is not UTF-8, whatever its own encoding.
+pub(crate) fn image(row: &Row, place: usize) -> Image {
+    row.get(place)
 }
 
 /// The images of rows as one parameter, in the order of the table's columns. `columns` names those of the images;
@@ -210,7 +200,7 @@ pub(crate) async fn find(
     columns: &[ColumnShape],
     images: &[&Image],
 ) -> Result<Vec<Option<Image>>, Error> {
-    look_up(tx, (table, &table.image("enact_t")), columns, images, image).await
+    look_up(tx, (table, &table.image("enact_t")), columns, images, |row, place| Ok(image(row, place))).await
 }
 
 /// As [`find`], for images of the table as it is, and with what is given to people.

@@ -16,6 +16,7 @@ use std::collections::BTreeSet;
 use enact_core::ids::Direction;
 use enact_core::json::JsonText;
 use enact_core::{Error, ErrorCode};
+use enact_testkit::postgres::Server;
 use samples::{OWN, OWN_TYPES, STOCK, UNREADABLE};
 use serde_json::{Value, json};
 use tokio_postgres::Client;
@@ -173,14 +174,13 @@ async fn inserted_values_of_every_type_are_what_was_given_and_go_away() {
     let mut done = Vec::new();
     for sample in samples() {
         let Sample { table, sql, texts, .. } = &sample;
-        // A JSON null means NULL, and space around a document is not part of a parameter.
-        let given = |text: &str| !sample.json || (text != "null" && text.trim() == text);
-        for (at, text) in texts.iter().enumerate().filter(|(_, text)| given(text)) {
+        // As a parameter a JSON null is a null of SQL, and blanks around JSON are not part of it.
+        let as_given = |text: &str| !sample.json || (text != "null" && text.trim() == text);
+        for (at, text) in texts.iter().enumerate().filter(|(_, text)| as_given(text)) {
             let id = at + 1;
-            // The text of an array of xml leaves an encoding out.
-            let as_text = if sql.contains("xml") { "a::text[]::text" } else { "a::text" };
-            let array =
-                client.query_one(&format!("SELECT {as_text} FROM {table} WHERE id = {id}"), &[]).await;
+            // The text of an array of XML leaves encodings out.
+            let array = if sql.ends_with("\"xml\"") { "a::text[]::text" } else { "a::text" };
+            let array = client.query_one(&format!("SELECT {array} FROM {table} WHERE id = {id}"), &[]).await;
             let array = Value::from(array.unwrap().get::<_, String>(0));
             let data = format!(
                 r#"{{ "id": {}, "v": {}, "a": {array}, "g": 1 }}"#,
@@ -336,6 +336,36 @@ async fn numbers_that_no_reader_of_json_holds_come_back() {
     let error = world.refused("update_row", params).await;
     assert_eq!(error.code(), ErrorCode::PreconditionFailed, "{error}");
     assert!(error.message().contains("cannot be given as JSON"), "{error}");
+}
+
+#[tokio::test]
+async fn text_that_is_not_utf_8_is_refused() {
+    let world = Tables::with("").await;
+    let (name, ascii) = (world.db.name(), format!("{}_ascii", world.db.name()));
+    world
+        .db
+        .exec(&format!("CREATE DATABASE {ascii} ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0"))
+        .await;
+    let url = world.db.url().replace(name, &ascii);
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    run(&client, "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, E'\\xff'), (2, 'ü')")
+        .await;
+    let there = Tables::at(Server::shared().database().await, &url, |postgres| postgres);
+    for (action, params) in [
+        ("select_rows", json!({ "table": "t", "where": { "id": 1 } })),
+        ("delete_row", json!({ "table": "t", "where": { "id": 1 } })),
+        ("update_row", json!({ "table": "t", "data": { "v": "x" }, "where": { "id": 1 } })),
+    ] {
+        let error = there.act(action, params).await.unwrap_err();
+        assert!(error.message().contains("invalid byte sequence"), "{error}");
+    }
+    let done = there.act("delete_row", json!({ "table": "t", "where": { "id": 2 } })).await.unwrap();
+    there.undo(&done, false).await.unwrap();
+    let left = client.query_one("SELECT count(*)::text FROM t", &[]).await.unwrap();
+    assert_eq!(left.get::<_, String>(0), "2");
+    drop((there, client));
+    world.db.exec(&format!("DROP DATABASE {ascii} WITH (FORCE)")).await;
 }
 
 /// A column can have the row type of any table or view, those of the catalogs included.

@@ -153,7 +153,7 @@ async fn lock_rows(
             "'where' holds for more than {max_rows} rows of {name}; nothing was changed. Narrow it, or raise 'max_rows'"
         )));
     }
-    let rows = found.iter().map(|row| image(row, 1)).collect::<Result<_, _>>()?;
+    let rows = found.iter().map(|row| image(row, 1)).collect();
     let places = found.iter().map(|row| row.get(0)).collect();
     Ok(Locked { rows, places, json: found.iter().map(|row| row.get(2)).collect() })
 }
