@@ -131,6 +131,23 @@ async fn rows_in_a_circle_of_foreign_keys_come_back() {
     world.there_and_back("delete_row", json!({ "table": "a", "where": { "id": 1 } })).await;
 }
 
+/// 1.0 and 1.00 are one key and two texts; a key that is given back passes its own text on.
+#[tokio::test]
+async fn rows_that_point_at_an_equal_key_come_back_as_they_were_written() {
+    let world = Tables::with(
+        "CREATE TABLE p (id numeric PRIMARY KEY); INSERT INTO p VALUES ('1'), ('2'); \
+         CREATE TABLE c (id int PRIMARY KEY, p numeric REFERENCES p ON UPDATE CASCADE ON DELETE SET NULL); \
+         INSERT INTO c VALUES (1, '1.00'), (2, '1'), (3, '2.0');",
+    )
+    .await;
+    for id in ["1.0", "7"] {
+        world
+            .there_and_back("update_row", json!({ "table": "p", "data": { "id": id }, "where": { "id": 1 } }))
+            .await;
+    }
+    world.there_and_back("delete_row", json!({ "table": "p", "where": { "id": 2 } })).await;
+}
+
 #[tokio::test]
 async fn a_trigger_that_sets_a_time_of_change_is_named_and_does_not_stop_the_undo() {
     let world = Tables::with(

@@ -80,7 +80,7 @@ impl ChangesRows for RestoreRows {
         let replaced = plan.replaces(tx, postgres).await?;
         let (rows_restored, xid) = statement::carry_out(tx, &plan).await.map_err(as_conflict)?;
         tx.check_constraints().await.map_err(as_conflict)?;
-        let set_by_triggers = plan.verify(tx, cx.force()).await?;
+        let set_by_triggers = plan.settle(tx, cx.force()).await?;
         Ok(Tried::Changed(Box::new(Change {
             xid,
             changes: replaced,

@@ -7,8 +7,9 @@ use enact_core::Error;
 use enact_core::action::Facts;
 use serde_json::json;
 
+use super::statement::carry_out;
 use crate::Postgres;
-use crate::catalog::Table;
+use crate::catalog::{Referential, Table};
 use crate::error::{conflict, precondition};
 use crate::reach::{Happens, Search, outcome_of};
 use crate::rows::{Image, RowChange, TableChange, find, lock_equal, shapes, shown};
@@ -132,15 +133,20 @@ impl Plan {
         Ok(replaced)
     }
 
-    /// Compares what is there after the undo with what was there before the action. A trigger may have set columns
-    /// anew that the action itself did not ask for; anything else that differs is an error, unless forced.
-    pub(super) async fn verify(&self, tx: &Tx, force: bool) -> Result<BTreeSet<String>, Error> {
+    /// Compares what is there after the undo with what was there before the action, and writes once more what the
+    /// foreign keys of the undo itself wrote over: a key that is given back passes itself on, and 1.0 in a row that
+    /// points at 1 becomes 1. A trigger may have set columns anew that the action itself did not ask for; anything
+    /// else that differs is an error, unless forced.
+    pub(super) async fn settle(&self, tx: &Tx, force: bool) -> Result<BTreeSet<String>, Error> {
+        let mut found = self.outcome(tx).await?;
+        let again = self.written_over(&found);
+        if !again.is_empty() {
+            carry_out(tx, &again).await?;
+            found = self.outcome(tx).await?;
+        }
         let mut by_triggers = BTreeSet::new();
-        for plan in self.tables.iter().filter(|plan| !plan.change.key.is_empty()) {
-            let wanted: Vec<&Image> = plan.steps.iter().filter_map(|step| step.wanted.as_ref()).collect();
-            let found = find(tx, &plan.table, &plan.change.columns, &wanted).await?;
-            for (wanted, found) in wanted.into_iter().zip(found) {
-                let found = found.map(|found| plan.in_columns_then(&found));
+        for (plan, found) in self.tables.iter().zip(&found) {
+            for (wanted, found) in plan.wanted().zip(found) {
                 for column in plan.deviations(wanted, found.as_ref()) {
                     if !force && !plan.may_be_set_by_triggers(column) {
                         return Err(precondition(format!(
@@ -154,6 +160,45 @@ impl Plan {
             }
         }
         Ok(by_triggers)
+    }
+
+    /// What is there now in place of each row that was given back, in each table.
+    async fn outcome(&self, tx: &Tx) -> Result<Vec<Vec<Option<Image>>>, Error> {
+        let mut all = Vec::with_capacity(self.tables.len());
+        for plan in &self.tables {
+            let wanted: Vec<&Image> = plan.wanted().collect();
+            let found = find(tx, &plan.table, &plan.change.columns, &wanted).await?;
+            let then = |found: Option<Image>| found.map(|found| plan.in_columns_then(&found));
+            all.push(found.into_iter().map(then).collect());
+        }
+        Ok(all)
+    }
+
+    /// Rows that were given back and are otherwise in columns of foreign keys that pass something on. What triggers
+    /// do is left as it is.
+    fn written_over(&self, found: &[Vec<Option<Image>>]) -> Self {
+        let again = |(plan, found): (&TablePlan, &Vec<Option<Image>>)| {
+            let steps = plan.wanted().zip(found).filter_map(|(wanted, found)| {
+                let mut otherwise = plan
+                    .deviations(wanted, found.as_ref())
+                    .filter(|column| !plan.may_be_set_by_triggers(column))
+                    .peekable();
+                otherwise.peek()?;
+                let now = found.clone().filter(|_| otherwise.all(|column| self.passes_on(plan, column)))?;
+                Some(Step { wanted: Some(wanted.clone()), now: Some(now), place: None })
+            });
+            TablePlan { table: Arc::clone(&plan.table), change: plan.change.clone(), steps: steps.collect() }
+        };
+        Self { tables: self.tables.iter().zip(found).map(again).collect() }
+    }
+
+    /// Whether a foreign key sets the column when rows of this plan change.
+    fn passes_on(&self, plan: &TablePlan, column: &str) -> bool {
+        let mut keys = self.tables.iter().flat_map(|parent| &parent.table.incoming);
+        keys.any(|key| {
+            let sets = [key.on_delete(), key.on_update()].iter().any(|effect| *effect != Referential::Refuse);
+            sets && key.child() == plan.table.table_name() && key.columns.iter().any(|name| name == column)
+        })
     }
 
     pub(super) fn warnings(&self) -> Vec<String> {
@@ -177,6 +222,11 @@ impl TablePlan {
             if step.wanted.is_some() { changed.push(now) } else { deleted.push(now) }
         }
         (deleted, changed)
+    }
+
+    /// The rows that are to be there. Without a key there are none.
+    fn wanted(&self) -> impl Iterator<Item = &Image> {
+        self.steps.iter().filter_map(|step| step.wanted.as_ref())
     }
 
     /// The columns in which some row differs from what it is to be.
