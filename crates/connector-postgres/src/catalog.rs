@@ -201,8 +201,10 @@ impl Table {
     pub(crate) fn column(&self, name: &str) -> Result<&Column, Error> {
         self.columns.iter().find(|column| column.name == name).ok_or_else(|| {
             let known = self.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");
-            wrong(format!("table {} has no column '{name}'; it has: {known}", self.table_name()))
-                .with_source(Altered)
+            unless_altered(wrong(format!(
+                "table {} has no column '{name}'; it has: {known}",
+                self.table_name()
+            )))
         })
     }
 
@@ -276,6 +278,11 @@ pub(crate) fn altered(name: &str) -> Error {
         .retryable()
         .left_nothing()
         .with_source(Altered)
+}
+
+/// An error that may come from a description that is out of date: it counts only when it is made again.
+pub(crate) fn unless_altered(error: Error) -> Error {
+    error.with_source(Altered)
 }
 
 /// Whether an error may come from a description that is out of date: it was found so, or a column or table is

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::statement::carry_out;
 use crate::Postgres;
-use crate::catalog::{Referential, Table};
+use crate::catalog::{Referential, Table, unless_altered};
 use crate::error::{conflict, precondition};
 use crate::reach::{Happens, Search, outcome_of};
 use crate::rows::{Image, RowChange, TableChange, find, lock_equal, shapes, shown};
@@ -55,7 +55,7 @@ impl Plan {
         let (mut tables, mut foreign) = (Vec::new(), Vec::new());
         for change in changes {
             let table = postgres.writable(tx, &change.table).await?;
-            check_shape(&table, change)?;
+            check_shape(&table, change).map_err(unless_altered)?;
             check_role(tx, change)?;
             let steps = if change.key.is_empty() {
                 compare_keyless(tx, &table, change, &mut foreign).await?
