@@ -40,6 +40,8 @@ pub(crate) struct Table {
     pub(crate) key: Vec<String>,
     /// Whether some of its constraints are checked at COMMIT, or can be.
     pub(crate) deferrable: bool,
+    /// Whether rows may be there that some constraint would not let in again, because it is NOT VALID.
+    pub(crate) unvalidated: bool,
     /// Triggers that people made, as `NAME (BEFORE UPDATE …)`.
     pub(crate) triggers: Vec<String>,
     /// Foreign keys of other tables, and its own, that point here.
@@ -403,6 +405,8 @@ SELECT json_build_object(
     CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place)
     JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
     WHERE i.indrelid = c.oid AND i.indisprimary AND k.place <= i.indnkeyatts), '[]'::json),
+  'unvalidated', EXISTS (SELECT FROM pg_catalog.pg_constraint v WHERE NOT v.convalidated
+      AND (v.conrelid = c.oid OR v.conrelid IN (SELECT relid FROM pg_partition_tree(c.oid)))),
   'deferrable', EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND t.tgdeferrable),
   'triggers', coalesce((
     SELECT json_agg(format('%s (%s%s)', t.tgname,

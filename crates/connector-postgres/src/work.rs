@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use enact_core::Error;
-use enact_core::action::{Action, Captured, Doubt, Facts, Left, Record, Undo};
+use enact_core::action::{Action, Captured, Doubt, EffectClass, Facts, Left, Record, Undo};
 use enact_core::connector::{Cx, Perform};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::Postgres;
+use crate::actions::restore_rows::rehearse;
 use crate::catalog::{Table, is_stale};
 use crate::name::TableName;
 use crate::rows::{Kept, TableChange};
@@ -131,13 +132,34 @@ impl Postgres {
     /// begins anew once; nothing has happened until then.
     async fn attempt<A: ChangesRows>(&self, cx: &Cx, action: &A) -> Result<(Tx, Tried<A::Output>), Error> {
         let tx = Tx::begin(&self.client, Access::Write).await?;
-        match action.attempt(self, &tx, cx).await {
+        let tried = async {
+            let tried = action.attempt(self, &tx, cx).await?;
+            match &tried {
+                Tried::Changed(change) if A::EFFECT == EffectClass::Reversible => {
+                    self.rehearse(&tx, &change.changes).await?;
+                }
+                _ => {}
+            }
+            Ok(tried)
+        };
+        match tried.await {
             Ok(tried) => Ok((tx, tried)),
             Err(error) => {
                 tx.rollback().await;
                 Err(error)
             }
         }
+    }
+
+    /// Tries the undo, and takes that back, where rows may be changed that a constraint would not let in again.
+    async fn rehearse(&self, tx: &Tx, changes: &[TableChange]) -> Result<(), Error> {
+        for change in changes.iter().filter(|change| !change.key.is_empty()) {
+            let were_there = change.rows.iter().any(|row| row.before.is_some());
+            if were_there && self.catalog.table(tx, &change.table).await?.unvalidated {
+                return rehearse(self, tx, changes).await;
+            }
+        }
+        Ok(())
     }
 
     /// The table that a request names, which must be one that can be changed.

@@ -149,6 +149,33 @@ async fn rows_that_point_at_an_equal_key_come_back_as_they_were_written() {
 }
 
 #[tokio::test]
+async fn rows_that_a_constraint_would_not_let_in_again_are_not_changed() {
+    let world = Tables::with(
+        "CREATE TABLE p (id int PRIMARY KEY); INSERT INTO p VALUES (1); \
+         CREATE TABLE t (id int PRIMARY KEY, v int, p int); INSERT INTO t VALUES (1, -1, 1), (2, 1, 9), (3, 1, 1); \
+         ALTER TABLE t ADD CHECK (v > 0) NOT VALID, ADD FOREIGN KEY (p) REFERENCES p ON DELETE CASCADE NOT VALID;",
+    )
+    .await;
+    for (action, params) in [
+        ("delete_row", json!({ "table": "t", "where": { "id": 1 } })),
+        ("delete_row", json!({ "table": "t", "where": { "id": 2 } })),
+        ("update_row", json!({ "table": "t", "data": { "v": 5 }, "where": { "id": 1 } })),
+        ("delete_row", json!({ "table": "p", "where": { "id": 1 } })),
+    ] {
+        let error = world.refused(action, params).await;
+        assert_eq!(error.code(), ErrorCode::PreconditionFailed, "{error}");
+        assert!(error.message().contains("NOT VALID"), "{error}");
+    }
+    world.there_and_back("delete_row", json!({ "table": "t", "where": { "id": 3 } })).await;
+    world
+        .there_and_back("update_row", json!({ "table": "t", "data": { "v": 5 }, "where": { "id": 3 } }))
+        .await;
+    world.there_and_back("insert_row", json!({ "table": "t", "data": { "id": 4 } })).await;
+    world.db.exec("DELETE FROM t WHERE id < 3").await;
+    world.there_and_back("delete_row", json!({ "table": "p", "where": { "id": 1 } })).await;
+}
+
+#[tokio::test]
 async fn a_trigger_that_sets_a_time_of_change_is_named_and_does_not_stop_the_undo() {
     let world = Tables::with(
         "CREATE TABLE t (id int PRIMARY KEY, v text, changed int DEFAULT 0); CREATE TABLE log (what text); \

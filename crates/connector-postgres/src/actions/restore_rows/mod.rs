@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use self::plan::Plan;
 use crate::Postgres;
+use crate::error::precondition;
 use crate::rows::{Kept, TableChange};
 use crate::tx::Tx;
 use crate::work::{Change, ChangesRows, Tried, Written};
@@ -46,6 +47,29 @@ fn as_conflict(error: Error) -> Error {
     }
     crate::error::conflict(format!("somebody else's rows stand in the way: {}", error.message()))
         .with_source(error)
+}
+
+/// Undoes changes within the transaction that made them, and takes that back.
+///
+/// # Errors
+/// `precondition_failed`, where that is not possible; the transaction is then of no use any more.
+pub(crate) async fn rehearse(postgres: &Postgres, tx: &Tx, changes: &[TableChange]) -> Result<(), Error> {
+    tx.execute("begin a rehearsal of the undo", "SAVEPOINT enact_rehearsal").await?;
+    let undone = async {
+        let plan = Plan::make(postgres, tx, changes, false).await?;
+        statement::carry_out(tx, &plan).await?;
+        tx.check_constraints().await?;
+        plan.settle(tx, false).await
+    };
+    undone.await.map_err(|error| {
+        let message = format!(
+            "it could not be undone, since a constraint that is NOT VALID would not let a row in again; nothing was \
+             changed: {}",
+            error.message()
+        );
+        precondition(message).with_source(error)
+    })?;
+    tx.execute("end a rehearsal of the undo", "ROLLBACK TO enact_rehearsal; RELEASE enact_rehearsal").await
 }
 
 impl Action for RestoreRows {
