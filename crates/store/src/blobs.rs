@@ -145,22 +145,48 @@ impl FileBlobs {
     /// Reads every blob, and says how many there are.
     ///
     /// # Errors
-    /// `Corrupt` for the first whose bytes do not have the hash that names them.
-    pub(crate) fn verify(&self) -> Result<u64, StoreError> {
+    /// `Corrupt` for the first whose bytes do not have the hash that names them, and for one of these that is missing.
+    pub(crate) fn verify(&self, mut referenced: BTreeSet<Hash>) -> Result<u64, StoreError> {
         let mut count = 0;
         self.each(&mut |hash, path| {
             count += 1;
-            let size = fs::metadata(path).tried("reading the size of", path)?.len();
-            let mut checked = Checked::open(path, hash, size).tried("opening", path)?;
-            match io::copy(&mut checked, &mut io::sink()) {
-                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                    Err(StoreError::Corrupt { path: path.to_owned(), what: error.to_string() })
-                }
-                read => read.map(drop).tried("reading", path),
-            }
+            referenced.remove(&hash);
+            read_checked(path, hash, &mut io::sink())
         })?;
-        Ok(count)
+        match referenced.first() {
+            None => Ok(count),
+            Some(missing) => Err(is_missing(&self.path(missing))),
+        }
     }
+}
+
+/// Copies a blob, which has to be there and to hold what its name says.
+pub(crate) fn copy(from: &Path, to: &Path, blob: &Hash) -> Result<(), StoreError> {
+    let (path, copy) = (path_in(from, blob), path_in(to, blob));
+    files::create_dir(copy.parent().unwrap_or(to))?;
+    let mut read = Ok(());
+    let copied = files::replace_with(&copy, |file| {
+        read = read_checked(&path, *blob, file);
+        if read.is_err() { Err(io::ErrorKind::InvalidData.into()) } else { Ok(()) }
+    });
+    read.and(copied)
+}
+
+/// Reads a blob to its end.
+fn read_checked(path: &Path, hash: Hash, to: &mut dyn Write) -> Result<(), StoreError> {
+    let mut read = || {
+        let size = fs::metadata(path)?.len();
+        io::copy(&mut Checked::open(path, hash, size)?, to)
+    };
+    read().map(drop).map_err(|error| match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(corrupt @ StoreError::Corrupt { .. }) => corrupt.clone(),
+        _ if error.kind() == io::ErrorKind::NotFound => is_missing(path),
+        _ => StoreError::io(format!("reading {}", path.display()), error),
+    })
+}
+
+fn is_missing(path: &Path) -> StoreError {
+    StoreError::Corrupt { path: path.to_owned(), what: "this blob is missing".into() }
 }
 
 impl BlobStore for FileBlobs {
@@ -182,7 +208,14 @@ impl BlobStore for FileBlobs {
         let not_a_hash =
             || io::Error::new(io::ErrorKind::NotFound, format!("no blob is named '{}'", blob.sha256));
         let hash = hash_of(&blob.sha256).ok_or_else(not_a_hash)?;
-        Ok(Box::new(Checked::open(&self.path(&hash), hash, blob.size)?))
+        let path = self.path(&hash);
+        match Checked::open(&path, hash, blob.size) {
+            // Only an event's word leads here. The caller is told which file it is, and what to do.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(io::Error::new(io::ErrorKind::NotFound, is_missing(&path)))
+            }
+            opened => Ok(Box::new(opened?)),
+        }
     }
 }
 
@@ -208,7 +241,8 @@ impl Checked {
     }
 
     fn damaged(&self, what: &str) -> io::Error {
-        io::Error::new(io::ErrorKind::InvalidData, format!("the blob {} {what}", self.path.display()))
+        let what = format!("this blob {what}");
+        io::Error::new(io::ErrorKind::InvalidData, StoreError::Corrupt { path: self.path.clone(), what })
     }
 }
 
@@ -251,7 +285,7 @@ mod tests {
         let first = blobs.put(&mut content.as_slice()).unwrap();
         assert_eq!(blobs.put(&mut content.as_slice()).unwrap(), first);
         assert_eq!(read(&blobs, &first).unwrap(), content);
-        assert_eq!(blobs.verify().unwrap(), 1);
+        assert_eq!(blobs.verify(BTreeSet::new()).unwrap(), 1);
         assert_eq!(hash_of(&first.sha256).map(|hash| name_of(&hash)), Some(first.sha256));
     }
 
@@ -264,9 +298,30 @@ mod tests {
         flipped[999] = 6;
         for bad in [flipped, vec![7; 999], vec![7; 1001]] {
             fs::write(&path, bad).unwrap();
-            assert_eq!(read(&blobs, &blob).unwrap_err().kind(), io::ErrorKind::InvalidData);
-            assert!(blobs.verify().is_err());
+            let error = read(&blobs, &blob).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+            assert!(
+                error.to_string().starts_with(&format!("the store is corrupt: {}", path.display())),
+                "{error}"
+            );
+            assert!(blobs.verify(BTreeSet::new()).is_err());
         }
+    }
+
+    #[test]
+    fn a_blob_that_is_gone_is_named_as_damage_with_what_to_do() {
+        let (_dir, blobs) = blobs();
+        let blob = blobs.put(&mut &b"gone"[..]).unwrap();
+        let hash = hash_of(&blob.sha256).unwrap();
+        let path = blobs.path(&hash);
+        fs::remove_file(&path).unwrap();
+        let error = read(&blobs, &blob).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        let said = error.to_string();
+        assert!(said.contains(path.to_str().unwrap()) && said.contains("restore it from a backup"), "{said}");
+        let found = blobs.verify([hash].into());
+        assert!(matches!(&found, Err(StoreError::Corrupt { path: at, .. }) if *at == path), "{found:?}");
+        assert_eq!(blobs.verify(BTreeSet::new()).unwrap(), 0, "nothing refers to it");
     }
 
     #[test]
@@ -318,7 +373,7 @@ mod tests {
         });
         assert!(refs.iter().all(|blob| *blob == refs[0]));
         assert_eq!(read(&blobs, &refs[0]).unwrap(), content);
-        assert_eq!(blobs.verify().unwrap(), 1);
+        assert_eq!(blobs.verify(BTreeSet::new()).unwrap(), 1);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no leftovers");
     }
 

@@ -12,11 +12,28 @@ use enact_core::store::StoreError;
 pub(crate) trait Tried<T> {
     /// Names the attempt and the path.
     fn tried(self, what: &str, path: &Path) -> Result<T, StoreError>;
+
+    /// As [`tried`](Self::tried), for what has to be there: that it is not, or is a folder where a file was, is damage.
+    fn needed(self, what: &str, path: &Path) -> Result<T, StoreError>;
 }
 
 impl<T> Tried<T> for io::Result<T> {
     fn tried(self, what: &str, path: &Path) -> Result<T, StoreError> {
         self.map_err(|error| StoreError::io(format!("{what} {}", path.display()), error))
+    }
+
+    fn needed(self, what: &str, path: &Path) -> Result<T, StoreError> {
+        let corrupt = |what: &str| StoreError::Corrupt { path: path.to_owned(), what: what.to_owned() };
+        match self {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(corrupt("it is missing")),
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+                Err(corrupt("it is a folder, and has to be a file"))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                Err(corrupt("a file stands where a folder has to be"))
+            }
+            got => got.tried(what, path),
+        }
     }
 }
 
@@ -98,7 +115,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).tried("reading", path),
+        Err(error) => Err(error).needed("reading", path),
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use common::*;
 use enact_core::ids::RunId;
-use enact_core::store::{RunMark, StoreError};
+use enact_core::store::{EventStore, RunMark, StoreError};
 use enact_store::SledStore;
 
 type Made = Vec<(RunId, u64, RunMark)>;
@@ -124,4 +124,108 @@ async fn case_52_a_segment_in_use_that_is_gone_is_reported_also_where_the_next_o
         let store = options.open(&path).unwrap();
         assert_eq!(store.verify().unwrap().up_to.0, number);
     }
+}
+
+/// A store that refers to two blobs, from a sealed volume and from the journal, and their files.
+async fn store_with_blobs(dir: &Path) -> (SledStore, [PathBuf; 2]) {
+    let store = small().open(dir.join("s")).unwrap();
+    let old = store.blobs().put(&mut &b"old"[..]).unwrap();
+    put(&store, append(run(1, 0), 0, vec![referring(1, old.clone())], RunMark::Closed)).await.unwrap();
+    fill(&store, 1000, 60).await;
+    sealed(&store, 1).await;
+    let new = store.blobs().put(&mut &b"new"[..]).unwrap();
+    put(&store, append(run(9000, 0), 0, vec![referring(1, new.clone())], RunMark::Closed)).await.unwrap();
+    let file = |sha256: String| dir.join("s/blobs").join(sha256.split_at(2).0).join(&sha256);
+    (store, [file(old.sha256), file(new.sha256)])
+}
+
+#[tokio::test]
+async fn case_52_a_blob_that_is_gone_or_flipped_is_found_by_verifying_and_by_backing_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, files) = store_with_blobs(dir.path()).await;
+    let is_named = |found: Result<(), StoreError>, file: &Path| {
+        assert!(matches!(&found, Err(StoreError::Corrupt { path, .. }) if path == file), "{found:?}");
+    };
+    for (number, file) in files.iter().enumerate() {
+        let content = fs::read(file).unwrap();
+        for lost in [None, Some("odd")] {
+            match lost {
+                None => fs::remove_file(file).unwrap(),
+                Some(flipped) => fs::write(file, flipped).unwrap(),
+            }
+            is_named(store.verify().map(drop), file);
+            let to = |how| dir.path().join(format!("{how}-{number}-{}", lost.is_some()));
+            is_named(store.backup(to("in")).await, file);
+            is_named(SledStore::backup_beside(dir.path().join("s"), to("beside")), file);
+            assert!(!to("in").join("store").exists() && !to("beside").join("store").exists());
+        }
+        fs::write(file, content).unwrap();
+    }
+    assert_eq!(store.verify().unwrap().blobs, 2);
+}
+
+#[tokio::test]
+async fn case_52_a_backup_without_a_blob_or_a_table_is_not_restored() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, [old, _]) = store_with_blobs(dir.path()).await;
+    let backup = dir.path().join("backup");
+    store.backup(&backup).await.unwrap();
+    let blob = backup.join(old.strip_prefix(dir.path().join("s")).unwrap());
+    let tables =
+        ["keys", "runs", "leaves", "blobs"].map(|name| backup.join(format!("volumes/00000001.{name}")));
+    for file in tables.iter().chain([&blob]) {
+        let content = fs::read(file).unwrap();
+        fs::remove_file(file).unwrap();
+        let to = dir.path().join("restored");
+        let restored = SledStore::restore(&backup, &to);
+        assert!(matches!(restored, Err(StoreError::Corrupt { .. })), "{}: {restored:?}", file.display());
+        assert!(!to.join("store").exists());
+        fs::remove_dir_all(&to).unwrap();
+        fs::write(file, content).unwrap();
+    }
+    SledStore::restore(&backup, dir.path().join("restored")).unwrap();
+}
+
+#[tokio::test]
+async fn case_52_a_file_of_the_store_that_is_gone_or_a_folder_is_corrupt_and_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = store_with_blobs(dir.path()).await;
+    store.close().unwrap();
+    drop(store);
+    let whole = dir.path().join("s");
+    let parts =
+        ["store", "journal", "volumes", "volumes/00000001", "volumes/00000001/db", "volumes/00000001.keys"];
+    let tables = ["volumes/00000001.runs", "volumes/00000001.leaves", "volumes/00000001.blobs"];
+    for (number, part) in parts.into_iter().chain(tables).enumerate() {
+        for is_replaced in [false, true] {
+            let path = dir.path().join(format!("{number}-{is_replaced}"));
+            copy(&whole, &path);
+            let lost = path.join(part);
+            fs::rename(&lost, dir.path().join(format!("kept-{number}-{is_replaced}"))).unwrap();
+            match (is_replaced, lost.extension().is_some() || part == "store" || lost.ends_with("db")) {
+                (false, _) => {}
+                (true, true) => fs::create_dir(&lost).unwrap(),
+                (true, false) => fs::write(&lost, "").unwrap(),
+            }
+            let found = small().open(&path).and_then(|store| store.verify());
+            let Err(StoreError::Corrupt { path: named, .. }) = found else { panic!("{part}: {found:?}") };
+            assert!(named.starts_with(&path), "{}", named.display());
+        }
+    }
+}
+
+#[tokio::test]
+async fn case_52_no_new_store_is_made_where_volumes_or_blobs_of_one_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = store_with_blobs(dir.path()).await;
+    store.close().unwrap();
+    drop(store);
+    let path = dir.path().join("s");
+    for lost in ["store", "closed", "lock", "manifest"] {
+        fs::remove_file(path.join(lost)).unwrap();
+    }
+    fs::remove_dir_all(path.join("journal")).unwrap();
+    assert_eq!(refused(&path), path);
+    fs::remove_dir_all(path.join("volumes")).unwrap();
+    assert_eq!(refused(&path), path);
 }

@@ -405,7 +405,7 @@ fn is_new(config: &JournalConfig, first: u64, floor: Position) -> Result<(), Sto
 fn no_groups_behind(config: &JournalConfig, end: &Cursor, numbers: &[u64]) -> Result<(), StoreError> {
     for number in numbers.iter().copied().filter(|number| *number > end.segment) {
         let path = segment::path(&config.dir, number);
-        let bytes = std::fs::read(&path).tried("reading", &path)?;
+        let bytes = std::fs::read(&path).needed("reading", &path)?;
         let start = usize::try_from(SEGMENT_START).unwrap_or(usize::MAX);
         if bytes.get(start..).unwrap_or_default().iter().any(|byte| *byte != 0) {
             let path = segment::path(&config.dir, end.segment);

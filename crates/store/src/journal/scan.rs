@@ -53,7 +53,7 @@ pub(crate) fn segment(
     let path = segment::path(dir, cursor.segment);
     let bytes = match fs::read(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(segment::missing(&path)),
-        read => read.tried("reading", &path)?,
+        read => read.needed("reading", &path)?,
     };
     segment::check(&path, &bytes, bytes.len() as u64, store, cursor.segment)?;
     loop {

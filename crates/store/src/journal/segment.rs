@@ -44,6 +44,10 @@ pub(crate) fn number(path: &Path) -> Option<u64> {
 /// The numbers of the segments in a folder, in their order. What a crash left half-made is removed.
 pub(crate) fn numbers(dir: &Path) -> Result<Vec<u64>, StoreError> {
     let mut numbers = Vec::new();
+    if !dir.is_dir() {
+        let what = "no journal is there".to_owned();
+        return Err(StoreError::Corrupt { path: dir.to_owned(), what });
+    }
     for path in files::list(dir)? {
         match number(&path) {
             Some(number) => numbers.push(number),
@@ -118,7 +122,7 @@ pub(crate) fn check_file(
     };
     let (bytes, size) = match read() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(missing(&path)),
-        read => read.tried("reading", &path)?,
+        read => read.needed("reading", &path)?,
     };
     check(&path, &bytes, size, store, number)?;
     Ok(frame::read_header(bytes.get(SECTOR..).unwrap_or_default()).and_then(Result::ok))

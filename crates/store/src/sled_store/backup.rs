@@ -1,5 +1,6 @@
 //! Copies of a store: taken while it runs, and put back.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -7,12 +8,15 @@ use std::sync::Arc;
 
 use enact_core::store::StoreError;
 
-use super::open::BLOBS;
+use super::open::{self, BLOBS};
 use super::{Options, SledStore, off_worker};
+use crate::blobs;
+use crate::codec::merkle::Hash;
 use crate::files::{self, Tried};
 use crate::identity::StoreIdentity;
+use crate::journal::disk::RealDisk;
 use crate::journal::segment;
-use crate::journal::{self, Cursor, Segments};
+use crate::journal::{self, Cursor, JournalConfig, Segments};
 use crate::lock::StoreLock;
 use crate::volume::sealed::{Sealed, folder, table_path, volumes_dir};
 use crate::volume::{Volumes, manifest};
@@ -88,14 +92,47 @@ pub(super) fn copy_up_to(
     // What was sealed meanwhile may go further than the journal that is copied, and is in the journal up to there.
     sealed.retain(|sealed| sealed.entry.last < end.next);
     files::create_dir(&volumes_dir(to))?;
-    sealed.iter().try_for_each(|sealed| copy_volume(from, to, sealed))?;
+    sealed
+        .iter()
+        .try_for_each(|sealed| copy_volume(from, to, sealed).map_err(|error| missing(sealed, error)))?;
     if !sealed.is_empty() {
         manifest::write(to, &identity.id, sealed.iter().map(|sealed| &sealed.entry))?;
     }
     copy_journal(&from.join(journal::FOLDER), &to.join(journal::FOLDER), numbers, end)?;
-    copy_tree(&from.join(BLOBS), &to.join(BLOBS))?;
+    let copied: Vec<_> =
+        sealed.iter().map(|sealed| Arc::new(Sealed::new(to, sealed.entry.clone()))).collect();
+    let (_, heads) = open::read_journal(copied_journal(to, identity), &copied)?;
+    copy_blobs(from, to, heads.blobs, &copied)?;
     // Last: now it is a store.
     identity.write(to)
+}
+
+/// The journal of a copy.
+pub(super) fn copied_journal(to: &Path, identity: &StoreIdentity) -> JournalConfig {
+    JournalConfig {
+        dir: to.join(journal::FOLDER),
+        store: identity.id,
+        segment_bytes: Options::default().segment_bytes,
+        disk: Arc::new(RealDisk),
+    }
+}
+
+/// Copies the blobs that something in a copy refers to, with what its sealed volumes refer to.
+pub(super) fn copy_blobs(
+    from: &Path,
+    to: &Path,
+    mut referenced: BTreeSet<Hash>,
+    sealed: &[Arc<Sealed>],
+) -> Result<(), StoreError> {
+    for volume in sealed.iter().filter(|volume| !volume.entry.pruned) {
+        volume.blobs.each(&mut |blob| {
+            referenced.insert(*blob);
+            true
+        })?;
+    }
+    let (from, to) = (from.join(BLOBS), to.join(BLOBS));
+    files::create_dir(&to)?;
+    referenced.iter().try_for_each(|blob| blobs::copy(&from, &to, blob))
 }
 
 pub(super) fn create_empty(path: &Path) -> Result<(), StoreError> {
@@ -106,6 +143,17 @@ pub(super) fn create_empty(path: &Path) -> Result<(), StoreError> {
             let error = io::Error::new(io::ErrorKind::AlreadyExists, format!("{} is there", found.display()));
             Err(StoreError::io(format!("using {}, which has to be empty", path.display()), error))
         }
+    }
+}
+
+/// Nothing takes a sealed volume away while it is copied.
+fn missing(volume: &Sealed, error: StoreError) -> StoreError {
+    match &error {
+        StoreError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => StoreError::Corrupt {
+            path: volume.folder.clone(),
+            what: format!("a file of it is missing: {error}"),
+        },
+        _ => error,
     }
 }
 

@@ -11,7 +11,6 @@
 //!
 //! Where something else went away meanwhile, all of it is begun anew, a few times.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -20,16 +19,13 @@ use std::sync::Arc;
 use enact_core::ids::Position;
 use enact_core::store::StoreError;
 
-use super::backup::{copy_file, copy_volume, create_empty};
+use super::SledStore;
+use super::backup::{copied_journal, copy_blobs, copy_file, copy_volume, create_empty};
 use super::open::{self, BLOBS};
-use super::{Options, SledStore};
-use crate::blobs;
-use crate::codec::merkle::Hash;
 use crate::files::{self, Tried};
 use crate::identity::StoreIdentity;
-use crate::journal::disk::RealDisk;
 use crate::journal::scan::{self, Cursor, SegmentEnd};
-use crate::journal::{self, JournalConfig, segment};
+use crate::journal::{self, segment};
 use crate::volume::manifest::{self, Entry};
 use crate::volume::sealed::{Sealed, folder, table_path, volumes_dir};
 
@@ -90,13 +86,7 @@ fn copy(from: &Path, to: &Path, identity: &StoreIdentity) -> Result<(), StoreErr
     copy_segments(segments, &from.join(journal::FOLDER), &to.join(journal::FOLDER), identity)?;
     let entries = copy_volumes(from, to, identity, named)?;
     let sealed: Vec<_> = entries.iter().map(|entry| Arc::new(Sealed::new(to, entry.clone()))).collect();
-    let config = JournalConfig {
-        dir: to.join(journal::FOLDER),
-        store: identity.id,
-        segment_bytes: Options::default().segment_bytes,
-        disk: Arc::new(RealDisk),
-    };
-    let (journal, heads) = open::read_journal(config, &sealed)?;
+    let (journal, heads) = open::read_journal(copied_journal(to, identity), &sealed)?;
     copy_blobs(from, to, heads.blobs, &sealed)?;
     // Cuts what was just being written.
     drop(journal.open()?);
@@ -187,27 +177,4 @@ fn copy_segments(
     // Copying cannot keep up with a writer that fills a segment in less time.
     let error = io::Error::new(io::ErrorKind::TimedOut, "the journal grows faster than it is copied");
     Err(StoreError::io(format!("copying {}", from.display()), error))
-}
-
-/// Copies the blobs that something in the copy refers to.
-fn copy_blobs(
-    from: &Path,
-    to: &Path,
-    mut referenced: BTreeSet<Hash>,
-    sealed: &[Arc<Sealed>],
-) -> Result<(), StoreError> {
-    for volume in sealed.iter().filter(|volume| !volume.entry.pruned) {
-        volume.blobs.each(&mut |blob| {
-            referenced.insert(*blob);
-            true
-        })?;
-    }
-    let (from, to) = (from.join(BLOBS), to.join(BLOBS));
-    files::create_dir(&to)?;
-    for blob in &referenced {
-        let copy = blobs::path_in(&to, blob);
-        files::create_dir(copy.parent().unwrap_or(&to))?;
-        copy_file(&blobs::path_in(&from, blob), &copy)?;
-    }
-    Ok(())
 }

@@ -49,8 +49,15 @@ pub(crate) fn open(store: &Path, options: &Options, disk: Arc<dyn Disk>) -> Resu
         Some(identity) => identity,
         None => create(store, &config)?,
     };
-    files::create_dir(&volumes_dir(store))?;
-    files::create_dir(&store.join(BLOBS))?;
+    for folder in [volumes_dir(store), store.join(BLOBS)] {
+        files::create_dir(&folder)?;
+        if !folder.is_dir() {
+            return Err(StoreError::Corrupt {
+                path: folder,
+                what: "a file stands where a folder has to be".into(),
+            });
+        }
+    }
     let sealed: Vec<_> = manifest::read(store, &identity.id)?
         .into_iter()
         .map(|entry| Arc::new(Sealed::new(store, entry)))
@@ -126,9 +133,10 @@ fn create(
 ) -> Result<StoreIdentity, StoreError> {
     for path in files::list(store)? {
         match path.file_name().and_then(|name| name.to_str()) {
-            Some("lock" | "volumes" | "blobs" | "store.new") => {}
+            Some("lock" | "store.new") => {}
+            Some("volumes" | BLOBS) if path.is_dir() && files::list(&path)?.is_empty() => {}
             Some(journal::FOLDER) if is_unused(&path)? => files::remove_dir(&path)?,
-            Some(journal::FOLDER | "manifest" | "closed") => {
+            Some(journal::FOLDER | "manifest" | "closed" | "volumes" | BLOBS) => {
                 let what = "its file 'store' is missing".to_owned();
                 return Err(StoreError::Corrupt { path: store.to_owned(), what });
             }

@@ -1,11 +1,14 @@
 //! Reading a whole store, byte by byte, to find what is not as it was written.
 
+use std::collections::BTreeSet;
+
 use enact_core::ids::Position;
 use enact_core::store::StoreError;
 
 use super::SledStore;
 use crate::codec::Record;
-use crate::codec::merkle::Tree;
+use crate::codec::merkle::{Hash, Tree};
+use crate::group::GroupAppend;
 use crate::journal;
 use crate::volume::Volumes;
 use crate::volume::applier::each_append;
@@ -25,7 +28,7 @@ pub struct Verified {
 
 impl SledStore {
     /// Reads the whole store: every record and its hashes in sealed volumes and the journal, every table, every
-    /// blob. Takes as long as reading all of it from the disk. Blocks.
+    /// blob, and that each blob is there that an event refers to. Takes as long as reading all of it from the disk. Blocks.
     ///
     /// # Errors
     /// The first damage in the order of the log, as [`StoreError::Corrupt`].
@@ -36,7 +39,7 @@ impl SledStore {
     fn read_everything(&self) -> Result<Verified, StoreError> {
         let (_pin, segments, end) = self.segments.pin();
         let sealed = self.volumes.view.read().sealed.clone();
-        let mut events = 0;
+        let (mut events, mut referenced) = (0, BTreeSet::new());
         let mut next = Position(1);
         for sealed in &sealed {
             if sealed.entry.first != next {
@@ -44,7 +47,7 @@ impl SledStore {
                 return Err(StoreError::Corrupt { path: sealed.folder.clone(), what });
             }
             next = sealed.entry.last.next();
-            events += verify_sealed(&self.volumes, sealed)?;
+            events += verify_sealed(&self.volumes, sealed, &mut referenced)?;
         }
         let journal = self.path.join(journal::FOLDER);
         journal::read_all(&journal, &self.identity.id, end, &segments, &mut |header, body| {
@@ -62,7 +65,8 @@ impl SledStore {
                     wrong.get_or_insert(record.position);
                 }
             };
-            each_append(body, check, &mut |_, _, _| ()).map_err(|error| error.at(&journal, "a group"))?;
+            let take = &mut |append: GroupAppend<'_>, _, _| referenced.extend(append.header.blobs);
+            each_append(body, check, take).map_err(|error| error.at(&journal, "a group"))?;
             events += count;
             next = header.last.next();
             wrong
@@ -79,7 +83,7 @@ impl SledStore {
             let what = format!("{events} events are there, and {there_are} ought to be");
             return Err(StoreError::Corrupt { path: self.path.clone(), what });
         }
-        let blobs = self.blobs.verify()?;
+        let blobs = self.blobs.verify(referenced)?;
         Ok(Verified { events, up_to: Position(next.0.saturating_sub(1)), blobs })
     }
 }
@@ -89,7 +93,11 @@ fn wrong_leaf(position: Position) -> String {
 }
 
 /// Reads a sealed volume, and gives how many events it has; 0 for one that is pruned, whose leaves are read.
-fn verify_sealed(volumes: &Volumes, sealed: &Sealed) -> Result<u64, StoreError> {
+fn verify_sealed(
+    volumes: &Volumes,
+    sealed: &Sealed,
+    referenced: &mut BTreeSet<Hash>,
+) -> Result<u64, StoreError> {
     sealed.leaves.verify()?;
     let mut leaves = Tree::default();
     sealed.leaves.each(&mut |leaf| {
@@ -106,6 +114,10 @@ fn verify_sealed(volumes: &Volumes, sealed: &Sealed) -> Result<u64, StoreError> 
     sealed.runs.verify()?;
     sealed.keys.verify()?;
     sealed.blobs.verify()?;
+    sealed.blobs.each(&mut |blob| {
+        referenced.insert(*blob);
+        true
+    })?;
     let (mut tree, mut count) = (Tree::default(), 0);
     let contents = volumes.open_sealed(sealed);
     let read = contents.and_then(|contents| {

@@ -23,7 +23,7 @@ use sled::IVec;
 use super::watch::{Calls, Watch};
 use crate::codec::bytes::{Reader, put_varint};
 use crate::codec::{self, CodecError, Record};
-use crate::files;
+use crate::files::{self, Tried};
 
 /// sled keeps values in leaves of up to 128 KiB only where they are small; this size was measured to be safe.
 pub(crate) const CHUNK_BYTES: usize = 4 * 1024;
@@ -144,10 +144,10 @@ impl Contents {
 
     /// Opens a volume that has to be there.
     pub(crate) fn open_existing(path: &Path) -> Result<Self, VolumeError> {
-        match fs::exists(path.join("db")) {
-            Ok(true) => Self::open(path),
-            Ok(false) => Err(damaged("the volume is missing")),
-            Err(error) => Err(VolumeError::Disk(error)),
+        let db = path.join("db");
+        match fs::metadata(&db).needed("looking at", &db)? {
+            found if found.is_file() => Self::open(path),
+            _ => Err(StoreError::Corrupt { path: db, what: "it is no file".into() }.into()),
         }
     }
 

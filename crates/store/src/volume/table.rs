@@ -59,7 +59,7 @@ impl<const N: usize> Table<N> {
 
     /// Opens the file; checks all of it the first time.
     fn open(&self) -> Result<File, StoreError> {
-        let file = File::open(&self.path).tried("opening", &self.path)?;
+        let file = File::open(&self.path).needed("opening", &self.path)?;
         if !self.checked.load(Ordering::Relaxed) {
             self.check(&file)?;
             self.checked.store(true, Ordering::Relaxed);
@@ -76,7 +76,7 @@ impl<const N: usize> Table<N> {
         let mut file = BufReader::with_capacity(64 * 1024, file);
         let mut buffer = [0; 16 * 1024];
         loop {
-            match file.read(&mut buffer).tried("reading", &self.path)? {
+            match file.read(&mut buffer).needed("reading", &self.path)? {
                 0 => break,
                 count => crc.update(buffer.get(..count).unwrap_or_default()),
             }
@@ -90,7 +90,7 @@ impl<const N: usize> Table<N> {
 
     /// Checks the file, whether or not that was done before.
     pub(crate) fn verify(&self) -> Result<(), StoreError> {
-        self.check(&File::open(&self.path).tried("opening", &self.path)?)
+        self.check(&File::open(&self.path).needed("opening", &self.path)?)
     }
 
     fn corrupt(&self, what: &str) -> StoreError {
