@@ -152,7 +152,8 @@ pub(crate) fn make_private(path: &Path) -> Result<(), StoreError> {
     set_mode(path, 0o700)
 }
 
-fn set_mode(path: &Path, mode: u32) -> Result<(), StoreError> {
+/// Changes who may use a file or folder, where that is needed.
+pub(crate) fn set_mode(path: &Path, mode: u32) -> Result<(), StoreError> {
     let set = || {
         let mut permissions = fs::metadata(path)?.permissions();
         if permissions.mode() & 0o777 == mode {

@@ -70,6 +70,40 @@ async fn an_unfinished_or_damaged_backup_is_not_restored_and_nothing_is_overwrit
     assert!(SledStore::restore(dir.path().join("s"), dir.path()).is_err(), "locked, and not empty");
 }
 
+#[tokio::test]
+async fn a_copy_goes_into_a_folder_of_its_own_which_becomes_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s");
+    let store = small().open(&path).unwrap();
+    fill(&store, 1000, 2).await;
+    std::os::unix::fs::symlink(&path, dir.path().join("link")).unwrap();
+    fs::write(dir.path().join("file"), "mine").unwrap();
+    for to in
+        ["s", "s/backup", "s/volumes/backup", "link/volumes/backup", "file", "file/backup", "no/such/folder"]
+    {
+        let to = dir.path().join(to);
+        let refused = store.backup(&to).await.unwrap_err();
+        use io::ErrorKind::{AlreadyExists, InvalidInput};
+        let is_refused = matches!(&refused, StoreError::Io { source, .. } if matches!(source.kind(), AlreadyExists | InvalidInput));
+        assert!(is_refused, "{refused}");
+        let beside = SledStore::backup_beside(&path, &to).unwrap_err();
+        assert_eq!(beside.to_string(), refused.to_string());
+    }
+    assert_eq!(store.verify().unwrap().events, 8);
+    let to = dir.path().join("backup");
+    fs::create_dir(&to).unwrap();
+    fs::set_permissions(&to, fs::Permissions::from_mode(0o755)).unwrap();
+    store.backup(&to).await.unwrap();
+    assert_eq!(fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o700);
+    assert!(SledStore::restore(&to, to.join("volumes/restored")).is_err(), "inside of the backup");
+
+    // As a backup leaves it that was killed.
+    fs::remove_file(to.join("store")).unwrap();
+    let refused = store.backup(&to).await.unwrap_err().to_string();
+    assert!(refused.contains("not finished") && refused.contains("remove the folder"), "{refused}");
+}
+
 /// What the files under `path` hold. The store works meanwhile: what it takes away between the listing and the look
 /// counts for nothing.
 fn disk_use(path: &Path) -> u64 {

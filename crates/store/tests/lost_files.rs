@@ -133,6 +133,9 @@ async fn store_with_blobs(dir: &Path) -> (SledStore, [PathBuf; 2]) {
     put(&store, append(run(1, 0), 0, vec![referring(1, old.clone())], RunMark::Closed)).await.unwrap();
     fill(&store, 1000, 60).await;
     sealed(&store, 1).await;
+    // What is being sealed is sealed when it is closed.
+    store.close().unwrap();
+    let store = small().open(dir.join("s")).unwrap();
     let new = store.blobs().put(&mut &b"new"[..]).unwrap();
     put(&store, append(run(9000, 0), 0, vec![referring(1, new.clone())], RunMark::Closed)).await.unwrap();
     let file = |sha256: String| dir.join("s/blobs").join(sha256.split_at(2).0).join(&sha256);
@@ -173,14 +176,13 @@ async fn case_52_a_backup_without_a_blob_or_a_table_is_not_restored() {
     let blob = backup.join(old.strip_prefix(dir.path().join("s")).unwrap());
     let tables =
         ["keys", "runs", "leaves", "blobs"].map(|name| backup.join(format!("volumes/00000001.{name}")));
-    for file in tables.iter().chain([&blob]) {
+    for (number, file) in tables.iter().chain([&blob]).enumerate() {
         let content = fs::read(file).unwrap();
         fs::remove_file(file).unwrap();
-        let to = dir.path().join("restored");
+        let to = dir.path().join(format!("restored-{number}"));
         let restored = SledStore::restore(&backup, &to);
         assert!(matches!(restored, Err(StoreError::Corrupt { .. })), "{}: {restored:?}", file.display());
         assert!(!to.join("store").exists());
-        fs::remove_dir_all(&to).unwrap();
         fs::write(file, content).unwrap();
     }
     SledStore::restore(&backup, dir.path().join("restored")).unwrap();

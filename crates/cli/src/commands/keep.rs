@@ -1,6 +1,7 @@
 //! Keeping the event store: backups, checks, pruning.
 
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use enact::SledStore;
@@ -11,7 +12,7 @@ use serde_json::json;
 
 use crate::args::Store;
 use crate::config::Config;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, usage};
 use crate::out::Out;
 
 /// `enact store`.
@@ -22,21 +23,19 @@ pub(crate) async fn store(
 ) -> Result<Exit, Failure> {
     match command {
         Store::Restore { from, to } => {
-            SledStore::restore(&from, &to)?;
+            SledStore::restore(&from, &to).map_err(of_folder)?;
             let said =
                 format!("restored {} into {}; every hash in it was checked", from.display(), to.display());
             tell(out, json!({ "restored": to }), &said);
         }
         Store::Backup { dir } => {
-            let path = existing(&load()?)?;
-            match SledStore::open(&path) {
-                Ok(store) => store.backup(&dir).await?,
-                // Who works with it is not disturbed.
-                Err(StoreError::Locked { .. }) => SledStore::backup_beside(&path, &dir)?,
-                Err(error) => return Err(error.into()),
+            let beside = back_up(&load()?, &dir).await?;
+            let mut said =
+                format!("backed up into {}; `enact store restore` puts it in place", dir.display());
+            if beside {
+                said += " (another process has the store open, and was not disturbed)";
             }
-            let said = format!("backed up into {}; `enact store restore` puts it in place", dir.display());
-            tell(out, json!({ "backup": dir }), &said);
+            tell(out, json!({ "backup": dir, "beside": beside }), &said);
         }
         Store::Verify => {
             let verified = open(&load()?)?.verify()?;
@@ -61,16 +60,43 @@ pub(crate) async fn store(
     Ok(Exit::OK)
 }
 
-/// Opens the store, which has to be there.
-fn open(config: &Config) -> Result<SledStore, Failure> {
-    Ok(SledStore::open(existing(config)?)?)
+/// Copies the store, also while another process has it open: `true`.
+async fn back_up(config: &Config, dir: &Path) -> Result<bool, Failure> {
+    there_is(config)?;
+    match SledStore::open(config.store()) {
+        Ok(store) => store.backup(dir).await.map_err(of_folder).map(|()| false),
+        Err(StoreError::Locked { .. }) => {
+            let (path, dir) = (config.store(), dir.to_owned());
+            let copied = tokio::task::spawn_blocking(move || SledStore::backup_beside(path, dir)).await;
+            let stopped = |error| Error::new(ErrorCode::Internal, format!("the backup stopped: {error}"));
+            copied.map_err(stopped)?.map_err(of_folder).map(|()| true)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
-/// Where the store is, which has to be there.
-fn existing(config: &Config) -> Result<PathBuf, Failure> {
+/// A folder that cannot be used is a mistake in what was asked for.
+fn of_folder(error: StoreError) -> Failure {
+    match &error {
+        StoreError::Io { source, .. }
+            if matches!(source.kind(), ErrorKind::AlreadyExists | ErrorKind::InvalidInput) =>
+        {
+            usage(format!("{error}; nothing was copied"))
+        }
+        _ => error.into(),
+    }
+}
+
+/// Opens the store, which has to be there.
+fn open(config: &Config) -> Result<SledStore, Failure> {
+    there_is(config)?;
+    Ok(SledStore::open(config.store())?)
+}
+
+fn there_is(config: &Config) -> Result<(), Failure> {
     let path = config.store();
     if path.exists() {
-        return Ok(path);
+        return Ok(());
     }
     let message = format!("there is no store in {}", path.display());
     Err(Error::new(ErrorCode::NotFound, message).left_nothing().into())

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use enact_core::store::StoreError;
@@ -26,7 +26,9 @@ impl SledStore {
     /// durable when this was called, and is a store like any other: [`SledStore::restore`] puts it in place.
     ///
     /// # Errors
-    /// Those of the disk. What is in the folder is then no store, and can be deleted.
+    /// [`StoreError::Corrupt`], where something that is needed is damaged or gone; those of the disk, with
+    /// `InvalidInput` or `AlreadyExists` where the folder cannot be used. What is in it is then no store, and can be
+    /// deleted.
     pub async fn backup(&self, to: impl AsRef<Path>) -> Result<(), StoreError> {
         let (from, to) = (self.path.clone(), to.as_ref().to_owned());
         let (identity, maintenance) = (self.identity, Arc::clone(&self.maintenance));
@@ -39,15 +41,19 @@ impl SledStore {
     /// [`SledStore::verify`] does. The backup is left as it is.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`], where the backup is not whole; those of the disk. There is no store in `to` then.
+    /// [`StoreError::Corrupt`], where the backup is not whole; those of the disk, with `InvalidInput` or `AlreadyExists`
+    /// where a folder cannot be used. There is no store in `to` then.
     pub fn restore(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<(), StoreError> {
         let (from, to) = (from.as_ref(), to.as_ref());
+        if !from.is_dir() {
+            return Err(unusable(from, io::ErrorKind::InvalidInput, "there is no such folder"));
+        }
         let Some(identity) = StoreIdentity::read(from)? else {
             let what = "it has no file 'store': no backup was finished here".to_owned();
             return Err(StoreError::Corrupt { path: from.to_owned(), what });
         };
         let _lock = StoreLock::take(from)?;
-        create_empty(to)?;
+        create_empty(from, to)?;
         for name in [journal::FOLDER, "volumes", BLOBS] {
             let (from, to) = (from.join(name), to.join(name));
             if from.is_dir() {
@@ -73,7 +79,7 @@ fn back_up(
     segments: &Arc<Segments>,
     volumes: &Volumes,
 ) -> Result<(), StoreError> {
-    create_empty(to)?;
+    create_empty(from, to)?;
     // First the journal is held, then the sealed volumes are looked at: together they have everything.
     let (_pin, numbers, end) = segments.pin();
     copy_up_to(&end, &numbers, from, to, identity, volumes)
@@ -135,15 +141,51 @@ pub(super) fn copy_blobs(
     referenced.iter().try_for_each(|blob| blobs::copy(&from, &to, blob))
 }
 
-pub(super) fn create_empty(path: &Path) -> Result<(), StoreError> {
+/// Makes the folder of a copy of `from`, for its owner alone; it may be there, and then has to be empty.
+pub(super) fn create_empty(from: &Path, path: &Path) -> Result<(), StoreError> {
+    if resolved(path)?.starts_with(resolved(from)?) {
+        return Err(unusable(path, io::ErrorKind::InvalidInput, &format!("it is inside {}", from.display())));
+    }
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+    if let Some(above) = above.filter(|above| !above.is_dir()) {
+        let why = format!("{} is no folder; make that first", above.display());
+        return Err(unusable(path, io::ErrorKind::InvalidInput, &why));
+    }
     files::create_dir(path)?;
-    match files::list(path)?.first() {
-        None => Ok(()),
-        Some(found) => {
-            let error = io::Error::new(io::ErrorKind::AlreadyExists, format!("{} is there", found.display()));
-            Err(StoreError::io(format!("using {}, which has to be empty", path.display()), error))
+    if !path.is_dir() {
+        return Err(unusable(path, io::ErrorKind::AlreadyExists, "it is a file"));
+    }
+    if let Some(found) = files::list(path)?.first() {
+        let is_begun = ["journal", "volumes", "blobs"].iter().any(|part| found.ends_with(part));
+        let hint = if is_begun && !crate::identity::path(path).exists() {
+            "; it looks like a copy that was not finished, since the file 'store' is missing: remove the folder and try again"
+        } else {
+            ""
+        };
+        let why = format!("it has to be empty, and {} is there{hint}", found.display());
+        return Err(unusable(path, io::ErrorKind::AlreadyExists, &why));
+    }
+    if let Err(error) = files::set_mode(path, 0o700) {
+        // What is put into it is private nevertheless.
+        tracing::warn!(%error, "the folder of the copy is not ours to close to others");
+    }
+    Ok(())
+}
+
+/// What was asked for cannot be; nothing was done.
+fn unusable(path: &Path, kind: io::ErrorKind, why: &str) -> StoreError {
+    StoreError::io(format!("cannot use {}", path.display()), io::Error::new(kind, why))
+}
+
+/// A path without links, also where its end is not there yet.
+fn resolved(path: &Path) -> Result<PathBuf, StoreError> {
+    let whole = std::path::absolute(path).tried("finding", path)?;
+    for above in whole.ancestors() {
+        if let (Ok(there), Ok(rest)) = (above.canonicalize(), whole.strip_prefix(above)) {
+            return Ok(there.join(rest));
         }
     }
+    Ok(whole)
 }
 
 /// Nothing takes a sealed volume away while it is copied.

@@ -50,7 +50,7 @@ impl SledStore {
             let what = "it has no file 'store': there is no store here".to_owned();
             return Err(StoreError::Corrupt { path: from.to_owned(), what });
         };
-        create_empty(to)?;
+        create_empty(from, to)?;
         let mut tries = 1;
         loop {
             match copy(from, to, &identity) {
@@ -134,8 +134,7 @@ fn changed(store: &Path, last: &StoreError) -> StoreError {
         "files went away while they were copied, {TRIES} times, as they do where the process that has the store open \
          prunes it (the last: {last}); nothing was backed up; try again, and verify the store where that does not help"
     );
-    let error = io::Error::new(io::ErrorKind::NotFound, what);
-    StoreError::io(format!("backing up {}", store.display()), error)
+    StoreError::io(format!("backing up {}", store.display()), io::Error::other(what))
 }
 
 /// The segments that there are, by number, open. The folder is left as it is.
