@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use common::*;
-use enact_core::store::{EventStore, RunMark, StoreError};
+use enact_core::store::{Append, EventStore, RunMark, StoreError};
 use enact_core::time::Timestamp;
 use enact_store::SledStore;
 
@@ -157,39 +157,109 @@ async fn case_49_disk_space_comes_back() {
     assert_eq!(all(&store).await.unwrap().len(), kept.len());
 }
 
+/// A run of one event, in microsecond `ms` * 1000.
+fn one_event(ms: u64) -> Append {
+    append(run(ms, 0), 0, vec![event(ms * 1000, 4000)], RunMark::Closed)
+}
+
 #[tokio::test]
-async fn pruning_spares_open_runs_and_runs_that_reach_into_what_stays() {
+async fn pruning_spares_what_open_runs_and_runs_with_newer_events_have_and_names_them() {
     let dir = tempfile::tempdir().unwrap();
-    let store = SledStore::options()
-        .volume_bytes(100_000)
-        .segment_bytes(64 * 1024)
-        .open(dir.path().join("s"))
-        .unwrap();
-    let closed = |number: u64| {
-        append(run(1000 + number, 0), 0, vec![event((1000 + number) * 1000, 4000)], RunMark::Closed)
-    };
-    for number in 0..100 {
-        put(&store, closed(number)).await.unwrap();
+    let options = SledStore::options().volume_bytes(100_000).segment_bytes(64 * 1024);
+    let store = options.open(dir.path().join("s")).unwrap();
+    for ms in 1000..1100 {
+        put(&store, one_event(ms)).await.unwrap();
     }
     let open = run(1100, 1);
     put(&store, append(open, 0, vec![event(1100 * 1000, 10)], RunMark::Open)).await.unwrap();
-    for number in 101..300 {
-        put(&store, closed(number)).await.unwrap();
+    for ms in 1101..1300 {
+        put(&store, one_event(ms)).await.unwrap();
     }
     sealed(&store, 9).await;
     let late = Timestamp::from_unix_us(u64::MAX);
     let first = store.prune(late).await.unwrap();
     assert!(first.volumes >= 2 && first.up_to.0 <= 100, "{first:?}");
+    let held = first.held.unwrap();
+    assert_eq!((held.volume, held.run, held.is_open), (first.volumes + 1, open, true));
     assert_eq!(stream(&store, open).await.unwrap().len(), 1);
 
     put(&store, append(open, 1, vec![event(1400 * 1000, 10)], RunMark::Closed)).await.unwrap();
-    assert_eq!(store.prune(late).await.unwrap().volumes, 0, "it reaches into the active volume");
-    for number in 500..600 {
-        put(&store, closed(number)).await.unwrap();
-    }
-    sealed(&store, 13).await;
-    assert!(store.prune(late).await.unwrap().volumes >= 2);
+    let second = store.prune(Timestamp::from_unix_us(1350 * 1000)).await.unwrap();
+    let newer = enact_store::Held { is_open: false, ..held };
+    assert_eq!((second.volumes, second.held), (0, Some(newer)), "it has a newer event");
+    assert_eq!(stream(&store, open).await.unwrap().len(), 2);
+    assert!(store.prune(late).await.unwrap().volumes >= 4);
     assert!(stream(&store, open).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn case_49_volumes_go_although_each_boundary_is_straddled_by_a_run_and_that_goes_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s");
+    let options = || SledStore::options().volume_bytes(100_000).segment_bytes(64 * 1024);
+    let store = options().open(&path).unwrap();
+    // Each run begins before the one before it has ended, so that each end of a volume is within one.
+    let mut made = Vec::new();
+    for ms in 1000..1300 {
+        put(&store, append(run(ms, 0), 0, vec![event(ms * 1000, 2000)], RunMark::Open)).await.unwrap();
+        if let Some(before) = made.last() {
+            put(&store, append(*before, 1, vec![event(ms * 1000, 2000)], RunMark::Closed)).await.unwrap();
+        }
+        made.push(run(ms, 0));
+    }
+    put(&store, append(run(1299, 0), 1, vec![event(1300 * 1000, 1)], RunMark::Closed)).await.unwrap();
+    sealed(&store, 11).await;
+    let all_before = all(&store).await.unwrap();
+
+    // Twice, so that a run that was cut goes with what it has in the next volume.
+    let mut last = 0;
+    for before in [1150, 1250] {
+        let pruned = store.prune(Timestamp::from_unix_us(before * 1000)).await.unwrap();
+        assert!(pruned.volumes >= 3, "{pruned:?}");
+        let up_to = pruned.up_to;
+        last = up_to.0;
+        let (gone, kept): (Vec<_>, Vec<_>) = made.iter().partition(|run| {
+            let begins = all_before.iter().find(|event| event.run_id == **run).unwrap();
+            begins.position <= up_to
+        });
+        let holds = async |store: &SledStore| {
+            for run in &gone {
+                assert!(stream(store, *run).await.unwrap().is_empty(), "{run} is pruned whole");
+            }
+            for run in &kept {
+                assert_eq!(stream(store, *run).await.unwrap().len(), 2, "{run} is whole");
+            }
+            let events = all(store).await.unwrap();
+            let expected = all_before.iter().filter(|event| kept.contains(&event.run_id));
+            assert!(events.iter().eq(expected), "from the beginning, no stream begins in the middle");
+            let listed = runs(store).await;
+            assert_eq!(listed, kept.iter().rev().copied().collect::<Vec<_>>());
+            let verified = store.verify().unwrap();
+            assert_eq!((verified.events, verified.up_to.0), (600 - up_to.0, 600));
+            // Who read a run before it was pruned cannot go on with it.
+            let cut = append(*gone.last().unwrap(), 2, vec![event(1, 1)], RunMark::Open);
+            let refused = put(store, cut).await;
+            assert!(matches!(refused, Err(StoreError::Conflict { .. })), "{refused:?}");
+        };
+        holds(&store).await;
+        let copies = ["crashed", "backup", "beside"].map(|name| dir.path().join(format!("{name}{before}")));
+        copy(&path, &copies[0]);
+        store.backup(dir.path().join("b")).await.unwrap();
+        SledStore::restore(dir.path().join("b"), &copies[1]).unwrap();
+        fs::remove_dir_all(dir.path().join("b")).unwrap();
+        SledStore::backup_beside(&path, &copies[2]).unwrap();
+        for copy in copies {
+            holds(&options().open(copy).unwrap()).await;
+        }
+    }
+    assert!(last > 300, "most of it went: up to {last}");
+    store.close().unwrap();
+    let store = options().open(&path).unwrap();
+    let rest = store.prune(Timestamp::from_unix_us(u64::MAX)).await.unwrap();
+    assert!(rest.volumes > 0 && rest.held.is_none(), "{rest:?}");
+    assert_eq!(store.verify().unwrap().up_to.0, 600);
+    put(&store, append(run(9000, 0), 0, vec![event(9000, 10)], RunMark::Closed)).await.unwrap();
+    assert_eq!(runs(&store).await[0], run(9000, 0));
 }
 
 #[tokio::test]

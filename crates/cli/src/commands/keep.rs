@@ -52,8 +52,20 @@ pub(crate) async fn store(
             let before = now.saturating_sub(Duration::from_secs(older_than.saturating_mul(24 * 60 * 60)));
             let before = Timestamp::from_unix_us(u64::try_from(before.as_micros()).unwrap_or(u64::MAX));
             let pruned = open(&load()?)?.prune(before).await?;
-            let document = json!({ "volumes": pruned.volumes, "up_to": pruned.up_to, "blobs": pruned.blobs });
-            let said = format!("deleted {} volumes and {} blobs", pruned.volumes, pruned.blobs);
+            let held = pruned
+                .held
+                .map(|held| json!({ "volume": held.volume, "run_id": held.run, "open": held.is_open }));
+            let document = json!({
+                "volumes": pruned.volumes, "up_to": pruned.up_to, "blobs": pruned.blobs, "held": held,
+            });
+            let mut said = format!("deleted {} volumes and {} blobs", pruned.volumes, pruned.blobs);
+            if let Some(held) = pruned.held {
+                let why = if held.is_open { "is open" } else { "has others that are newer" };
+                said += &format!(
+                    "; volume {} and those behind it stay: run {} has events in it and {why}",
+                    held.volume, held.run
+                );
+            }
             tell(out, document, &said);
         }
     }

@@ -94,7 +94,10 @@ pub(super) fn copy_up_to(
     identity: &StoreIdentity,
     volumes: &Volumes,
 ) -> Result<(), StoreError> {
-    let mut sealed = volumes.view.read().sealed.clone();
+    let (mut sealed, cut) = {
+        let view = volumes.view.read();
+        (view.sealed.clone(), view.cut.clone())
+    };
     // What was sealed meanwhile may go further than the journal that is copied, and is in the journal up to there.
     sealed.retain(|sealed| sealed.entry.last < end.next);
     files::create_dir(&volumes_dir(to))?;
@@ -102,7 +105,7 @@ pub(super) fn copy_up_to(
         .iter()
         .try_for_each(|sealed| copy_volume(from, to, sealed).map_err(|error| missing(sealed, error)))?;
     if !sealed.is_empty() {
-        manifest::write(to, &identity.id, sealed.iter().map(|sealed| &sealed.entry))?;
+        manifest::write(to, &identity.id, sealed.iter().map(|sealed| &sealed.entry), &cut)?;
     }
     copy_journal(&from.join(journal::FOLDER), &to.join(journal::FOLDER), numbers, end)?;
     let copied: Vec<_> =

@@ -26,7 +26,7 @@ use crate::files::{self, Tried};
 use crate::identity::StoreIdentity;
 use crate::journal::scan::{self, Cursor, SegmentEnd};
 use crate::journal::{self, segment};
-use crate::volume::manifest::{self, Entry};
+use crate::volume::manifest::{self, Entry, Manifest};
 use crate::volume::sealed::{Sealed, folder, table_path, volumes_dir};
 
 /// How often a copy is begun.
@@ -82,15 +82,15 @@ fn is_in_motion(error: &StoreError) -> bool {
 
 fn copy(from: &Path, to: &Path, identity: &StoreIdentity) -> Result<(), StoreError> {
     let segments = open_segments(&from.join(journal::FOLDER))?;
-    let named = manifest::read(from, &identity.id)?;
+    let named = manifest::read(from, &identity.id)?.entries;
     copy_segments(segments, &from.join(journal::FOLDER), &to.join(journal::FOLDER), identity)?;
-    let entries = copy_volumes(from, to, identity, named)?;
+    let Manifest { entries, cut } = copy_volumes(from, to, identity, named)?;
     let sealed: Vec<_> = entries.iter().map(|entry| Arc::new(Sealed::new(to, entry.clone()))).collect();
     let (journal, heads) = open::read_journal(copied_journal(to, identity), &sealed)?;
     copy_blobs(from, to, heads.blobs, &sealed)?;
     // Cuts what was just being written.
     drop(journal.open()?);
-    if entries.is_empty() { Ok(()) } else { manifest::write(to, &identity.id, entries.iter()) }
+    if entries.is_empty() { Ok(()) } else { manifest::write(to, &identity.id, entries.iter(), &cut) }
 }
 
 /// Copies the sealed volumes, and gives what the manifest says of them afterwards: what it still does not call pruned
@@ -100,7 +100,7 @@ fn copy_volumes(
     to: &Path,
     identity: &StoreIdentity,
     named: Vec<Entry>,
-) -> Result<Vec<Entry>, StoreError> {
+) -> Result<Manifest, StoreError> {
     files::create_dir(&volumes_dir(to))?;
     let mut gone = Vec::new();
     for entry in &named {
@@ -109,7 +109,12 @@ fn copy_volumes(
             copied => copied?,
         }
     }
-    let mut entries = manifest::read(from, &identity.id)?;
+    let Manifest { mut entries, cut } = manifest::read(from, &identity.id)?;
+    if entries.iter().skip(named.len()).any(|entry| entry.pruned) {
+        // Its runs would be whole in the journal that is copied, and cut by what the manifest says now.
+        let what = "what was sealed while it was copied is pruned already".to_owned();
+        return Err(StoreError::Corrupt { path: manifest::path(from), what });
+    }
     entries.truncate(named.len());
     for entry in entries.iter().filter(|entry| entry.pruned) {
         files::remove_dir(&folder(to, entry.number))?;
@@ -120,7 +125,7 @@ fn copy_volumes(
     let is_pruned = |number| entries.iter().any(|entry| entry.number == number && entry.pruned);
     match gone.into_iter().find(|(number, _)| !is_pruned(*number)) {
         Some((_, error)) => Err(error),
-        None => Ok(entries),
+        None => Ok(Manifest { entries, cut }),
     }
 }
 

@@ -35,7 +35,7 @@ use crate::volume::Volumes;
 use crate::volume::applier::Applier;
 use crate::watermark::Watermark;
 
-pub use prune::Pruned;
+pub use prune::{Held, Pruned};
 pub use verify::Verified;
 
 /// The size at which a volume is sealed, where nothing else is said.
@@ -161,11 +161,12 @@ impl SledStore {
 
     fn start(path: &Path, options: &Options, disk: Arc<dyn Disk>) -> Result<Self, StoreError> {
         let path = std::path::absolute(path).map_err(|error| StoreError::io("finding the store", error))?;
-        let Opened { lock, identity, journal, sealed, heads, was_closed } = open::open(&path, options, disk)?;
+        let opened = open::open(&path, options, disk)?;
+        let Opened { lock, identity, journal, sealed, cut, heads, was_closed } = opened;
         let order = Arc::new(Order::new(journal.cursor().next, heads.now));
         let durable = Arc::new(Watermark::new(heads.last));
         let place = lock.place()?;
-        let volumes = Volumes::new(place, &path, identity.id, options.key_retention, sealed, heads);
+        let volumes = Volumes::new(place, &path, identity.id, options.key_retention, (sealed, cut), heads);
         let volumes = Arc::new(volumes);
         let segments = journal.segments();
         let applier = Applier {

@@ -1,10 +1,11 @@
 //! Making and opening a store.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use enact_core::ids::Position;
+use enact_core::ids::{Position, RunId};
 use enact_core::store::StoreError;
 use enact_core::time::Timestamp;
 
@@ -17,8 +18,9 @@ use crate::journal::{self, Found, Journal, JournalConfig};
 use crate::lock::StoreLock;
 use crate::volume::applier::each_append;
 use crate::volume::heads::{self, Heads};
+use crate::volume::manifest::{self, Manifest};
 use crate::volume::sealed::{Sealed, folder, volumes_dir};
-use crate::volume::{manifest, witness};
+use crate::volume::witness;
 
 /// The folder of a store in which its blobs are.
 pub(crate) const BLOBS: &str = "blobs";
@@ -30,6 +32,7 @@ pub(crate) struct Opened {
     pub(crate) identity: StoreIdentity,
     pub(crate) journal: Journal,
     pub(crate) sealed: Vec<Arc<Sealed>>,
+    pub(crate) cut: BTreeSet<RunId>,
     pub(crate) heads: Heads,
     /// The active volume is as it was closed in order.
     pub(crate) was_closed: bool,
@@ -58,16 +61,14 @@ pub(crate) fn open(store: &Path, options: &Options, disk: Arc<dyn Disk>) -> Resu
             });
         }
     }
-    let sealed: Vec<_> = manifest::read(store, &identity.id)?
-        .into_iter()
-        .map(|entry| Arc::new(Sealed::new(store, entry)))
-        .collect();
+    let Manifest { entries, cut } = manifest::read(store, &identity.id)?;
+    let sealed: Vec<_> = entries.into_iter().map(|entry| Arc::new(Sealed::new(store, entry))).collect();
     nothing_unnamed(store, &sealed)?;
     let (journal, heads, was_closed) = open_journal(store, &identity, &config, &sealed)?;
     // Only now: until the journal was found to be whole, all of this is evidence.
     closed::remove(store)?;
     forget_unsealed(store, &sealed)?;
-    Ok(Opened { lock, identity, journal, sealed, heads, was_closed })
+    Ok(Opened { lock, identity, journal, sealed, cut, heads, was_closed })
 }
 
 /// Opens the journal where the store was closed, or reads all of it.

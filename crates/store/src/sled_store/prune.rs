@@ -1,10 +1,10 @@
 //! Giving disk space back: deletes what is old, whole volumes at a time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use enact_core::ids::{Position, RunId};
-use enact_core::store::StoreError;
+use enact_core::ids::{EventSeq, Position, RunId};
+use enact_core::store::{MAX_PAGE, RunMark, StoreError};
 use enact_core::time::Timestamp;
 
 use super::{SledStore, off_worker};
@@ -24,13 +24,26 @@ pub struct Pruned {
     pub up_to: Position,
     /// How many blobs that nothing refers to any more.
     pub blobs: u64,
+    /// What keeps the next volume, which is old enough; `None` where its age does, or there is none.
+    pub held: Option<Held>,
+}
+
+/// A run that keeps an old volume.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Held {
+    /// The volume. Those behind it stay with it.
+    pub volume: u64,
+    /// The run, which has events in it and is open, or has others that are not old enough.
+    pub run: RunId,
+    /// Whether it is open.
+    pub is_open: bool,
 }
 
 impl SledStore {
-    /// Deletes the oldest sealed volumes, as far as every event in them is older than `before`, and no run that has
-    /// events in them is open or has events in a volume that stays. Then the blobs that nothing refers to any
-    /// more. Leaf hashes stay, so that proofs over the log stay valid. A pruned run reads as empty and is not
-    /// listed; its idempotency key is free.
+    /// Deletes the oldest sealed volumes, as far as every event in them is older than `before`, and so is every other
+    /// event of the runs in them, and none of these is open. Then the blobs that nothing refers to any more. Leaf
+    /// hashes stay, so that proofs over the log stay valid. A run is pruned whole: it reads as empty and is not listed,
+    /// and what it has in a volume that stays is not read any more; its idempotency key is free.
     ///
     /// # Errors
     /// Those of the disk. What was not deleted is deleted by the next call.
@@ -50,23 +63,33 @@ impl SledStore {
 }
 
 fn prune_volumes(volumes: &Volumes, before: Timestamp) -> Result<Pruned, StoreError> {
+    // Reading the active volume may wait for its sealing, which waits for the lock: first the plan, then the lock.
+    let plan = volumes.prunable(before)?;
     let _alone = volumes.changing.lock();
-    let old = volumes.prunable(before)?;
-    let mut pruned = Pruned::default();
+    let mut pruned = Pruned { held: plan.held, ..Pruned::default() };
     // Nobody else changes them meanwhile, so appends and readers need not wait for the manifest.
-    let mut sealed = volumes.view.read().sealed.clone();
-    for volume in sealed.iter_mut().take(old).filter(|volume| !volume.entry.pruned) {
+    let (mut sealed, mut cut) = {
+        let view = volumes.view.read();
+        (view.sealed.clone(), view.cut.clone())
+    };
+    if let Some(held) = volumes.reopened(&plan, &sealed)? {
+        return Ok(Pruned { held: Some(held), ..Pruned::default() });
+    }
+    for volume in sealed.iter_mut().take(plan.going).filter(|volume| !volume.entry.pruned) {
         let entry = Entry { pruned: true, ..volume.entry.clone() };
         pruned.volumes += 1;
         pruned.up_to = entry.last;
         *volume = Arc::new(Sealed::new(&volumes.store, entry));
     }
     if pruned.volumes > 0 {
+        cut.extend(plan.cut);
+        volumes.forget_gone(&mut cut, &sealed)?;
         volumes.place.check()?;
         // The manifest first: what it calls pruned is never read again.
-        manifest::write(&volumes.store, &volumes.id, sealed.iter().map(|sealed| &sealed.entry))?;
+        manifest::write(&volumes.store, &volumes.id, sealed.iter().map(|sealed| &sealed.entry), &cut)?;
         let mut view = volumes.view.write();
         let active = view.active.take();
+        view.cut = cut;
         volumes.show(&mut view, sealed, active);
     }
     delete_pruned(volumes)?;
@@ -98,44 +121,118 @@ fn referenced(volumes: &Volumes) -> Result<BTreeSet<Hash>, StoreError> {
     Ok(live)
 }
 
+/// What can go.
+struct Plan {
+    /// How many of the oldest volumes.
+    going: usize,
+    /// Runs that go with them, and have events in what stays.
+    cut: BTreeSet<RunId>,
+    held: Option<Held>,
+}
+
 impl Volumes {
-    /// How many of the oldest volumes may go.
-    fn prunable(&self, before: Timestamp) -> Result<usize, StoreError> {
-        let view = self.view.read();
-        let mut going = view.sealed.iter().take_while(|sealed| sealed.entry.times.1 < before).count();
-        let active: Vec<(RunId, Head)> =
-            self.heads.read().runs.iter().map(|(run, head)| (*run, *head)).collect();
-        going = going.min(first_needed(&view.sealed, going, active.into_iter())?);
-        let mut staying = view.sealed.len();
-        while staying > going {
+    fn prunable(&self, before: Timestamp) -> Result<Plan, StoreError> {
+        let (sealed, cut, active) = {
+            // Together, so that no run is in neither.
+            let view = self.view.read();
+            let heads = self.heads.read();
+            let active: BTreeMap<RunId, Head> = heads.runs.iter().map(|(run, head)| (*run, *head)).collect();
+            (view.sealed.clone(), view.cut.clone(), active)
+        };
+        let going = sealed.iter().take_while(|sealed| sealed.entry.times.1 < before).count();
+        let mut plan = Plan { going, cut: BTreeSet::new(), held: None };
+        let goes_on = |(run, head): &(RunId, Head)| !head.began_here() && !cut.contains(run);
+        for (run, head) in active.iter().map(|(run, head)| (*run, *head)).filter(goes_on) {
+            self.plan_for(run, head, before, &sealed, &mut plan)?;
+        }
+        let mut staying = sealed.len();
+        while staying > plan.going {
             staying -= 1;
-            let Some(volume) = view.sealed.get(staying) else { break };
+            let Some(volume) = sealed.get(staying) else { break };
             let mut runs = Vec::new();
             volume.runs.each(&mut |entry| {
-                runs.extend(read_run(entry));
+                runs.extend(read_run(entry).filter(|found| found.1.is_here() && goes_on(found)));
                 true
             })?;
-            going = going.min(first_needed(&view.sealed, going, runs.into_iter())?);
+            // What the active volume knows of was planned for.
+            for (run, head) in runs.into_iter().filter(|(run, _)| !active.contains_key(run)) {
+                // That it was open then is not that it is now.
+                let head = Head { mark: RunMark::Closed, ..head };
+                self.plan_for(run, head, before, &sealed, &mut plan)?;
+            }
         }
-        Ok(going)
+        let gone = sealed.get(..plan.going).unwrap_or_default();
+        let mut kept = BTreeSet::new();
+        for run in plan.cut {
+            if first_with(gone, run)?.is_some() {
+                kept.insert(run);
+            }
+        }
+        Ok(Plan { cut: kept, ..plan })
+    }
+
+    /// A run that goes on in what stays, as it is at the end of that: it goes as a whole, or keeps what it has.
+    fn plan_for(
+        &self,
+        run: RunId,
+        head: Head,
+        before: Timestamp,
+        sealed: &[Arc<Sealed>],
+        plan: &mut Plan,
+    ) -> Result<(), StoreError> {
+        let Some((at, volume)) = first_with(sealed.get(..plan.going).unwrap_or_default(), run)? else {
+            return Ok(());
+        };
+        let is_open = head.mark == RunMark::Open;
+        if !is_open && (plan.cut.contains(&run) || self.is_older(run, head.version, before)?) {
+            plan.cut.insert(run);
+            return Ok(());
+        }
+        plan.going = at;
+        plan.held = Some(Held { volume, run, is_open });
+        Ok(())
+    }
+
+    /// Whether the last event of a run is older.
+    fn is_older(&self, run: RunId, last: EventSeq, before: Timestamp) -> Result<bool, StoreError> {
+        let events = self.read_run(run, last, MAX_PAGE)?;
+        Ok(events.last().is_some_and(|event| event.at < before))
+    }
+
+    /// A run that was ended when the plan was made and is open now.
+    fn reopened(&self, plan: &Plan, sealed: &[Arc<Sealed>]) -> Result<Option<Held>, StoreError> {
+        let open: Vec<RunId> = self.heads.read().open().map(|(run, _)| run).collect();
+        for run in open {
+            if let Some((_, volume)) = first_with(sealed.get(..plan.going).unwrap_or_default(), run)? {
+                return Ok(Some(Held { volume, run, is_open: true }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes runs out of `cut` of which nothing is left.
+    fn forget_gone(&self, cut: &mut BTreeSet<RunId>, sealed: &[Arc<Sealed>]) -> Result<(), StoreError> {
+        let active: BTreeSet<RunId> = {
+            let heads = self.heads.read();
+            cut.iter().filter(|run| heads.runs.get(run).is_some_and(Head::is_here)).copied().collect()
+        };
+        let mut left = active;
+        for run in cut.iter() {
+            if first_with(sealed, *run)?.is_some() {
+                left.insert(*run);
+            }
+        }
+        *cut = left;
+        Ok(())
     }
 }
 
-/// The oldest of the first `going` volumes in which one of these runs has events, or `going`. They are runs of
-/// a volume that stays, or open.
-fn first_needed(
-    sealed: &[Arc<Sealed>],
-    going: usize,
-    runs: impl Iterator<Item = (RunId, Head)>,
-) -> Result<usize, StoreError> {
-    let mut needed = going;
-    for (run, _) in runs.filter(|(_, head)| !head.began_here()) {
-        for (volume, number) in sealed.iter().zip(0..).take(needed) {
-            if volume.head(run)?.is_some() {
-                needed = number;
-                break;
-            }
+/// The first of these volumes in which a run has events: its place and its number.
+fn first_with(sealed: &[Arc<Sealed>], run: RunId) -> Result<Option<(usize, u64)>, StoreError> {
+    for (at, volume) in sealed.iter().enumerate() {
+        if volume.head(run)?.is_some() {
+            return Ok(Some((at, volume.entry.number)));
         }
     }
-    Ok(needed)
+    Ok(None)
 }

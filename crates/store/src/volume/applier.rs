@@ -206,14 +206,16 @@ impl Applier {
         let entry = sealing::seal(store, number, first, &heads)?;
         let alone = self.volumes.changing.lock();
         self.volumes.place.check()?;
-        let mut sealed = self.volumes.view.read().sealed.clone();
+        let (mut sealed, cut) = {
+            let view = self.volumes.view.read();
+            (view.sealed.clone(), view.cut.clone())
+        };
         sealed.push(Arc::new(Sealed::new(store, entry)));
-        manifest::write(store, &self.volumes.id, sealed.iter().map(|sealed| &sealed.entry)).map_err(
-            |error| {
-                // Whether the disk has the new manifest is not known. If it has, the volume must not be touched again.
-                VolumeError::Store(StoreError::Poisoned(format!("the manifest was not written: {error}")))
-            },
-        )?;
+        let entries = sealed.iter().map(|sealed| &sealed.entry);
+        manifest::write(store, &self.volumes.id, entries, &cut).map_err(|error| {
+            // Whether the disk has the new manifest is not known. If it has, the volume must not be touched again.
+            VolumeError::Store(StoreError::Poisoned(format!("the manifest was not written: {error}")))
+        })?;
         tracing::info!(volume = number, %first, last = %heads.last, "sealed");
         {
             let mut view = self.volumes.view.write();

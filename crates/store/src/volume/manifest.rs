@@ -1,5 +1,6 @@
 //! The manifest: which volumes are sealed, and what has to be in each. Replaced as a whole.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use enact_core::ids::{Position, RunId};
@@ -14,8 +15,20 @@ use crate::files;
 
 const MAGIC: [u8; 4] = *b"ENM1";
 /// The newest format of the manifest.
-pub(crate) const MANIFEST_FORMAT: u16 = 1;
+///
+/// 1 has no cut runs at its end.
+pub(crate) const MANIFEST_FORMAT: u16 = 2;
 const PRUNED: u8 = 1;
+
+/// What the manifest says.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Manifest {
+    /// Oldest first.
+    pub(crate) entries: Vec<Entry>,
+    /// Runs whose beginning was pruned and that have events in what stays: they are pruned whole, and nobody reads
+    /// those events.
+    pub(crate) cut: BTreeSet<RunId>,
+}
 
 /// What is known of a sealed volume.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -54,27 +67,30 @@ pub(crate) fn write<'a>(
     store: &Path,
     id: &[u8; 16],
     entries: impl ExactSizeIterator<Item = &'a Entry>,
+    cut: &BTreeSet<RunId>,
 ) -> Result<(), StoreError> {
     let mut bytes = MAGIC.to_vec();
     put_u16(&mut bytes, MANIFEST_FORMAT);
     bytes.extend_from_slice(id);
     put_u64(&mut bytes, entries.len() as u64);
     entries.for_each(|entry| put_entry(&mut bytes, entry));
+    put_u64(&mut bytes, cut.len() as u64);
+    cut.iter().for_each(|run| bytes.extend_from_slice(run.as_bytes()));
     let crc = crc32fast::hash(&bytes);
     put_u32(&mut bytes, crc);
     files::replace(&path(store), &bytes)
 }
 
 /// Reads the manifest; a store that never sealed a volume has none.
-pub(crate) fn read(store: &Path, id: &[u8; 16]) -> Result<Vec<Entry>, StoreError> {
+pub(crate) fn read(store: &Path, id: &[u8; 16]) -> Result<Manifest, StoreError> {
     let path = path(store);
     match files::read(&path)? {
         Some(bytes) => parse(&bytes, id).map_err(|error| error.at(&path, "the manifest")),
-        None => Ok(Vec::new()),
+        None => Ok(Manifest::default()),
     }
 }
 
-fn parse(bytes: &[u8], id: &[u8; 16]) -> Result<Vec<Entry>, CodecError> {
+fn parse(bytes: &[u8], id: &[u8; 16]) -> Result<Manifest, CodecError> {
     let cut_off = || CodecError::damaged("it is cut off");
     let (covered, crc) = bytes.split_last_chunk::<4>().ok_or_else(cut_off)?;
     let mut reader = Reader::new(covered);
@@ -91,7 +107,12 @@ fn parse(bytes: &[u8], id: &[u8; 16]) -> Result<Vec<Entry>, CodecError> {
     }
     let count = reader.u64().ok_or_else(cut_off)?;
     let entries: Vec<_> = (0..count).map_while(|_| read_entry(&mut reader)).collect();
-    if entries.len() as u64 == count && reader.is_empty() { Ok(entries) } else { Err(cut_off()) }
+    let cuts = if format < 2 { 0 } else { reader.u64().ok_or_else(cut_off)? };
+    let runs: Vec<_> = (0..cuts).map_while(|_| reader.array().map(RunId::from_bytes)).collect();
+    if entries.len() as u64 != count || runs.len() as u64 != cuts || !reader.is_empty() {
+        return Err(cut_off());
+    }
+    Ok(Manifest { entries, cut: runs.into_iter().collect() })
 }
 
 fn put_entry(to: &mut Vec<u8>, entry: &Entry) {
@@ -124,4 +145,44 @@ fn read_entry(reader: &mut Reader<'_>) -> Option<Entry> {
 
 fn read_table(reader: &mut Reader<'_>) -> Option<TableSummary> {
     Some(TableSummary { count: reader.u64()?, crc: reader.u32()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_reads_back_also_one_of_the_format_before_runs_were_cut() {
+        let (dir, id) = (tempfile::tempdir().unwrap(), [7; 16]);
+        let run = |n| RunId::from_bytes([n; 16]);
+        let table = TableSummary { count: 1, crc: 2 };
+        let entry = Entry {
+            number: 1,
+            first: Position(1),
+            last: Position(9),
+            root: [3; 32],
+            times: (Timestamp::from_unix_us(1), Timestamp::from_unix_us(2)),
+            touched: (run(1), run(2)),
+            runs: table,
+            keys: table,
+            blobs: table,
+            leaves: table,
+            pruned: true,
+        };
+        let cut = BTreeSet::from([run(4), run(5)]);
+        write(dir.path(), &id, [&entry].into_iter(), &cut).unwrap();
+        let read_back = read(dir.path(), &id).unwrap();
+        assert_eq!(read_back, Manifest { entries: vec![entry.clone()], cut });
+
+        let mut first = MAGIC.to_vec();
+        put_u16(&mut first, 1);
+        first.extend_from_slice(&id);
+        put_u64(&mut first, 1);
+        put_entry(&mut first, &entry);
+        let crc = crc32fast::hash(&first);
+        put_u32(&mut first, crc);
+        std::fs::write(path(dir.path()), first).unwrap();
+        let read_back = read(dir.path(), &id).unwrap();
+        assert_eq!(read_back, Manifest { entries: vec![entry], cut: BTreeSet::new() });
+    }
 }

@@ -16,7 +16,7 @@ pub(crate) mod table;
 mod watch;
 pub(crate) mod witness;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -66,6 +66,8 @@ pub(crate) struct Volumes {
 pub(crate) struct View {
     /// Oldest first.
     pub(crate) sealed: Vec<Arc<Sealed>>,
+    /// Runs that are pruned, though some of their events are still here; see [`manifest::Manifest`].
+    pub(crate) cut: BTreeSet<RunId>,
     /// The active volume's database; none while it is made.
     pub(crate) active: Option<Contents>,
     /// The highest id of a run in a sealed volume.
@@ -76,11 +78,11 @@ pub(crate) struct View {
 
 impl View {
     /// With these sealed volumes.
-    pub(crate) fn new(sealed: Vec<Arc<Sealed>>, active: Option<Contents>) -> Self {
+    pub(crate) fn new(sealed: Vec<Arc<Sealed>>, cut: BTreeSet<RunId>, active: Option<Contents>) -> Self {
         let newest_sealed = sealed.iter().map(|sealed| sealed.entry.touched.1).max();
         let with_keys = sealed.iter().filter(|sealed| sealed.entry.keys.count > 0);
         let newest_key = with_keys.map(|sealed| sealed.entry.times.1).max();
-        Self { sealed, active, newest_sealed, newest_key }
+        Self { sealed, cut, active, newest_sealed, newest_key }
     }
 
     /// The last position that is sealed.
@@ -100,7 +102,7 @@ impl Volumes {
         store: &Path,
         id: [u8; 16],
         key_retention: Duration,
-        sealed: Vec<Arc<Sealed>>,
+        (sealed, cut): (Vec<Arc<Sealed>>, BTreeSet<RunId>),
         heads: Heads,
     ) -> Self {
         Self {
@@ -109,7 +111,7 @@ impl Volumes {
             id,
             key_retention,
             applied: Watermark::new(heads.last),
-            view: RwLock::new(View::new(sealed, None)),
+            view: RwLock::new(View::new(sealed, cut, None)),
             heads: RwLock::new(heads),
             opened: Mutex::default(),
             changing: Mutex::default(),
@@ -129,7 +131,8 @@ impl Volumes {
 
     /// Exchanges the sealed volumes.
     pub(crate) fn show(&self, view: &mut View, sealed: Vec<Arc<Sealed>>, active: Option<Contents>) {
-        *view = View::new(sealed, active);
+        let cut = std::mem::take(&mut view.cut);
+        *view = View::new(sealed, cut, active);
         self.opened.lock().retain(|(number, _)| {
             view.sealed.iter().any(|sealed| sealed.entry.number == *number && !sealed.entry.pruned)
         });
@@ -165,6 +168,9 @@ impl Volumes {
     /// The version of a run that is not in the active volume. Reads files.
     pub(crate) fn version_on_disk(&self, run: RunId) -> Result<EventSeq, StoreError> {
         let view = self.view.read();
+        if view.cut.contains(&run) {
+            return Ok(EventSeq(0));
+        }
         for sealed in view.sealed.iter().rev() {
             if let Some(head) = sealed.head(run)? {
                 return Ok(head.version);
@@ -195,6 +201,9 @@ impl Volumes {
 
 impl Known for Volumes {
     fn version(&self, run: RunId) -> Lookup<EventSeq> {
+        if self.view.read().cut.contains(&run) {
+            return Lookup::Found(EventSeq(0));
+        }
         if let Some(head) = self.heads.read().runs.get(&run) {
             return Lookup::Found(head.version);
         }

@@ -1,6 +1,7 @@
 //! Reading across volumes. Every answer is checked to be complete: an event that ought to be there and is not
 //! is damage, never a shorter answer.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use enact_core::event::StoredEvent;
@@ -101,7 +102,7 @@ impl Volumes {
                     continue;
                 }
                 self.in_volume(view, &place, |contents| {
-                    scan_piece(contents, from.max(first), last, &mut page)
+                    scan_piece(contents, from.max(first), last, &view.cut, &mut page)
                 })?;
             }
             Ok(page.events)
@@ -189,6 +190,9 @@ impl Volumes {
 /// the run's beginning was pruned.
 fn pieces(view: &View, heads: &Heads, run: RunId) -> Result<Vec<(Place, EventSeq, EventSeq)>, StoreError> {
     let mut pieces = Vec::new();
+    if view.cut.contains(&run) {
+        return Ok(pieces);
+    }
     for sealed in &view.sealed {
         if let Some(head) = sealed.head(run)? {
             pieces.push((Place::Sealed(Arc::clone(sealed)), head.first_seq, head.version));
@@ -231,6 +235,7 @@ fn scan_piece(
     contents: &Contents,
     start: Position,
     last: Position,
+    cut: &BTreeSet<RunId>,
     page: &mut Page,
 ) -> Result<(), VolumeError> {
     let mut next = start;
@@ -242,6 +247,9 @@ fn scan_piece(
             return Err(VolumeError::Damaged(format!("position {next} is missing")));
         }
         next = next.next();
+        if cut.contains(&record.run) {
+            return Ok(true);
+        }
         page.push(&record, bytes)
     })?;
     if next <= last && !page.is_full() {
