@@ -99,6 +99,7 @@ events! {
     50 RunQuarantined(RunQuarantined),
     /// An operator's word.
     51 OperatorDecided(OperatorDecided),
+    // 60 is kept for ContentErased, which does not exist yet: nothing else gets it.
 }
 
 /// See [`Event::RunAccepted`].

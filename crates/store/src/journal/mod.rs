@@ -149,19 +149,20 @@ impl Journal {
         let mut cursor =
             Cursor { segment: first, offset: SEGMENT_START, sequence: 0, next: Position(1), before: 0 };
         let mut full = VecDeque::new();
-        loop {
+        let is_torn = loop {
             let number = cursor.segment;
             match scan::segment(&config.dir, &config.store, &mut cursor, visit)? {
                 SegmentEnd::Next => full.push_back((number, Position(cursor.next.0.saturating_sub(1)))),
-                SegmentEnd::Zeros | SegmentEnd::Torn => break,
+                SegmentEnd::Zeros => break false,
+                SegmentEnd::Torn => break true,
             }
-        }
+        };
         no_groups_behind(&config, &cursor, &numbers)?;
         if cursor.sequence == 0 {
             is_new(&config, first, floor)?;
             cursor = Cursor { sequence: 1, next: floor, ..cursor };
         }
-        Ok(Found { config, cursor, full, numbers })
+        Ok(Found { config, cursor, is_torn, full, numbers })
     }
 
     /// Opens a journal that was closed in order, at the place where it was closed. The last segment is read
@@ -359,6 +360,7 @@ fn no_space_or_fatal(error: io::Error) -> WriteError {
 pub(crate) struct Found {
     config: JournalConfig,
     cursor: Cursor,
+    is_torn: bool,
     full: VecDeque<(u64, Position)>,
     numbers: Vec<u64>,
 }
@@ -371,20 +373,25 @@ impl Found {
 
     /// Opens it: cuts a torn end, and removes segments that were prepared and not used.
     ///
-    /// What a killed process wrote and did not sync may be in a cache only, even where it reads well. So the
-    /// last segment is written anew and synced before anything that it holds counts as durable; where that
-    /// holds nothing, first the one before it, whose last word that may be.
+    /// What a killed process wrote and did not sync may be in a cache only, even where it reads well. So what the last
+    /// segment holds is written again and synced before it counts as durable; where that holds nothing, first the
+    /// one before it, whose last word that may be. It is written in its place, which takes no space; only a torn end
+    /// is cut by a new file.
     pub(crate) fn open(self) -> Result<Journal, StoreError> {
-        let Self { config, cursor, full, numbers } = self;
+        let Self { config, cursor, is_torn, full, numbers } = self;
         for number in numbers.into_iter().filter(|number| *number > cursor.segment) {
             segment::remove(&config.dir, number)?;
         }
         if cursor.offset == SEGMENT_START
             && let Some((before, _)) = full.back()
         {
-            rewrite(&config, *before, u64::MAX)?;
+            write_again(&config, *before, u64::MAX)?;
         }
-        rewrite(&config, cursor.segment, cursor.offset)?;
+        if is_torn {
+            rewrite(&config, cursor.segment, cursor.offset)?;
+        } else {
+            write_again(&config, cursor.segment, cursor.offset)?;
+        }
         Journal::at(config, cursor, full)
     }
 }
@@ -413,6 +420,21 @@ fn no_groups_behind(config: &JournalConfig, end: &Cursor, numbers: &[u64]) -> Re
         }
     }
     Ok(())
+}
+
+/// Writes what a segment holds up to `end` again, and syncs it. The bytes are the same, so a crash meanwhile leaves what
+/// was there.
+fn write_again(config: &JournalConfig, number: u64, end: u64) -> Result<(), StoreError> {
+    let path = segment::path(&config.dir, number);
+    let bytes = std::fs::read(&path).needed("reading", &path)?;
+    let end = usize::try_from(end).unwrap_or(usize::MAX).min(bytes.len());
+    let content = bytes.get(..end).unwrap_or_default();
+    let write = || {
+        let mut file = config.disk.open(&path)?;
+        file.write_all_at(content, 0)?;
+        file.sync()
+    };
+    write().tried("syncing again", &path)
 }
 
 /// Replaces a segment by a synced copy without what is behind `end`.

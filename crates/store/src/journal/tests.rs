@@ -237,6 +237,34 @@ fn a_full_disk_leaves_nothing_of_the_group_and_the_journal_goes_on_when_there_is
 }
 
 #[test]
+fn a_killed_journal_opens_on_a_full_disk_where_nothing_has_to_be_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = create(dir.path(), Arc::new(RealDisk));
+    (1..=90).for_each(|number| write(&mut journal, number).unwrap());
+    let last = segment::path(dir.path(), journal.cursor().segment);
+    drop(journal);
+    let inode = || fs::metadata(&last).unwrap().ino();
+    let before = inode();
+    /// No file can be made.
+    #[derive(Debug)]
+    struct Full;
+    impl Disk for Full {
+        fn create(&self, _: &Path) -> io::Result<Box<dyn DiskFile>> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+        fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+            RealDisk.open(path)
+        }
+    }
+    let found = Journal::find(config(dir.path(), Arc::new(Full)), Position(1), &mut |_, _| Ok(())).unwrap();
+    let journal = found.open().unwrap();
+    assert_eq!(journal.cursor().next, Position(91));
+    drop(journal);
+    assert_eq!(inode(), before, "it is the same file");
+    assert_holds(&recover(dir.path()).unwrap().1, 1..=90);
+}
+
+#[test]
 fn writes_that_take_a_few_bytes_at_a_time_are_finished() {
     let dir = tempfile::tempdir().unwrap();
     let disk = FaultyDisk { short: Some(100), ..FaultyDisk::default() };
