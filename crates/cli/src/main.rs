@@ -12,7 +12,7 @@ mod render;
 mod session;
 mod signals;
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -43,10 +43,16 @@ fn carry_out(cli: Cli) -> Exit {
             Err(enact::error::Error::new(enact::error::ErrorCode::Internal, message).into())
         }
     };
-    result.unwrap_or_else(|failure: Failure| {
+    let exit = result.unwrap_or_else(|failure: Failure| {
         out.failure(&failure);
         failure.exit()
-    })
+    });
+    whole(exit, out)
+}
+
+/// An answer that could not be written was not given. What else went wrong weighs more.
+fn whole(exit: Exit, out: Out) -> Exit {
+    if exit == Exit::OK && !out.is_whole() { Exit::INTERNAL } else { exit }
 }
 
 /// Logs go to standard error: warnings, or what ENACT_LOG says (as RUST_LOG of env_logger).
@@ -62,14 +68,14 @@ fn log_to_stderr() {
 fn wrong_usage(error: &clap::Error) -> Exit {
     let asked_for = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     let json = std::env::args_os().any(|argument| argument == "--json");
+    let out = Out::new(json);
     if json && !asked_for {
         let text = error.render().to_string();
         let said = text.lines().take_while(|line| !line.starts_with("Usage:")).map(str::trim);
         let message = said.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
-        Out::new(true).failure(&usage(message.trim_start_matches("error: ")));
-    } else {
-        // Nobody is left to be told where it does not print.
-        drop(error.print());
+        out.failure(&usage(message.trim_start_matches("error: ")));
+    } else if let Err(error) = error.print().and_then(|()| std::io::stdout().flush()) {
+        out.unwritten(&error);
     }
-    if asked_for { Exit::OK } else { Exit::USAGE }
+    whole(if asked_for { Exit::OK } else { Exit::USAGE }, out)
 }

@@ -1,10 +1,16 @@
 //! Printing: for people or for programs, on a terminal or into a pipe that may be closed.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
 use crate::failure::Failure;
+
+/// Whether something could not be written, for whatever reason.
+static CUT: AtomicBool = AtomicBool::new(false);
+/// Whether something could not be written that somebody may miss.
+static FAILED: AtomicBool = AtomicBool::new(false);
 
 /// How a word is coloured on a terminal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,16 +55,37 @@ impl Out {
     /// Prints a line for people, or a line of JSON Lines.
     pub(crate) fn line(self, text: &str) {
         let mut stdout = io::stdout().lock();
-        // A reader that has seen enough closes the pipe; that is no error, and there is nobody to tell of others.
-        drop(writeln!(stdout, "{text}").and_then(|()| stdout.flush()));
+        if let Err(error) = writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+            self.unwritten(&error);
+        }
     }
 
     /// Prints a document.
     pub(crate) fn document(self, document: &impl Serialize) {
         match serde_json::to_string_pretty(document) {
             Ok(text) => self.line(&text),
-            Err(error) => self.note(&format!("a document has no JSON form: {error}")),
+            Err(error) => self.unwritten(&error.into()),
         }
+    }
+
+    /// Output that could not be written. A reader that has seen enough closes the pipe; that is no error. The first of
+    /// others is told, and [`Out::is_whole`] remembers it: what was going on goes on, since a run is worth more than its
+    /// description.
+    pub(crate) fn unwritten(self, error: &io::Error) {
+        CUT.store(true, Ordering::Relaxed);
+        if error.kind() != io::ErrorKind::BrokenPipe && !FAILED.swap(true, Ordering::Relaxed) {
+            self.note(&format!("error: standard output cannot be written: {error}"));
+        }
+    }
+
+    /// Whether all that was printed was written, or not wanted.
+    pub(crate) fn is_whole(self) -> bool {
+        !FAILED.load(Ordering::Relaxed)
+    }
+
+    /// Whether somebody may still read what is printed.
+    pub(crate) fn is_read(self) -> bool {
+        !CUT.load(Ordering::Relaxed)
     }
 
     /// Prints a line on standard error.

@@ -126,10 +126,8 @@ pub(crate) async fn events(
     } else {
         next = print_all(&*store, None, next, show).await?;
     }
-    if !follow {
-        return Ok(Exit::OK);
-    }
-    loop {
+    // Nobody is there any more who could read what comes.
+    while follow && out.is_read() {
         let more = store.beyond(Position(next.0.saturating_sub(1)));
         let mut listener = Listener::new();
         tokio::select! {
@@ -142,6 +140,7 @@ pub(crate) async fn events(
         }
         next = print_all(&*store, run, next, show).await?;
     }
+    Ok(Exit::OK)
 }
 
 /// Prints the events of a run at or behind a position, and gives where the log goes on.
@@ -155,7 +154,7 @@ async fn print_run(
     let mut seq = EventSeq(1);
     loop {
         let page = store.read(run, seq, MAX_PAGE).await?;
-        let Some(last) = page.last() else { return Ok(goes_on) };
+        let Some(last) = page.last().filter(|_| show.out.is_read()) else { return Ok(goes_on) };
         seq = last.event_seq.next();
         page.iter()
             .filter(|event| event.position >= from && event.position < goes_on)
@@ -172,7 +171,7 @@ async fn print_all(
 ) -> Result<Position, Failure> {
     loop {
         let page = store.read_all(from, MAX_PAGE).await?;
-        let Some(last) = page.last() else { return Ok(from) };
+        let Some(last) = page.last().filter(|_| show.out.is_read()) else { return Ok(from) };
         from = last.position.next();
         let wanted = page.iter().filter(|event| run.is_none_or(|run| event.run_id == run));
         wanted.into_iter().try_for_each(|event| show.print(event))?;
