@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fs, io};
 
 use enact::error::Error;
-use enact::store::EventStore;
+use enact::store::{EventStore, StoreError};
 use enact::yaml::Loader;
 use enact::{Enact, MemoryStore, Observer, Recovery, SledStore};
 
@@ -22,7 +23,26 @@ const SETTLING: Duration = Duration::from_secs(10);
 /// Opens the store to look into it. A store that was never made is empty, and stays unmade.
 pub(crate) fn look(config: &Config) -> Result<Arc<dyn EventStore>, Failure> {
     let path = config.store();
-    if path.exists() { Ok(Arc::new(SledStore::open(path)?)) } else { Ok(Arc::new(MemoryStore::new())) }
+    if is_made(&path)? { Ok(Arc::new(SledStore::open(path)?)) } else { Ok(Arc::new(MemoryStore::new())) }
+}
+
+/// Whether there is something in the store's place. Only what the system says is not there was never made: a store that
+/// cannot be reached, such as behind a link that leads nowhere, is not an empty one.
+pub(crate) fn is_made(store: &Path) -> Result<bool, Failure> {
+    let unreachable = |path: &Path, error: io::Error| {
+        let on_the_way = if path == store { String::new() } else { format!(" by {}", path.display()) };
+        Failure::from(StoreError::io(format!("reaching the store {}{on_the_way}", store.display()), error))
+    };
+    for path in store.ancestors() {
+        match fs::symlink_metadata(path) {
+            Ok(_) if path == store => return Ok(true),
+            // What is above it leads somewhere, and the store is not there.
+            Ok(_) => return fs::metadata(path).map(|_| false).map_err(|error| unreachable(path, error)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(unreachable(path, error)),
+        }
+    }
+    Ok(false)
 }
 
 /// A runtime on the configured store.

@@ -14,6 +14,7 @@ use crate::args::Store;
 use crate::config::Config;
 use crate::failure::{Exit, Failure, usage};
 use crate::out::Out;
+use crate::session::is_made;
 
 /// `enact store`.
 pub(crate) async fn store(
@@ -107,7 +108,7 @@ fn open(config: &Config) -> Result<SledStore, Failure> {
 
 fn there_is(config: &Config) -> Result<(), Failure> {
     let path = config.store();
-    if path.exists() {
+    if is_made(&path)? {
         return Ok(());
     }
     let message = format!("there is no store in {}", path.display());
