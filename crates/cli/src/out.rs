@@ -103,19 +103,25 @@ impl Out {
     }
 }
 
-/// A text that somebody else chose, without what would move a terminal's cursor or hide a line.
+/// A text that somebody else chose, in one line, and without what would move a terminal's cursor, hide something, or
+/// turn what follows around.
 pub(crate) fn clean(text: &str) -> String {
-    let unsafe_for_terminals = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars()
-        .flat_map(|c| {
-            let escaped = unsafe_for_terminals(c) && c != '\n';
-            let parts: Vec<char> = if escaped { c.escape_default().collect() } else { vec![c] };
-            parts
-        })
-        .collect()
+    let mut cleaned = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_seen(c) { cleaned.push(c) } else { cleaned.extend(c.escape_default()) }
+    }
+    cleaned
+}
+
+/// Whether a character shows as itself and changes nothing else.
+fn is_seen(c: char) -> bool {
+    let breaks_lines = matches!(c, '\u{2028}' | '\u{2029}');
+    let has_no_width = matches!(c, '\u{200b}' | '\u{2060}' | '\u{feff}');
+    let sets_direction = matches!(
+        c,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    );
+    !(c.is_control() || breaks_lines || has_no_width || sets_direction)
 }
 
 #[cfg(test)]
@@ -125,6 +131,15 @@ mod tests {
     #[test]
     fn what_an_agent_chose_cannot_move_the_cursor() {
         assert_eq!(clean("a\x1b[2Jb\u{202e}c\r"), "a\\u{1b}[2Jb\\u{202e}c\\r");
-        assert_eq!(clean("Zoë\nß"), "Zoë\nß");
+        assert_eq!(
+            clean("\u{2028}\u{2029}\u{200b}\u{feff}\u{61c}\u{85}"),
+            r"\u{2028}\u{2029}\u{200b}\u{feff}\u{61c}\u{85}"
+        );
+        assert_eq!(clean("Zoë ß 日本 👩‍👩"), "Zoë ß 日本 👩‍👩");
+    }
+
+    #[test]
+    fn what_an_agent_chose_stays_in_its_line() {
+        assert_eq!(clean("a\n   2  done\r\n"), r"a\n   2  done\r\n");
     }
 }
