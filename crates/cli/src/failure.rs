@@ -1,6 +1,7 @@
 //! What ends a command early, and with which exit code.
 
 use enact::error::{Error, ErrorCode};
+use enact::ids::RunId;
 use enact::run::RunStatus;
 use enact::store::StoreError;
 use serde_json::{Value, json};
@@ -34,12 +35,14 @@ impl Exit {
     }
 }
 
-/// An error before there is a run, or of the environment.
+/// What ended a command before it had its answer.
 #[derive(Debug)]
 pub(crate) enum Failure {
     Error(Error),
     /// SIGINT or SIGTERM.
     Interrupted,
+    /// One of these when there was a run already.
+    Of(RunId, Box<Failure>),
 }
 
 impl From<Error> for Failure {
@@ -60,8 +63,17 @@ pub(crate) fn usage(message: impl Into<String>) -> Failure {
 }
 
 impl Failure {
+    /// The same, of a run where it is known. Whoever reads it goes on with the run, and does not ask for it again.
+    pub(crate) fn of(self, run: Option<RunId>) -> Self {
+        match run {
+            Some(run) => Self::Of(run, Box::new(self)),
+            None => self,
+        }
+    }
+
     pub(crate) fn exit(&self) -> Exit {
         match self {
+            Self::Of(_, failure) => failure.exit(),
             Self::Interrupted => Exit::INTERRUPTED,
             Self::Error(error) if is_corrupt(error) => Exit::CORRUPT,
             Self::Error(error) => match error.code() {
@@ -71,18 +83,25 @@ impl Failure {
         }
     }
 
-    /// The document of the contract.
+    /// The document of the contract; where there is a run, with its id.
     pub(crate) fn document(&self) -> Value {
-        json!({ "error": self.error() })
+        match self {
+            Self::Of(run, _) => json!({ "run_id": run, "error": self.error() }),
+            _ => json!({ "error": self.error() }),
+        }
     }
 
     /// The error alone, as documents have it.
     pub(crate) fn error(&self) -> Value {
-        let (code, message) = match self {
-            Self::Error(error) => (error.code().as_str(), error.message().to_owned()),
-            Self::Interrupted => ("unavailable", self.message()),
-        };
-        json!({ "code": code, "message": message })
+        json!({ "code": self.code(), "message": self.message() })
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Of(_, failure) => failure.code(),
+            Self::Error(error) => error.code().as_str(),
+            Self::Interrupted => ErrorCode::Unavailable.as_str(),
+        }
     }
 
     pub(crate) fn message(&self) -> String {
@@ -91,6 +110,18 @@ impl Failure {
             Self::Interrupted => {
                 "interrupted; what was under way is left resumable: `enact resume` finishes it".to_owned()
             }
+            Self::Of(run, failure) => match **failure {
+                Self::Interrupted => {
+                    format!("interrupted; run {run} is left resumable: `enact resume {run}` finishes it")
+                }
+                _ if failure.exit() == Exit::INTERNAL => {
+                    let message = failure.message();
+                    format!(
+                        "{message}; run {run} is in the log as far as it came: `enact resume {run}` finishes it"
+                    )
+                }
+                _ => failure.message(),
+            },
         }
     }
 }

@@ -1,11 +1,13 @@
 //! The store, and a runtime on it, for the time of one command.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use std::{fs, io};
 
 use enact::error::Error;
+use enact::event::Event;
+use enact::ids::{EventSeq, RunId};
 use enact::store::{EventStore, StoreError};
 use enact::yaml::Loader;
 use enact::{Enact, MemoryStore, Observer, Recovery, SledStore};
@@ -50,6 +52,19 @@ pub(crate) fn is_made(store: &Path) -> Result<bool, Failure> {
 pub(crate) struct Session {
     pub(crate) enact: Enact,
     pub(crate) store: Arc<SledStore>,
+    begun: Begun,
+}
+
+/// The run that this command began, as soon as it has a place in the log.
+#[derive(Clone, Debug, Default)]
+struct Begun(Arc<OnceLock<RunId>>);
+
+impl Observer for Begun {
+    fn on_event(&self, run: RunId, _: EventSeq, event: &Event) {
+        if matches!(event, Event::RunAccepted(_)) {
+            self.0.get_or_init(|| run);
+        }
+    }
 }
 
 impl Session {
@@ -57,9 +72,11 @@ impl Session {
     pub(crate) async fn start(config: &Config, watch: Option<impl Observer>) -> Result<Self, Failure> {
         let connectors = config.connectors()?;
         let store = Arc::new(open_store(&config.store())?);
+        let begun = Begun::default();
         let mut builder = Enact::builder()
             .store(Arc::clone(&store) as Arc<dyn EventStore>)
             .declarative(Loader::default())
+            .observer(begun.clone())
             .recovery(Recovery::OnRequest);
         for (name, toolbox) in connectors {
             builder = builder.connector(name, toolbox);
@@ -67,7 +84,7 @@ impl Session {
         if let Some(watch) = watch {
             builder = builder.observer(watch);
         }
-        Ok(Self { enact: builder.start().await?, store })
+        Ok(Self { enact: builder.start().await?, store, begun })
     }
 
     /// Does something with the runtime, says what came of it, and only then stops: whatever stopping meets, the answer is
@@ -85,6 +102,7 @@ impl Session {
         };
         let interrupted = matches!(result, Err(Failure::Interrupted)) || listener.end();
         let exit = result.map(tell).unwrap_or_else(|failure| {
+            let failure = failure.of(self.begun.0.get().copied());
             out.failure(&failure);
             failure.exit()
         });
