@@ -481,7 +481,8 @@ impl Enact {
     /// ended, only what was in conflict, failed or in doubt is tried again.
     ///
     /// # Errors
-    /// As [`Enact::wait`]. What could not be undone is in the run's document.
+    /// As [`Enact::wait`]; `invalid_parameters`, where the run has not got as far as [`RollbackOptions::to`]. What could
+    /// not be undone is in the run's document.
     pub async fn rollback(&self, run: RunId, options: RollbackOptions) -> Result<Run, Error> {
         self.command(run, Command::Rollback(options)).await
     }

@@ -28,7 +28,7 @@ pub(crate) enum Command {
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
 pub struct RollbackOptions {
-    /// Actions up to this one are kept; `None` keeps none.
+    /// Actions up to this one are kept; `None` keeps none. It is one that the run has, or 0.
     pub to: Option<Seq>,
     /// Overwrite what others changed since.
     pub force: bool,
@@ -133,7 +133,13 @@ impl Run {
                 Phase::RollingBack | Phase::Ended(RunEnd::RolledBack) => Ok(Vec::new()),
                 Phase::Ended(_) => Err(self.refused("cancelled: it has ended; roll it back instead")),
             },
-            Command::Rollback(options) => Ok(self.rollback_events(options, phase)),
+            Command::Rollback(options) => {
+                let last = state.actions.last_key_value().map_or(Seq(0), |(seq, _)| *seq);
+                if let Some(to) = options.to.filter(|to| *to > last) {
+                    return Err(self.no_action(to, last));
+                }
+                Ok(self.rollback_events(options, phase))
+            }
             Command::Decide(word) => {
                 if !matches!(phase, Phase::Quarantined | Phase::Ended(RunEnd::PartiallyRolledBack)) {
                     return Err(self.refused("resolved: nothing of it waits for an operator's word"));
@@ -169,6 +175,14 @@ impl Run {
                 if useful { vec![request] } else { Vec::new() }
             }
         }
+    }
+
+    fn no_action(&self, seq: Seq, last: Seq) -> Error {
+        let message = format!(
+            "run {} has {last} actions; there is no action {seq} up to which they could be kept; nothing was undone",
+            self.id
+        );
+        Error::new(ErrorCode::InvalidParameters, message).left_nothing()
     }
 
     fn refused(&self, what: &str) -> Error {
