@@ -44,3 +44,59 @@ fn a_rollback_keeps_what_it_names_and_may_go_further_back_to_the_very_beginning(
         );
     }
 }
+
+/// A workflow whose first step is right, and this the second.
+fn second(world: &World, step: &str) {
+    let first = "{ id: first, action: files.write_file, with: { path: made, content: x } }";
+    world.write("workflows/two.yaml", &format!("name: two\nsteps:\n  - {first}\n  - {step}\n"));
+}
+
+#[test]
+fn a_step_that_cannot_be_right_is_refused_before_the_first_one_is_carried_out() {
+    let world = World::new();
+    for (step, named) in [
+        ("{ id: b, action: disk.write_file }", ["'b'", "action", "disk", "files"]),
+        ("{ id: b, action: files.fly }", ["'b'", "action", "fly", "write_file"]),
+        ("{ id: b, when: '{{ payload.x }}', action: files.fly }", ["'b'", "action", "fly", "write_file"]),
+        ("{ id: b, action: files.read_file, with: { pth: x } }", ["'b'", "with", "pth", "path"]),
+        ("{ id: b, action: files.read_file }", ["'b'", "with", "path", "path"]),
+        ("{ id: b, action: files.read_file, with: { path: 3 } }", ["'b'", "with", "path", "3"]),
+        ("{ id: b, action: files.read_file, with: { path: ../x } }", ["'b'", "with", "path", "../x"]),
+        ("{ id: b, action: files.fly, with: { path: '{{ payload.x }}' } }", ["'b'", "action", "fly", "read"]),
+    ] {
+        second(&world, step);
+        for key in [&[][..], &["--key", "k"]] {
+            let gave = world.json(&[&["run", "two", ME[0], ME[1]], key].concat()).exits(2);
+            let (code, message) = gave.error();
+            assert_eq!(code, "invalid_parameters", "{step}");
+            assert!(named.iter().all(|name| message.contains(name)), "{step}: {message}");
+        }
+    }
+    assert!(world.workspace().is_empty());
+    assert!(world.json(&["runs"]).exits(0).json()["runs"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn what_only_the_run_can_tell_is_left_to_the_run() {
+    let world = World::new();
+    second(&world, "{ id: b, action: files.read_file, with: { pth: '{{ payload.x }}' } }");
+    let run = world.json(&["run", "two", ME[0], ME[1], "--payload", r#"{"x": "y"}"#]).exits(4).json();
+    assert_eq!(run["status"], "rolled_back");
+    let config = world.read("enact.toml").replace("\"read_file\", ", "");
+    world.write("enact.toml", &config);
+    second(&world, "{ id: b, action: files.read_file, with: { pth: x } }");
+    let run = world.json(&["run", "two", ME[0], ME[1]]).exits(4).json();
+    assert_eq!(run["actions"][1]["error"]["code"], "permission_denied", "a refusal is recorded");
+}
+
+#[test]
+fn a_key_that_was_used_gives_its_run_also_where_the_workflow_cannot_be_carried_out_any_more() {
+    let world = World::new();
+    second(&world, "{ id: b, action: files.list_dir }");
+    let keyed = ["run", "two", ME[0], ME[1], "--key", "k"];
+    let run = world.json(&keyed).exits(0).json();
+    let config = world.read("enact.toml").replace("[connectors.files]", "[connectors.others]");
+    world.write("enact.toml", &config);
+    assert_eq!(world.json(&keyed).exits(0).json()["run_id"], run["run_id"]);
+    world.json(&["run", "two", ME[0], ME[1]]).exits(2);
+}

@@ -24,6 +24,7 @@ use tokio::task::JoinHandle;
 use crate::act::ActWorkflow;
 use crate::clock::{Clock, SystemClock};
 use crate::coordinator::CoordinatorMsg;
+use crate::foreseen::Foreseen;
 use crate::history;
 use crate::locks::Locks;
 use crate::observe::Observer;
@@ -196,6 +197,7 @@ pub struct RunRequest {
     input: JsonText,
     key: Option<String>,
     checked: Result<(), Error>,
+    foreseen: Vec<Foreseen>,
 }
 
 impl RunRequest {
@@ -209,6 +211,7 @@ impl RunRequest {
             user: user.into(),
             attributes: Map::new(),
             checked: workflow.check_input(&input),
+            foreseen: workflow.foreseen(),
             input,
             key: None,
         }
@@ -356,12 +359,15 @@ impl Enact {
     ///
     /// # Errors
     /// As [`Enact::run`].
-    pub async fn run_to_end(&self, request: RunRequest) -> Result<Run, Error> {
+    pub async fn run_to_end(&self, mut request: RunRequest) -> Result<Run, Error> {
         if request.key.is_some() {
             let submitted = self.submit(request).await?;
             return self.wait(submitted.run).await;
         }
+        request.foreseen.iter().try_for_each(|foreseen| foreseen.check(&self.shared))?;
+        let foreseen = std::mem::take(&mut request.foreseen);
         let accepted = Arc::new(request.accepted()?);
+        foreseen.iter().try_for_each(|foreseen| foreseen.check(&self.shared))?;
         let run = self.new_id();
         let (watcher, end) = oneshot::channel();
         self.send(CoordinatorMsg::Submit { run, accepted, ack: None, watcher: Some(watcher) })?;
@@ -373,11 +379,13 @@ impl Enact {
     ///
     /// # Errors
     /// As [`Enact::run`]; `conflict`, where the idempotency key was used with another input.
-    pub async fn submit(&self, request: RunRequest) -> Result<Submitted, Error> {
+    pub async fn submit(&self, mut request: RunRequest) -> Result<Submitted, Error> {
+        let foreseen = std::mem::take(&mut request.foreseen);
         let accepted = Arc::new(request.accepted()?);
         if let Some(existing) = self.run_of_key(&accepted).await? {
             return Ok(existing);
         }
+        foreseen.iter().try_for_each(|foreseen| foreseen.check(&self.shared))?;
         let run = self.new_id();
         let (ack, acked) = oneshot::channel();
         let submit =

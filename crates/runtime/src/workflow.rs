@@ -12,6 +12,7 @@ use enact_core::json::JsonText;
 use futures::future::BoxFuture;
 
 use crate::cx::WorkflowCx;
+use crate::foreseen::Foreseen;
 
 /// A workflow written in Rust.
 ///
@@ -56,6 +57,11 @@ pub trait DynWorkflow: Send + Sync + 'static {
     /// # Errors
     /// `invalid_parameters`, naming the field.
     fn check_input(&self, input: &JsonText) -> Result<(), Error>;
+    /// The actions that it may ask for, as far as they are known before it runs. What cannot be asked for is refused
+    /// before the run is accepted. Nothing is foreseen of code.
+    fn foreseen(&self) -> Vec<Foreseen> {
+        Vec::new()
+    }
     /// Does it.
     fn run<'a>(&'a self, cx: &'a WorkflowCx, input: JsonText) -> BoxFuture<'a, Result<JsonText, Error>>;
 }

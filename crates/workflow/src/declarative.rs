@@ -7,7 +7,7 @@ use std::path::Path;
 use enact_core::error::{Error, ErrorCode};
 use enact_core::event::{OnFailure, WorkflowSource};
 use enact_core::json::JsonText;
-use enact_runtime::{DynWorkflow, WorkflowCx};
+use enact_runtime::{DynWorkflow, Foreseen, WorkflowCx};
 use futures::future::{BoxFuture, FutureExt};
 use serde::Serializer;
 use serde_json::{Map, Value as Json};
@@ -154,6 +154,14 @@ impl DynWorkflow for Declarative {
 
     fn check_input(&self, input: &JsonText) -> Result<(), Error> {
         payload(input).map(drop)
+    }
+
+    fn foreseen(&self) -> Vec<Foreseen> {
+        let foreseen = |step: &Step| {
+            let params = step.with.fixed().and_then(|params| JsonText::encode(&params).ok());
+            Foreseen::new(in_step(step), &step.connector, &step.action).params(params)
+        };
+        self.definition.steps.iter().map(foreseen).collect()
     }
 
     fn run<'a>(&'a self, cx: &'a WorkflowCx, input: JsonText) -> BoxFuture<'a, Result<JsonText, Error>> {

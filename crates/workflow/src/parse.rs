@@ -85,6 +85,19 @@ impl Param {
                 .map(Json::Object),
         }
     }
+
+    /// The parameter, where nothing of it has to be evaluated.
+    pub(crate) fn fixed(&self) -> Option<Json> {
+        match self {
+            Self::Fixed(value) => Some(value.clone()),
+            Self::Evaluated(_) => None,
+            Self::List(items) => items.iter().map(Self::fixed).collect(),
+            Self::Object(entries) => {
+                let fixed = entries.iter().map(|(key, param)| Some((key.clone(), param.fixed()?)));
+                fixed.collect::<Option<Map<_, _>>>().map(Json::Object)
+            }
+        }
+    }
 }
 
 /// Reads a workflow's text.
