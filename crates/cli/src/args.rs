@@ -221,10 +221,13 @@ impl By {
     }
 }
 
-/// The user of the operating system, as it says.
+/// The user of the operating system, by name where the environment has one.
 pub(crate) fn os_user() -> String {
-    let named = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    format!("os:{}", named.filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown".into()))
+    let named = ["USER", "LOGNAME"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|name| !name.is_empty()));
+    let number = || format!("uid:{}", rustix::process::getuid().as_raw());
+    format!("os:{}", named.unwrap_or_else(number))
 }
 
 /// An operator's word on an action.

@@ -18,6 +18,8 @@ use crate::reach::Guarded;
 pub(crate) const FILE: &str = "enact.toml";
 /// The store's usual place.
 const STORE: &str = "enact-data";
+/// How many actions of a connector may be under way at once, at most.
+const MAX_CONCURRENCY: usize = 10_000;
 /// A larger file is none.
 const MAX_BYTES: u64 = 1024 * 1024;
 
@@ -51,7 +53,7 @@ struct Raw {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Store {
-    path: Option<PathBuf>,
+    path: Option<Spanned<PathBuf>>,
     postgres_url_env: Option<Spanned<String>>,
 }
 
@@ -89,6 +91,7 @@ impl Config {
         let dir = full.parent().unwrap_or(Path::new(".")).to_owned();
         let config = Self { file, dir, text, raw };
         config.refuse_what_this_build_cannot_do()?;
+        config.refuse_what_is_no_path()?;
         Ok(config)
     }
 
@@ -105,9 +108,19 @@ impl Config {
         Err(Error::new(ErrorCode::Unsupported, format!("{}{message}", self.place(Some(span)))).left_nothing())
     }
 
+    fn refuse_what_is_no_path(&self) -> Result<(), Error> {
+        let Some(path) = &self.raw.store.path else { return Ok(()) };
+        let bytes = path.get_ref().as_os_str().as_encoded_bytes();
+        if !bytes.is_empty() && !bytes.contains(&0) {
+            return Ok(());
+        }
+        let what = "[store] path: a folder is wanted; this is empty or has a NUL in it";
+        Err(bad(&self.file, &self.text, Some(path.span()), what))
+    }
+
     /// Where the store is.
     pub(crate) fn store(&self) -> PathBuf {
-        self.dir.join(self.raw.store.path.as_deref().unwrap_or(Path::new(STORE)))
+        self.dir.join(self.raw.store.path.as_ref().map_or(Path::new(STORE), |path| path.get_ref()))
     }
 
     /// Where declarative workflows are, where that is said.
@@ -168,8 +181,10 @@ impl Config {
         let common: Common = common.try_into().map_err(|error: toml::de::Error| {
             Error::new(ErrorCode::InvalidParameters, error.message().to_owned()).left_nothing()
         })?;
-        if common.max_concurrency == Some(0) {
-            let message = "'max_concurrency': 0 lets nothing happen; give at least 1";
+        if let Some(actions) =
+            common.max_concurrency.filter(|actions| !(1..=MAX_CONCURRENCY).contains(actions))
+        {
+            let message = format!("'max_concurrency': {actions} is not from 1 to {MAX_CONCURRENCY}");
             return Err(Error::new(ErrorCode::InvalidParameters, message).left_nothing());
         }
         let env = ConfigEnv { name, dir: &self.dir };

@@ -1,7 +1,8 @@
 //! Runs for people.
 
 use enact::document::{ActionResult, RunDocument};
-use enact::run::RunStatus;
+use enact::ids::RunId;
+use enact::run::{RunStatus, UndoOutcome};
 use serde_json::Value;
 
 use crate::out::{Out, Tone, clean};
@@ -104,10 +105,33 @@ fn advice(run: &RunDocument) -> Option<String> {
             "`enact show {id}` says more; then `enact resolve {id} --seq N --as …`, `enact resume {id}` or `enact rollback {id}`"
         )),
         RunStatus::PartiallyRolledBack => {
-            Some(format!("`enact rollback {id}` tries again; `--force` overrides conflicts"))
+            let undone = run.rollback.iter().flat_map(|rollback| &rollback.actions);
+            what_helps(id, &undone.map(|undo| undo.outcome).collect::<Vec<_>>())
         }
         _ => None,
     }
+}
+
+/// What helps, for each way in which an action was not undone.
+fn what_helps(id: RunId, outcomes: &[UndoOutcome]) -> Option<String> {
+    let help = [
+        (
+            UndoOutcome::Conflict,
+            format!("conflict: `enact rollback {id} --force` overwrites what others changed since"),
+        ),
+        (UndoOutcome::Failed, format!("failed: `enact rollback {id}` tries again")),
+        (
+            UndoOutcome::InDoubt,
+            format!(
+                "in_doubt: `enact rollback {id}` looks again when the system answers, or you look and say what you \
+                 found: `enact resolve {id} --seq N --as …`"
+            ),
+        ),
+        (UndoOutcome::Irreversible, "irreversible: enact has no way to undo it".to_owned()),
+    ];
+    let helps = help.into_iter().filter(|(outcome, _)| outcomes.contains(outcome)).map(|(_, help)| help);
+    let helps = helps.collect::<Vec<_>>().join("\n  ");
+    (!helps.is_empty()).then_some(helps)
 }
 
 /// One line for each run.
@@ -119,5 +143,28 @@ pub(crate) fn list(out: Out, runs: &[RunDocument]) {
     }
     if runs.is_empty() {
         out.line("no runs");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_names_what_helps_for_each_outcome_that_there_is() {
+        let advice = |outcomes: &[UndoOutcome]| {
+            let id = "01a212b7-22f3-7a79-815e-7b98284c5396".parse().unwrap();
+            what_helps(id, outcomes).unwrap_or_default()
+        };
+        for (outcome, helps, not) in [
+            (UndoOutcome::Conflict, "--force", "resolve"),
+            (UndoOutcome::Failed, "tries again", "--force"),
+            (UndoOutcome::InDoubt, "resolve", "--force"),
+            (UndoOutcome::Irreversible, "no way", "rollback"),
+        ] {
+            let said = advice(&[UndoOutcome::Undone, outcome]);
+            assert!(said.contains(helps) && !said.contains(not), "{outcome:?}: {said}");
+        }
+        assert_eq!(advice(&[UndoOutcome::Undone]), "");
     }
 }

@@ -6,9 +6,11 @@
 //! They are heard by a thread of their own. Whatever blocks elsewhere, such as a disk that does not answer while the
 //! store is closed, they are heard.
 
+use std::os::unix::net::UnixStream;
 use std::{io, process, thread};
 
 use parking_lot::Mutex;
+use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
@@ -22,9 +24,13 @@ static LISTENER: Mutex<Option<oneshot::Sender<()>>> = Mutex::new(None);
 /// # Errors
 /// Those of the system that gives no thread or no handler.
 pub(crate) fn hear() -> io::Result<()> {
+    // Where descriptors are missing, tokio panics and says no more.
+    drop((0..4).map(|_| UnixStream::pair()).collect::<io::Result<Vec<_>>>()?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let (mut interrupt, mut terminate) = {
         let _entered = runtime.enter();
+        // Heard by nobody, so that a file that may not grow is an error and not the end of the process.
+        drop(signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?);
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
     };
     let hearing = async move {

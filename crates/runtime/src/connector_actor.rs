@@ -44,7 +44,7 @@ impl Actor for ConnectorActor {
         Ok(Arc::new(Workshop {
             toolbox: args.toolbox,
             shared: args.shared,
-            permits: Arc::new(Semaphore::new(permits)),
+            permits: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
         }))
     }
 

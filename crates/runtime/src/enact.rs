@@ -254,6 +254,11 @@ impl RunRequest {
         if self.user.trim().is_empty() {
             return Err(Error::new(ErrorCode::InvalidParameters, "a run needs a user").left_nothing());
         }
+        if self.key.as_ref().is_some_and(|key| key.trim().is_empty()) {
+            return Err(
+                Error::new(ErrorCode::InvalidParameters, "the idempotency key is empty").left_nothing()
+            );
+        }
         Ok(RunAccepted {
             workflow: self.workflow,
             version: self.version,

@@ -1,6 +1,6 @@
 //! A declarative workflow, as the runtime carries it out.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 
@@ -173,6 +173,14 @@ impl DynWorkflow for Declarative {
 fn read(path: &Path) -> Result<String, Error> {
     let mut bytes = Vec::new();
     let limit = u64::try_from(MAX_TEXT).unwrap_or(u64::MAX).saturating_add(1);
+    let meta = fs::metadata(path).map_err(|source| unreadable(&source))?;
+    if !meta.is_file() {
+        // Opening a pipe would wait until somebody writes into it.
+        return Err(Error::new(
+            ErrorCode::InvalidParameters,
+            "the file cannot be read: it is not a plain file",
+        ));
+    }
     let file = File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes));
     file.map_err(|source| unreadable(&source))?;
     if bytes.len() > MAX_TEXT {
