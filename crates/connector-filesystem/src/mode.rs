@@ -24,6 +24,11 @@ impl Mode {
         self.0
     }
 
+    /// Whether it has permissions alone: no setuid, setgid or sticky bit.
+    pub(crate) fn is_plain(self) -> bool {
+        self.0 <= 0o777
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let digits = text.strip_prefix("0o").unwrap_or(text);
         let octal = !digits.is_empty() && digits.bytes().all(|digit| matches!(digit, b'0'..=b'7'));

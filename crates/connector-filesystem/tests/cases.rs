@@ -487,3 +487,35 @@ async fn the_identity_is_the_folder_itself() {
     let inode = fs::metadata(one.root()).unwrap().ino();
     assert!(identity.0.contains(&format!("inode {inode}")), "{identity:?}");
 }
+
+#[tokio::test]
+async fn no_action_gives_setuid_setgid_or_the_sticky_bit_and_an_undo_gives_them_back() {
+    let world = Folder::with_some_files();
+    for mode in ["4755", "2755", "1777", "7777"] {
+        let params = json!({ "path": "docs/a.txt", "content": "new", "mode": mode });
+        let error = world.act("write_file", params).await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::InvalidParameters);
+        assert!(error.message().contains("'mode'") && error.message().contains(mode), "{error}");
+    }
+    world.set_mode("docs/a.txt", 0o6751);
+    let before = world.picture();
+    let params = json!({ "path": "docs/a.txt", "content": "new", "mode": "0755" });
+    let done = world.act("write_file", params).await.unwrap();
+    assert_eq!(world.mode("docs/a.txt"), 0o755);
+    world.undo(&done, false).await.unwrap();
+    assert_eq!(world.picture(), before);
+    let done = world.act("delete_file", json!({ "path": "docs/a.txt" })).await.unwrap();
+    world.undo(&done, false).await.unwrap();
+    assert_eq!(world.picture(), before);
+}
+
+#[tokio::test]
+async fn a_write_protected_file_is_deleted_and_comes_back_write_protected() {
+    let world = Folder::with_some_files();
+    world.set_mode("docs/a.txt", 0o444);
+    let before = world.picture();
+    let done = world.act("delete_file", json!({ "path": "docs/a.txt" })).await.unwrap();
+    assert!(!world.path("docs/a.txt").exists());
+    world.undo(&done, false).await.unwrap();
+    assert_eq!(world.picture(), before);
+}

@@ -56,7 +56,7 @@ fn start() -> impl Strategy<Value = Start> {
 }
 
 fn action() -> impl Strategy<Value = (&'static str, Value)> {
-    let mode = prop::option::of(prop::sample::select(vec!["0600", "0640", "4755", "0444"]));
+    let mode = prop::option::of(prop::sample::select(vec!["0600", "0640", "0755", "0444"]));
     let write = (path(), content(), mode).prop_map(|(path, content, mode)| {
         let mut params = json!({ "path": path, "content_base64": STANDARD.encode(content) });
         if let Some(mode) = mode {

@@ -71,6 +71,11 @@ impl TryFrom<Params> for WriteFile {
                 return Err("fields `content` and `content_base64` exclude each other; give one".into());
             }
         };
+        if let Some(mode) = params.mode.filter(|mode| !mode.is_plain()) {
+            return Err(format!(
+                "'mode': {mode} has setuid, setgid or the sticky bit, which no action gives; give 0777 at most"
+            ));
+        }
         Ok(Self { path: params.path, content, mode: params.mode })
     }
 }
@@ -131,7 +136,7 @@ impl WriteFile {
     }
 
     /// Gives the file these permissions, such as `0o755`. Without, a file keeps what it has, and a new one gets
-    /// what the process gives to new files.
+    /// what the process gives to new files. More than `0o777` is refused when the action is asked for.
     #[must_use]
     pub fn mode(mut self, bits: u32) -> Self {
         self.mode = Some(Mode::new(bits));
@@ -364,6 +369,10 @@ mod tests {
             (r#"{"path":"/etc/passwd","content":""}"#, "path"),
             (r#"{"path":"a/","content":""}"#, "path"),
             (r#"{"path":"a","content":"","mode":755}"#, "mode"),
+            (r#"{"path":"a","content":"","mode":"4755"}"#, "mode"),
+            (r#"{"path":"a","content":"","mode":"2755"}"#, "mode"),
+            (r#"{"path":"a","content":"","mode":"1777"}"#, "mode"),
+            (r#"{"path":"a","content":"","mode":"7777"}"#, "mode"),
             (r#"{"path":"a","content":"","made":"0755"}"#, "made"),
         ] {
             let error = read(params).unwrap_err();
