@@ -1,6 +1,6 @@
 //! Recorded runs, kept beside the tests of a workflow, and the check that the workflow still replays them.
 //!
-//! A history is a file of JSON Lines, one event a line, as `enact events RUN` prints it.
+//! A history is a file of JSON Lines, one event a line, as `enact events RUN --whole` prints it.
 
 use std::path::Path;
 
