@@ -125,7 +125,7 @@
 //! # Recorded runs still replay
 //!
 //! A run is resumed by running its workflow's code again, so the code may not ask for other things while runs of it
-//! are open. Keep a history in your repository (`enact events RUN > tests/histories/note.jsonl`, or
+//! are open. Keep a history in your repository (`enact events RUN --whole > tests/histories/note.jsonl`, or
 //! [`History::to_json_lines`]), and let [`replays`] say whether today's code matches it. Nothing is performed. A history
 //! holds what the log holds, users and parameters too: record it with invented ones.
 //!
