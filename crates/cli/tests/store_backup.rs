@@ -14,7 +14,9 @@ fn a_store_that_another_process_has_open_is_backed_up_and_the_copy_is_whole() {
     world.act_write("a", "1");
     let mut other = world.command(&["events", "--follow"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut first = String::new();
-    BufReader::new(other.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    // It goes on as long as somebody reads it.
+    let mut reader = BufReader::new(other.stdout.take().unwrap());
+    reader.read_line(&mut first).unwrap();
     assert!(first.contains("RunAccepted"), "{first}");
     world.json(&["runs"]).exits(1);
     // When it is backed up
@@ -22,6 +24,7 @@ fn a_store_that_another_process_has_open_is_backed_up_and_the_copy_is_whole() {
     assert!(other.try_wait().unwrap().is_none(), "the other process goes on");
     other.kill().unwrap();
     other.wait().unwrap();
+    drop(reader);
     // Then the copy has all that was recorded
     let recorded = world.json(&["events"]).exits(0);
     world.json(&["store", "restore", "copy", "restored"]).exits(0);
