@@ -212,6 +212,8 @@ async fn nothing_is_acknowledged_any_more_when_the_folder_or_the_segment_in_use_
         let path = dir.path().join("s");
         let store = SledStore::open(&path).unwrap();
         put(&store, append(run(1, 1), 0, vec![event(1, 1)], RunMark::Open)).await.unwrap();
+        // Once the event can be read the volume is made, and nobody makes its folder anew.
+        all(&store).await.unwrap();
         let away = dir.path().join("away");
         fs::rename(path.join(taken), &away).unwrap();
         // Another store in its place is left as it is.
