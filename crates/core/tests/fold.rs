@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use common::*;
+use enact_core::action::Target;
 use enact_core::document::RunDocument;
 use enact_core::error::{ErrorCode, Remains};
 use enact_core::event::*;
@@ -381,9 +382,70 @@ fn what_was_there_already_is_looked_at_again_when_something_newer_on_its_target_
         }
         assert_eq!(state.next(), Next::Compensate { seq: Seq(1), attempt: 1 }, "and not action 2");
     }
-    let mut state = fold(&log).unwrap_or_else(|illegal| panic!("{illegal}"));
-    state.apply(at(20), &decided(Some(3), Decision::Applied)).unwrap_or_else(|illegal| panic!("{illegal}"));
-    assert_eq!(state.status(), RunStatus::RolledBack, "what is undone needs no other look beneath it");
+}
+
+#[test]
+fn what_looked_undone_is_looked_at_again_when_an_operator_says_that_what_was_on_top_of_it_was_undone() {
+    // The first made a file, the second deleted it, and its undo failed. Who then says that it is undone has put the
+    // file back.
+    let mut state = fold(&made_and_deleted(row("t"), true)).unwrap_or_else(|illegal| panic!("{illegal}"));
+    let word = decided(Some(2), Decision::Applied);
+    state.apply(at(20), &word).unwrap_or_else(|illegal| panic!("{illegal}"));
+    assert_eq!(state.status(), RunStatus::RollingBack);
+    for event in [undo_intended(1, 1, 1), undo_succeeded(1, 1), Event::RollbackFinished] {
+        state.apply(at(21), &event).unwrap_or_else(|illegal| panic!("{illegal}"));
+    }
+    assert_eq!(state.status(), RunStatus::RolledBack);
+
+    let undone = made_and_deleted(row("t"), false);
+    let mut state = fold(&undone).unwrap_or_else(|illegal| panic!("{illegal}"));
+    state.apply(at(20), &word).unwrap_or_else(|illegal| panic!("{illegal}"));
+    assert_eq!(state.status(), RunStatus::RolledBack, "what was undone needs no other look");
+}
+
+#[test]
+fn what_looked_undone_is_looked_at_again_beneath_all_of_its_connector_and_what_was_undone_beneath_its_like() {
+    let again = Next::Compensate { seq: Seq(1), attempt: 1 };
+    for (deleted_from, looked_undone, next) in [
+        (row("t").with("where", "id"), true, again),
+        (row("t").with("where", "id"), false, again),
+        (row("parents"), true, again),
+        (row("parents"), false, Next::FinishRollback),
+    ] {
+        let log = made_and_deleted(deleted_from, looked_undone);
+        let mut state = fold(&log).unwrap_or_else(|illegal| panic!("{illegal}"));
+        for event in [rollback(None, false), undo_intended(2, 1, 2), undo_succeeded(2, 1)] {
+            state.apply(at(20), &event).unwrap_or_else(|illegal| panic!("{illegal}"));
+        }
+        assert_eq!(state.next(), next, "{log:#?}");
+    }
+}
+
+fn row(table: &'static str) -> Target {
+    Target::new("row", table).with("table", table)
+}
+
+/// A run that made a row of `t` and deleted one, of which the undo of the second failed. The first looked undone
+/// then, or was undone.
+fn made_and_deleted(deleted_from: Target, looked_undone: bool) -> Vec<Event> {
+    let on = |seq, target| Arc::new(ActionCall { target: Some(target), ..(*call(seq)).clone() });
+    let log = then(
+        running(),
+        [
+            intended(&on(1, row("t")), 1),
+            succeeded(1, 1),
+            intended(&on(2, deleted_from), 1),
+            succeeded(2, 1),
+            run_failed(),
+            undo_intended(2, 1, 1),
+            undo_failed(2, 1, ErrorCode::Unavailable, false),
+        ],
+    );
+    let first = match looked_undone {
+        true => vec![undo_skipped(1, 1, Skipped::AlreadyUndone)],
+        false => vec![undo_intended(1, 1, 1), undo_succeeded(1, 1)],
+    };
+    then(then(log, first), [Event::RollbackFinished])
 }
 
 #[test]

@@ -63,7 +63,8 @@ impl RunState {
             .and_then(|index| u32::try_from(index).ok()?.checked_add(1))
             .ok_or_else(|| format!("nothing is left of action {seq} to decide"))?;
         self.change(seq, number, |attempt| attempt.decide_residue(event.decision))?;
-        self.reopen_beneath();
+        let by_hand = (event.decision == Decision::Applied).then_some((seq, number));
+        self.reopen_beneath(by_hand);
         self.phase = Phase::RollingBack;
         if self.next() == Next::FinishRollback {
             self.phase = Phase::Ended(self.rollback_end());
