@@ -456,6 +456,11 @@ impl RunState {
         }
     }
 
+    /// Whether the newest rollback, where there was one, covers an action.
+    fn is_covered(&self, seq: Seq) -> bool {
+        self.rollback.as_ref().is_none_or(|rollback| rollback.covers(seq))
+    }
+
     /// The outcome of the newest rollback for each action that it covers, newest first; empty where there was
     /// none.
     #[must_use]

@@ -56,6 +56,9 @@ impl RunState {
 
     pub(super) fn decide_residue(&mut self, event: &OperatorDecided) -> Result<(), Refusal> {
         let seq = event.seq.ok_or("after a rollback, an operator's word is on one action")?;
+        if !self.is_covered(seq) {
+            return Err(format!("action {seq} was kept; ask for a rollback that goes back as far first"));
+        }
         let attempts = self.actions.get(&seq).map_or(&[][..], |action| &action.attempts);
         let number = attempts
             .iter()

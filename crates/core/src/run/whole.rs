@@ -103,8 +103,8 @@ impl RunState {
     pub(super) fn reopen_beneath(&mut self, by_hand: Option<(Seq, u32)>) {
         let (mut connectors, mut things) = (BTreeSet::new(), BTreeSet::new());
         for &(seq, number) in self.intents.iter().rev() {
-            let covered = self.rollback.as_ref().is_none_or(|rollback| rollback.covers(seq));
-            let attempt = attempt_mut(&mut self.actions, seq, number).filter(|_| covered);
+            let is_covered = self.is_covered(seq);
+            let attempt = attempt_mut(&mut self.actions, seq, number).filter(|_| is_covered);
             let Some(attempt) = attempt else { continue };
             let call = Arc::clone(&attempt.intent.call);
             let connector = call.connector.clone();
