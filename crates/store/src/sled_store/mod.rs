@@ -273,7 +273,7 @@ impl SledStore {
                     return Ok(appended);
                 }
                 Placed::AskDisk(asking) => {
-                    let (run, key, now) = (asking.run, asking.key, self.order.now());
+                    let (run, key, now) = (asking.run, asking.key, asking.at);
                     let volumes = Arc::clone(&self.volumes);
                     let look = move || {
                         let generation = volumes.generation();

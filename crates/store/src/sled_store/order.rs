@@ -32,7 +32,7 @@ pub(crate) trait Known {
     /// The number of the run's last event.
     fn version(&self, run: RunId) -> Lookup<EventSeq>;
 
-    /// The run that has a key at a time of the log.
+    /// The run that has a key at the time of who asks.
     fn key(&self, key: &Hash, now: Timestamp) -> Lookup<RunId>;
 
     /// Changes whenever the answer to a slow look-up may have changed.
@@ -65,7 +65,8 @@ pub(crate) struct Candidate {
     pub(crate) key: Option<Hash>,
     expected: EventSeq,
     mark: enact_core::store::RunMark,
-    at: Timestamp,
+    /// What its writer's clock said.
+    pub(crate) at: Timestamp,
     blobs: Vec<Hash>,
     events: Vec<Prepared>,
     bytes: usize,
@@ -147,7 +148,7 @@ pub(crate) struct Order {
 #[derive(Debug)]
 struct State {
     next: Position,
-    /// The newest time that an event of the log has: the "now" of keys.
+    /// What the clock of the last writer said, also of one who was refused; the log's time until there was one.
     now: Timestamp,
     /// Runs with events that are not in a volume yet.
     runs: HashMap<RunId, RunHead>,
@@ -216,7 +217,7 @@ impl Order {
         }
         // Looked at when memory has answered: what is sealed between the two makes the disk's answer an old one.
         let on_disk = || on_disk.filter(|answer| answer.generation == known.generation());
-        let now = state.now.max(candidate.at);
+        state.now = candidate.at;
         let before = state.runs.get(&candidate.run).copied();
         let version =
             match before.map_or_else(|| known.version(candidate.run), |head| Lookup::Found(head.version)) {
@@ -237,7 +238,7 @@ impl Order {
             return Err(StoreError::Conflict { run, expected, actual: version });
         }
         if let Some(key) = &candidate.key {
-            let holder = match state.key(key, known, now) {
+            let holder = match state.key(key, known, candidate.at) {
                 Lookup::Found(run) => Some(run),
                 Lookup::Nowhere => None,
                 Lookup::OnDisk => match on_disk() {
@@ -250,7 +251,7 @@ impl Order {
             }
         }
         let writer_sleeps = candidate.barrier || state.waiting.is_empty();
-        let appended = state.push(candidate, now, before);
+        let appended = state.push(candidate, before);
         let writer_sleeps = writer_sleeps || state.waiting_bytes >= GROUP_BYTES;
         drop(state);
         if writer_sleeps {
@@ -280,7 +281,7 @@ impl Order {
         state.key(key, known, state.now)
     }
 
-    /// The newest time that an event of the log has.
+    /// What the clock of the last writer said.
     pub(crate) fn now(&self) -> Timestamp {
         self.state.lock().now
     }
@@ -376,7 +377,7 @@ impl State {
         }
     }
 
-    fn push(&mut self, candidate: Candidate, now: Timestamp, before: Option<RunHead>) -> Appended {
+    fn push(&mut self, candidate: Candidate, before: Option<RunHead>) -> Appended {
         let Candidate { run, key, expected, mark, blobs, events, bytes, barrier, .. } = candidate;
         let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
         let header =
@@ -386,7 +387,6 @@ impl State {
         if let Some(key) = key {
             self.keys.entry(key).or_insert(KeyHead { run, position: last });
         }
-        self.now = now;
         self.next = last.next();
         self.barrier |= barrier;
         self.oldest.get_or_insert_with(Instant::now);

@@ -30,7 +30,7 @@ use parking_lot::{Mutex, RwLock};
 use self::backlog::Backlog;
 use self::contents::{Contents, VolumeError};
 use self::heads::Heads;
-use self::sealed::Sealed;
+use self::sealed::{Sealed, log_times};
 use crate::codec::merkle::Hash;
 use crate::lock::Place;
 use crate::sled_store::order::{Known, Lookup};
@@ -72,7 +72,7 @@ pub(crate) struct View {
     pub(crate) active: Option<Contents>,
     /// The highest id of a run in a sealed volume.
     newest_sealed: Option<RunId>,
-    /// The newest time of a sealed volume in which keys were taken.
+    /// The log's time at the end of the newest sealed volume in which keys were taken.
     newest_key: Option<Timestamp>,
 }
 
@@ -80,8 +80,8 @@ impl View {
     /// With these sealed volumes.
     pub(crate) fn new(sealed: Vec<Arc<Sealed>>, cut: BTreeSet<RunId>, active: Option<Contents>) -> Self {
         let newest_sealed = sealed.iter().map(|sealed| sealed.entry.touched.1).max();
-        let with_keys = sealed.iter().filter(|sealed| sealed.entry.keys.count > 0);
-        let newest_key = with_keys.map(|sealed| sealed.entry.times.1).max();
+        let with_keys = sealed.iter().zip(log_times(&sealed)).filter(|(sealed, _)| sealed.has_keys());
+        let newest_key = with_keys.map(|(_, time)| time).last();
         Self { sealed, cut, active, newest_sealed, newest_key }
     }
 
@@ -182,9 +182,9 @@ impl Volumes {
     /// The run that took a key, as the sealed volumes have it. Reads files.
     pub(crate) fn key_on_disk(&self, key: &Hash, now: Timestamp) -> Result<Option<RunId>, StoreError> {
         let view = self.view.read();
-        for sealed in view.sealed.iter().rev() {
-            let Sealed { entry, .. } = &**sealed;
-            if entry.keys.count == 0 || entry.pruned || !self.is_kept(entry.times.1, now) {
+        let with_times: Vec<_> = view.sealed.iter().zip(log_times(&view.sealed)).collect();
+        for (sealed, time) in with_times.into_iter().rev() {
+            if !sealed.has_keys() || !self.is_kept(time, now) {
                 continue;
             }
             if let Some(held) = sealed.key(key)? {
@@ -194,7 +194,9 @@ impl Volumes {
         Ok(None)
     }
 
-    fn is_kept(&self, at: Timestamp, now: Timestamp) -> bool {
+    /// Whether a key is kept that was taken at this time of the log, when somebody's clock says `now`. So neither a
+    /// clock that was ahead for a while nor one that was behind lets a key go early.
+    pub(crate) fn is_kept(&self, at: Timestamp, now: Timestamp) -> bool {
         now.since(at) <= self.key_retention
     }
 }
