@@ -35,7 +35,7 @@ use crate::volume::Volumes;
 use crate::volume::applier::Applier;
 use crate::watermark::Watermark;
 
-pub use prune::{Held, Pruned};
+pub use prune::{Held, HeldBy, Pruned};
 pub use verify::Verified;
 
 /// The size at which a volume is sealed, where nothing else is said.

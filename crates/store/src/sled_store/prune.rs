@@ -1,6 +1,7 @@
 //! Giving disk space back: deletes what is old, whole volumes at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use enact_core::ids::{EventSeq, Position, RunId};
@@ -14,7 +15,7 @@ use crate::files;
 use crate::volume::Volumes;
 use crate::volume::heads::{Head, read_run};
 use crate::volume::manifest::{self, Entry};
-use crate::volume::sealed::{Sealed, table_path};
+use crate::volume::sealed::{Sealed, log_times, table_path};
 
 /// How often it is planned again because runs were written to, or a volume was sealed, between plan and deed.
 const PLANS: usize = 10;
@@ -32,25 +33,62 @@ pub struct Pruned {
     pub held: Option<Held>,
 }
 
-/// A run that keeps an old volume.
+/// An old volume that stays, and those behind it with it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Held {
-    /// The volume. Those behind it stay with it.
+    /// The volume.
     pub volume: u64,
-    /// The run, which has events in it and is open, or has others that are not old enough.
-    pub run: RunId,
-    /// Whether it is open.
-    pub is_open: bool,
+    /// Why it stays.
+    pub by: HeldBy,
+}
+
+/// What keeps an old volume.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HeldBy {
+    /// A run that has events in it and is open.
+    OpenRun(RunId),
+    /// A run that has events in it, and others that are not old enough.
+    NewerEvents(RunId),
+    /// Idempotency keys that were taken in it and are still kept.
+    Keys,
+}
+
+impl HeldBy {
+    /// The run, where it is one.
+    #[must_use]
+    pub fn run(self) -> Option<RunId> {
+        match self {
+            Self::OpenRun(run) | Self::NewerEvents(run) => Some(run),
+            Self::Keys => None,
+        }
+    }
+
+    /// Whether it is an open run.
+    #[must_use]
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::OpenRun(_))
+    }
+}
+
+impl fmt::Display for HeldBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OpenRun(run) => write!(f, "run {run} has events in it and is open"),
+            Self::NewerEvents(run) => write!(f, "run {run} has events in it and others that are newer"),
+            Self::Keys => f.write_str("idempotency keys that were taken in it are still kept"),
+        }
+    }
 }
 
 impl SledStore {
     /// Deletes the oldest sealed volumes, as far as every event in them is older than `before`, and so is every other
-    /// event of the runs in them, and none of these is open. Then the blobs that nothing refers to any more. Leaf
-    /// hashes stay, so that proofs over the log stay valid. A run is pruned whole: it reads as empty and is not listed,
-    /// and what it has in a volume that stays is not read any more; its idempotency key is free.
+    /// event of the runs in them, and none of these is open, and no idempotency key that was taken in them is still kept.
+    /// Then the blobs that nothing refers to any more. Leaf hashes stay, so that proofs over the log stay valid. A run is
+    /// pruned whole: it reads as empty and is not listed, and what it has in a volume that stays is not read any more.
     ///
     /// # Errors
-    /// Those of the disk. What was not deleted is deleted by the next call.
+    /// Those of the disk. What was not deleted is deleted by the next call. [`StoreError::Poisoned`], where it is not
+    /// known what the disk has.
     pub async fn prune(&self, before: Timestamp) -> Result<Pruned, StoreError> {
         self.volumes.caught_up(self.durable.get()).await?;
         let (volumes, maintenance) = (Arc::clone(&self.volumes), Arc::clone(&self.maintenance));
@@ -70,7 +108,7 @@ fn prune_volumes(volumes: &Volumes, order: &Order, before: Timestamp) -> Result<
     let mut held = None;
     for _ in 0..PLANS {
         // Reading the active volume may wait for its sealing, which waits for the lock: first the plan, then the lock.
-        let plan = volumes.prunable(before)?;
+        let plan = volumes.prunable(before, order.now())?;
         let _alone = volumes.changing.lock();
         // Nothing gets a place in the log while the plan is compared with what was written since, and carried out:
         // what is written to a run afterwards finds the run pruned.
@@ -155,7 +193,8 @@ struct Plan {
 }
 
 impl Volumes {
-    fn prunable(&self, before: Timestamp) -> Result<Plan, StoreError> {
+    /// What is older than `before` and may go, when the clock of the last writer said `now`.
+    fn prunable(&self, before: Timestamp, now: Timestamp) -> Result<Plan, StoreError> {
         let (sealed, cut, active) = {
             // Together, so that no run is in neither.
             let view = self.view.read();
@@ -163,8 +202,16 @@ impl Volumes {
             let active: BTreeMap<RunId, Head> = heads.runs.iter().map(|(run, head)| (*run, *head)).collect();
             (view.sealed.clone(), view.cut.clone(), active)
         };
-        let going = sealed.iter().take_while(|sealed| sealed.entry.times.1 < before).count();
-        let mut plan = Plan { going, cut: BTreeSet::new(), held: None, sealed: sealed.len(), active };
+        let old = sealed.iter().take_while(|sealed| sealed.entry.times.1 < before).count();
+        // It is at least as late as it has to be for that.
+        let with_keys = self.first_with_keys(&sealed, now.max(before)).filter(|(at, _)| *at < old);
+        let mut plan = Plan {
+            going: with_keys.map_or(old, |(at, _)| at),
+            cut: BTreeSet::new(),
+            held: with_keys.map(|(_, volume)| Held { volume, by: HeldBy::Keys }),
+            sealed: sealed.len(),
+            active,
+        };
         let goes_on = |(run, head): &(RunId, Head)| !head.began_here() && !cut.contains(run);
         let known: Vec<_> = plan.active.iter().map(|(run, head)| (*run, *head)).filter(goes_on).collect();
         for (run, head) in known {
@@ -216,8 +263,17 @@ impl Volumes {
             return Ok(());
         }
         plan.going = at;
-        plan.held = Some(Held { volume, run, is_open });
+        let by = if is_open { HeldBy::OpenRun(run) } else { HeldBy::NewerEvents(run) };
+        plan.held = Some(Held { volume, by });
         Ok(())
+    }
+
+    /// The first of these volumes, which are the oldest of the log, with keys that are kept: its place and its number.
+    fn first_with_keys(&self, sealed: &[Arc<Sealed>], now: Timestamp) -> Option<(usize, u64)> {
+        let with_times = sealed.iter().zip(log_times(sealed));
+        let mut kept = with_times.map(|(sealed, time)| sealed.has_keys() && self.is_kept(time, now));
+        let at = kept.position(|is_kept| is_kept)?;
+        Some((at, sealed.get(at)?.entry.number))
     }
 
     /// Whether the last event of a run is older.
@@ -239,7 +295,7 @@ impl Volumes {
         let going = view.sealed.get(..plan.going).unwrap_or_default();
         for run in written {
             if let Some((_, volume)) = first_with(going, run)? {
-                return Ok(Some(Held { volume, run, is_open: true }));
+                return Ok(Some(Held { volume, by: HeldBy::OpenRun(run) }));
             }
         }
         Ok(None)
