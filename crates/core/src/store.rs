@@ -178,8 +178,8 @@ pub enum StoreError {
         /// Encoded, in bytes.
         size: usize,
     },
-    /// A sync failed earlier; nothing is acknowledged any more.
-    #[error("the store stopped after a failed sync ({0}); open it again to see what was kept")]
+    /// It is not known any more what the disk has, as after a failed sync; nothing is acknowledged any more.
+    #[error("the store stopped: {0}; open it again to see what was kept")]
     Poisoned(String),
     /// The store was closed.
     #[error("the store is closed")]

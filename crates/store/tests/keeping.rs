@@ -219,6 +219,37 @@ async fn pruning_spares_the_keys_that_are_still_kept_and_says_so() {
 }
 
 #[tokio::test]
+async fn pruning_whose_manifest_may_be_on_the_disk_or_not_stops_the_store_and_one_that_did_not_write_it_does_not()
+ {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s");
+    let options = || SledStore::options().volume_bytes(100_000).segment_bytes(64 * 1024);
+    let store = options().open(&path).unwrap();
+    for ms in 1000..1100 {
+        put(&store, one_event(ms)).await.unwrap();
+    }
+    sealed(&store, 3).await;
+    let late = Timestamp::from_unix_us(1090 * 1000);
+    fs::create_dir(path.join("manifest.new")).unwrap();
+    let refused = store.prune(late).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Io { .. }), "{refused}");
+    fs::remove_dir(path.join("manifest.new")).unwrap();
+    put(&store, append(run(1000, 0), 1, vec![event(1000, 10)], RunMark::Closed)).await.unwrap();
+
+    fs::rename(path.join("manifest"), dir.path().join("manifest")).unwrap();
+    fs::create_dir(path.join("manifest")).unwrap();
+    let stopped = store.prune(late).await.unwrap_err();
+    assert!(matches!(stopped, StoreError::Poisoned(_)), "{stopped}");
+    let again = put(&store, append(run(1000, 0), 2, vec![event(1000, 10)], RunMark::Closed)).await;
+    assert!(matches!(again, Err(StoreError::Poisoned(_))), "{again:?}");
+    drop(store);
+    fs::remove_dir(path.join("manifest")).unwrap();
+    fs::rename(dir.path().join("manifest"), path.join("manifest")).unwrap();
+    let store = options().open(&path).unwrap();
+    assert_eq!(all(&store).await.unwrap().len(), 101);
+}
+
+#[tokio::test]
 async fn case_49_volumes_go_although_each_boundary_is_straddled_by_a_run_and_that_goes_whole() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s");

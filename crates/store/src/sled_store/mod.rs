@@ -10,6 +10,7 @@ mod threads;
 mod verify;
 pub(crate) mod writer;
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -311,9 +312,14 @@ impl Drop for SledStore {
 async fn off_worker<T: Send + 'static>(
     call: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
-    match tokio::runtime::Handle::try_current() {
-        Ok(runtime) => runtime.spawn_blocking(call).await.unwrap_or(Err(StoreError::Closed)),
-        Err(_) => call(),
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else { return call() };
+    match runtime.spawn_blocking(call).await {
+        Ok(answer) => answer,
+        Err(error) if error.is_panic() => {
+            Err(StoreError::io("reading the store", io::Error::other("the thread that read panicked")))
+        }
+        // The runtime ends.
+        Err(_) => Err(StoreError::Closed),
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use enact_core::ids::{EventSeq, Position, RunId};
 use enact_core::store::{Append, Appended, Durability, StoreError};
 use enact_core::time::Timestamp;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
 use crate::codec::Prepared;
@@ -200,7 +200,8 @@ impl Order {
         self.space.acquire_many(permits(candidate.bytes)).await.map_err(|_| self.why_stopped())
     }
 
-    fn why_stopped(&self) -> StoreError {
+    /// Why everything is refused.
+    pub(crate) fn why_stopped(&self) -> StoreError {
         self.state.lock().stopped.clone().unwrap_or(StoreError::Closed)
     }
 
@@ -335,11 +336,18 @@ impl Order {
     }
 
     /// Carries something out while nothing gets a place. It is told which runs have events that may be in no volume
-    /// yet, and how far each is.
-    pub(crate) fn standing_still<T>(&self, carry_out: impl FnOnce(&[(RunId, EventSeq)]) -> T) -> T {
+    /// yet, and how far each is. Where it leaves the store poisoned, nothing gets a place afterwards either.
+    pub(crate) fn standing_still<T>(
+        &self,
+        carry_out: impl FnOnce(&[(RunId, EventSeq)]) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let state = self.state.lock();
         let runs: Vec<_> = state.runs.iter().map(|(run, head)| (*run, head.version)).collect();
-        carry_out(&runs)
+        let carried_out = carry_out(&runs);
+        if let Err(why @ StoreError::Poisoned(_)) = &carried_out {
+            self.poison_at(state, why);
+        }
+        carried_out
     }
 
     /// Forgets what is in a volume now.
@@ -358,11 +366,13 @@ impl Order {
 
     /// Refuses everything from now on, also what is ordered and not written.
     pub(crate) fn poison(&self, why: &StoreError) {
-        let waiting = {
-            let mut state = self.state.lock();
-            state.stopped = Some(why.clone());
-            state.take_all()
-        };
+        self.poison_at(self.state.lock(), why);
+    }
+
+    fn poison_at(&self, mut state: MutexGuard<'_, State>, why: &StoreError) {
+        state.stopped = Some(why.clone());
+        let waiting = state.take_all();
+        drop(state);
         self.space.close();
         self.wake.notify_all();
         waiting.into_iter().for_each(|append| append.done(Err(why.clone())));

@@ -1,8 +1,8 @@
 //! Giving disk space back: deletes what is old, whole volumes at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::Arc;
+use std::{fmt, io};
 
 use enact_core::ids::{EventSeq, Position, RunId};
 use enact_core::store::{MAX_PAGE, RunMark, StoreError};
@@ -14,7 +14,7 @@ use crate::codec::merkle::Hash;
 use crate::files;
 use crate::volume::Volumes;
 use crate::volume::heads::{Head, read_run};
-use crate::volume::manifest::{self, Entry};
+use crate::volume::manifest::Entry;
 use crate::volume::sealed::{Sealed, log_times, table_path};
 
 /// How often it is planned again because runs were written to, or a volume was sealed, between plan and deed.
@@ -88,7 +88,8 @@ impl SledStore {
     ///
     /// # Errors
     /// Those of the disk. What was not deleted is deleted by the next call. [`StoreError::Poisoned`], where it is not
-    /// known what the disk has.
+    /// known what the disk has: nothing is appended any more then. [`StoreError::Io`] also where old runs were written to
+    /// again and again meanwhile.
     pub async fn prune(&self, before: Timestamp) -> Result<Pruned, StoreError> {
         self.volumes.caught_up(self.durable.get()).await?;
         let (volumes, maintenance) = (Arc::clone(&self.volumes), Arc::clone(&self.maintenance));
@@ -124,7 +125,10 @@ fn prune_volumes(volumes: &Volumes, order: &Order, before: Timestamp) -> Result<
             return Ok(pruned);
         }
     }
-    Ok(Pruned { held, ..Pruned::default() })
+    let run = held.and_then(|held| held.by.run()).map(|run| format!(", the last time run {run}"));
+    let what = format!("runs were written to, or a volume was sealed, each time{}", run.unwrap_or_default());
+    let error = io::Error::other(format!("{what}; nothing was deleted"));
+    Err(StoreError::io(format!("pruning, which was planned {PLANS} times"), error))
 }
 
 /// Writes and shows that the volumes of a plan are pruned.
@@ -143,9 +147,8 @@ fn carry_out(volumes: &Volumes, plan: Plan) -> Result<Pruned, StoreError> {
     if pruned.volumes > 0 {
         cut.extend(plan.cut);
         volumes.forget_gone(&mut cut, &sealed)?;
-        volumes.place.check()?;
         // The manifest first: what it calls pruned is never read again.
-        manifest::write(&volumes.store, &volumes.id, sealed.iter().map(|sealed| &sealed.entry), &cut)?;
+        volumes.write_manifest(&sealed, &cut)?;
         let mut view = volumes.view.write();
         let active = view.active.take();
         view.cut = cut;

@@ -99,6 +99,14 @@ async fn after_a_failed_sync_nothing_is_acknowledged_until_the_store_is_opened_a
     let refused = store.append(append(2, 0, Durability::Barrier)).await.unwrap_err();
     assert!(matches!(refused, StoreError::Poisoned(_)), "{refused}");
     assert!(matches!(store.beyond(Position(1)).await, Err(StoreError::Poisoned(_))));
+    // Who reads is told the same when the applier has ended.
+    let why = loop {
+        match store.read_all(Position(1), 10).await {
+            Ok(_) => thread::yield_now(),
+            Err(why) => break why,
+        }
+    };
+    assert!(matches!(&why, StoreError::Poisoned(what) if what.contains("a sync")), "{why}");
     drop(store);
     let store = open(dir.path(), &trouble);
     assert!(store.durable() >= Position(1));
@@ -198,6 +206,54 @@ async fn closing_does_not_wait_for_ever_for_volumes_that_do_not_get_on() {
         }
     };
     assert_eq!(store.read_all(Position(1), 10).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn who_reads_while_the_volumes_do_not_get_on_is_told_why() {
+    let (dir, trouble) = (tempfile::tempdir().unwrap(), Trouble::default());
+    let store = open(dir.path(), &trouble);
+    store.append(append(1, 0, Durability::Barrier)).await.unwrap().durable().await.unwrap();
+    store.read_all(Position(1), 1).await.unwrap();
+    // The active volume cannot be opened again once it was let go of.
+    let active = dir.path().join("s/volumes/00000001");
+    store.volumes.view.write().active = None;
+    fs::remove_dir_all(&active).unwrap();
+    fs::write(&active, "in the way").unwrap();
+    store.append(append(1, 1, Durability::Barrier)).await.unwrap().durable().await.unwrap();
+    let told = comes(store.read_all(Position(1), 10)).await.unwrap_err();
+    assert!(matches!(told, StoreError::Io { .. }) && told.may_pass(), "{told}");
+
+    fs::remove_file(&active).unwrap();
+    let events = comes(async {
+        loop {
+            match store.read_all(Position(1), 10).await {
+                Ok(events) => break events,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    });
+    assert_eq!(events.await.len(), 2, "it goes on when it can");
+}
+
+#[tokio::test]
+async fn a_panic_while_reading_is_not_told_as_a_closed_store() {
+    #[expect(clippy::panic, reason = "it is what is tested")]
+    let panicked = off_worker(|| -> Result<(), _> { panic!("a defect") }).await.unwrap_err();
+    assert!(matches!(panicked, StoreError::Io { .. }), "{panicked}");
+}
+
+#[tokio::test]
+async fn what_leaves_the_store_poisoned_while_all_stands_still_stops_it() {
+    let (dir, trouble) = (tempfile::tempdir().unwrap(), Trouble::default());
+    let store = open(dir.path(), &trouble);
+    let quiet = store.append(append(1, 0, Durability::Enqueued)).await.unwrap();
+    let why = StoreError::Poisoned("the manifest may not be written".into());
+    let stopped = store.order.standing_still(|_| Err::<(), _>(why)).unwrap_err();
+    assert!(matches!(comes(quiet.durable()).await, Err(StoreError::Poisoned(_))));
+    let refused = store.append(append(2, 0, Durability::Barrier)).await.unwrap_err();
+    assert_eq!(refused.to_string(), stopped.to_string());
+    let told = comes(store.beyond(Position(1))).await.unwrap_err();
+    assert_eq!(told.to_string(), stopped.to_string());
 }
 
 /// Where a volume is sealed between a look-up on the disk and the answer from memory.

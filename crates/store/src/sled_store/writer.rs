@@ -30,7 +30,7 @@ impl Writer {
             let why = StoreError::Poisoned("the thread of the journal panicked".into());
             durable.stop(&why);
             order.poison(&why);
-            backlog.close();
+            backlog.close(&why);
         }
         written.ok()
     }
@@ -42,8 +42,9 @@ impl Writer {
                 break;
             }
         }
-        self.backlog.close();
-        self.durable.stop(&StoreError::Closed);
+        let why = self.order.why_stopped();
+        self.backlog.close(&why);
+        self.durable.stop(&why);
         self.journal
     }
 

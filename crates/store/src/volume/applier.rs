@@ -11,7 +11,7 @@ use super::backlog::{Backlog, Group, Work};
 use super::contents::{Batch, Contents, VolumeError};
 use super::heads::Heads;
 use super::sealed::{Sealed, folder};
-use super::{Volumes, manifest, sealing};
+use super::{Volumes, sealing};
 use crate::codec::CodecError;
 use crate::files;
 use crate::group::{self, GroupAppend};
@@ -47,6 +47,7 @@ impl Applier {
 
     fn run_until_closed(mut self) -> bool {
         let backlog = Arc::clone(&self.volumes.backlog);
+        let mut stuck_at = None;
         loop {
             match self.work(&backlog) {
                 Ok(true) => {}
@@ -59,6 +60,11 @@ impl Applier {
                 Err(trouble) => {
                     tracing::error!(%trouble, "the volumes cannot be written; the journal has everything; trying again");
                     self.forget_active();
+                    let applied = self.volumes.applied.get();
+                    // Making the volume anew may have helped; where it did not, who waits for it is told.
+                    if stuck_at.replace(applied) == Some(applied) {
+                        self.volumes.applied.fail_waiting(&trouble);
+                    }
                     if !backlog.rest(trouble) {
                         return false;
                     }
@@ -120,8 +126,10 @@ impl Applier {
         Ok(count)
     }
 
-    /// Lets go of the active volume. Closing it may take long: nobody else has to wait for that.
+    /// Lets go of the active volume. Closing it may take long: nobody else has to wait for that, and who wants to read
+    /// it is not told meanwhile that it can be read.
     fn forget_active(&self) {
+        self.volumes.backlog.not_ready();
         let active = self.volumes.view.write().active.take();
         drop(active);
     }
@@ -205,17 +213,12 @@ impl Applier {
         let store = &self.volumes.store;
         let entry = sealing::seal(store, number, first, &heads)?;
         let alone = self.volumes.changing.lock();
-        self.volumes.place.check()?;
         let (mut sealed, cut) = {
             let view = self.volumes.view.read();
             (view.sealed.clone(), view.cut.clone())
         };
         sealed.push(Arc::new(Sealed::new(store, entry)));
-        let entries = sealed.iter().map(|sealed| &sealed.entry);
-        manifest::write(store, &self.volumes.id, entries, &cut).map_err(|error| {
-            // Whether the disk has the new manifest is not known. If it has, the volume must not be touched again.
-            VolumeError::Store(StoreError::Poisoned(format!("the manifest was not written: {error}")))
-        })?;
+        self.volumes.write_manifest(&sealed, &cut)?;
         tracing::info!(volume = number, %first, last = %heads.last, "sealed");
         {
             let mut view = self.volumes.view.write();

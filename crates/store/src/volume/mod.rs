@@ -17,6 +17,7 @@ mod watch;
 pub(crate) mod witness;
 
 use std::collections::{BTreeSet, VecDeque};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,6 +33,7 @@ use self::contents::{Contents, VolumeError};
 use self::heads::Heads;
 use self::sealed::{Sealed, log_times};
 use crate::codec::merkle::Hash;
+use crate::files;
 use crate::lock::Place;
 use crate::sled_store::order::{Known, Lookup};
 use crate::watermark::Watermark;
@@ -120,7 +122,28 @@ impl Volumes {
         }
     }
 
+    /// Writes that these volumes are sealed.
+    ///
+    /// # Errors
+    /// [`StoreError::Poisoned`], where it is not known whether the disk has the new manifest: if it has, neither the
+    /// volumes that it calls sealed nor the runs that it calls pruned may be written any more. Any other: it has not.
+    pub(crate) fn write_manifest(
+        &self,
+        sealed: &[Arc<Sealed>],
+        cut: &BTreeSet<RunId>,
+    ) -> Result<(), StoreError> {
+        self.place.check()?;
+        let path = manifest::path(&self.store);
+        let bytes = manifest::encode(&self.id, sealed.iter().map(|sealed| &sealed.entry), cut);
+        files::write_beside(&path, |file| io::Write::write_all(file, &bytes))?;
+        files::put_in_place(&path)
+            .map_err(|error| StoreError::Poisoned(format!("the manifest may not be written: {error}")))
+    }
+
     /// Waits until all up to a position is in volumes.
+    ///
+    /// # Errors
+    /// Why it does not get there, where the applier tried again and still does not get on.
     pub(crate) async fn caught_up(&self, position: Position) -> Result<(), StoreError> {
         if self.applied.get() < position {
             self.backlog.want();
