@@ -315,7 +315,7 @@ impl Order {
         self.space.add_permits(room);
     }
 
-    /// Takes a group, and all that is ordered behind it, out of the log again: there is no space for it.
+    /// Takes a group, and all that is ordered behind it, out of the log again: the journal refused it.
     pub(crate) fn take_back(&self, group: Vec<Ordered>, why: &StoreError) {
         let mut state = self.state.lock();
         let mut undone: Vec<_> = group.into_iter().chain(state.take_all()).collect();

@@ -237,7 +237,6 @@ async fn who_reads_while_the_volumes_do_not_get_on_is_told_why() {
 
 #[tokio::test]
 async fn a_panic_while_reading_is_not_told_as_a_closed_store() {
-    #[expect(clippy::panic, reason = "it is what is tested")]
     let panicked = off_worker(|| -> Result<(), _> { panic!("a defect") }).await.unwrap_err();
     assert!(matches!(panicked, StoreError::Io { .. }), "{panicked}");
 }
