@@ -228,7 +228,7 @@ async fn pruning_whose_manifest_may_be_on_the_disk_or_not_stops_the_store_and_on
     for ms in 1000..1100 {
         put(&store, one_event(ms)).await.unwrap();
     }
-    sealed(&store, 3).await;
+    sealed(&store, 4).await;
     let late = Timestamp::from_unix_us(1090 * 1000);
     fs::create_dir(path.join("manifest.new")).unwrap();
     let refused = store.prune(late).await.unwrap_err();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::{fmt, io};
 
 use enact_core::ids::{EventSeq, Position, RunId};
-use enact_core::store::{MAX_PAGE, RunMark, StoreError};
+use enact_core::store::{EventStore, MAX_PAGE, RunMark, StoreError};
 use enact_core::time::Timestamp;
 
 use super::order::Order;
@@ -91,53 +91,71 @@ impl SledStore {
     /// known what the disk has: nothing is appended any more then. [`StoreError::Io`] also where old runs were written to
     /// again and again meanwhile.
     pub async fn prune(&self, before: Timestamp) -> Result<Pruned, StoreError> {
-        self.volumes.caught_up(self.durable.get()).await?;
-        let (volumes, maintenance) = (Arc::clone(&self.volumes), Arc::clone(&self.maintenance));
-        let (order, blobs) = (Arc::clone(&self.order), self.blobs.clone());
-        off_worker(move || {
-            maintenance.carry_out(|| {
-                let mut pruned = prune_volumes(&volumes, &order, before)?;
-                pruned.blobs = blobs.sweep(&referenced(&volumes)?)?;
-                Ok(pruned)
-            })
-        })
-        .await
+        let mut held = None;
+        for _ in 0..PLANS {
+            // What was written while it was planned is in a volume when it is planned again.
+            self.flush().await?;
+            self.volumes.caught_up(self.durable.get()).await?;
+            let (volumes, maintenance) = (Arc::clone(&self.volumes), Arc::clone(&self.maintenance));
+            let (order, blobs) = (Arc::clone(&self.order), self.blobs.clone());
+            let tried = off_worker(move || {
+                maintenance.carry_out(|| match prune_volumes(&volumes, &order, before)? {
+                    Tried::Pruned(pruned) => {
+                        let blobs = blobs.sweep(&referenced(&volumes)?)?;
+                        Ok(Tried::Pruned(Pruned { blobs, ..pruned }))
+                    }
+                    overtaken @ Tried::Overtaken(_) => Ok(overtaken),
+                })
+            });
+            match tried.await? {
+                Tried::Pruned(pruned) => return Ok(pruned),
+                Tried::Overtaken(by) => held = by.or(held),
+            }
+        }
+        let run = held.map(|run| format!(", such as run {run}")).unwrap_or_default();
+        let error = io::Error::other(format!(
+            "old runs were written to{run}, or volumes sealed, each time; nothing was deleted, ask again"
+        ));
+        Err(StoreError::io(format!("pruning, which was planned {PLANS} times"), error))
     }
 }
 
-fn prune_volumes(volumes: &Volumes, order: &Order, before: Timestamp) -> Result<Pruned, StoreError> {
-    let mut held = None;
-    for _ in 0..PLANS {
-        // Reading the active volume may wait for its sealing, which waits for the lock: first the plan, then the lock.
-        let plan = volumes.prunable(before, order.now())?;
-        let _alone = volumes.changing.lock();
-        // Nothing gets a place in the log while the plan is compared with what was written since, and carried out:
-        // what is written to a run afterwards finds the run pruned.
-        let done = order.standing_still(|ordered| {
-            if volumes.view.read().sealed.len() != plan.sealed {
-                return Ok(None);
-            }
-            held = volumes.written_since(&plan, ordered)?;
-            if held.is_some() { Ok(None) } else { carry_out(volumes, plan).map(Some) }
-        })?;
-        if let Some(pruned) = done {
-            delete_pruned(volumes)?;
-            return Ok(pruned);
+/// What became of a plan.
+enum Tried {
+    Pruned(Pruned),
+    /// It was not carried out: a volume was sealed meanwhile, or this run was written to.
+    Overtaken(Option<RunId>),
+}
+
+fn prune_volumes(volumes: &Volumes, order: &Order, before: Timestamp) -> Result<Tried, StoreError> {
+    // Reading the active volume may wait for its sealing, which waits for the lock: first the plan, then the lock.
+    let plan = volumes.prunable(before, order.now())?;
+    let _alone = volumes.changing.lock();
+    // Readers first: while all stands still, nobody is waited for.
+    let no_reader = volumes.active.write();
+    // Nothing gets a place in the log while the plan is compared with what was written since, and carried out: what is
+    // written to a run afterwards finds the run pruned.
+    let tried = order.standing_still(|ordered| {
+        if volumes.view().sealed.len() != plan.sealed {
+            return Ok(Tried::Overtaken(None));
         }
+        match volumes.written_since(&plan, ordered)? {
+            Some(run) => Ok(Tried::Overtaken(Some(run))),
+            None => carry_out(volumes, plan).map(Tried::Pruned),
+        }
+    })?;
+    drop(no_reader);
+    if matches!(tried, Tried::Pruned(_)) {
+        delete_pruned(volumes)?;
     }
-    let run = held.and_then(|held| held.by.run()).map(|run| format!(", the last time run {run}"));
-    let what = format!("runs were written to, or a volume was sealed, each time{}", run.unwrap_or_default());
-    let error = io::Error::other(format!("{what}; nothing was deleted"));
-    Err(StoreError::io(format!("pruning, which was planned {PLANS} times"), error))
+    Ok(tried)
 }
 
 /// Writes and shows that the volumes of a plan are pruned.
 fn carry_out(volumes: &Volumes, plan: Plan) -> Result<Pruned, StoreError> {
     let mut pruned = Pruned { held: plan.held, ..Pruned::default() };
-    let (mut sealed, mut cut) = {
-        let view = volumes.view.read();
-        (view.sealed.clone(), view.cut.clone())
-    };
+    let view = volumes.view();
+    let (mut sealed, mut cut) = (view.sealed.clone(), view.cut.clone());
     for volume in sealed.iter_mut().take(plan.going).filter(|volume| !volume.entry.pruned) {
         let entry = Entry { pruned: true, ..volume.entry.clone() };
         pruned.volumes += 1;
@@ -149,18 +167,15 @@ fn carry_out(volumes: &Volumes, plan: Plan) -> Result<Pruned, StoreError> {
         volumes.forget_gone(&mut cut, &sealed)?;
         // The manifest first: what it calls pruned is never read again.
         volumes.write_manifest(&sealed, &cut)?;
-        let mut view = volumes.view.write();
-        let active = view.active.take();
-        view.cut = cut;
-        volumes.show(&mut view, sealed, active);
+        volumes.show(sealed, cut);
     }
     Ok(pruned)
 }
 
 /// Deletes the files of every pruned volume; also of those that a crash left.
 fn delete_pruned(volumes: &Volumes) -> Result<(), StoreError> {
-    let sealed = volumes.view.read().sealed.clone();
-    for volume in sealed.iter().filter(|volume| volume.entry.pruned) {
+    let view = volumes.view();
+    for volume in view.sealed.iter().filter(|volume| volume.entry.pruned) {
         files::remove_dir(&volume.folder)?;
         for name in ["runs", "keys", "blobs"] {
             files::forget(&table_path(&volumes.store, volume.entry.number, name));
@@ -171,8 +186,9 @@ fn delete_pruned(volumes: &Volumes) -> Result<(), StoreError> {
 
 /// The blobs that something in the store refers to.
 fn referenced(volumes: &Volumes) -> Result<BTreeSet<Hash>, StoreError> {
-    let view = volumes.view.read();
+    // First those of the active volume: they are in a sealed one that is shown before they leave here.
     let mut live = volumes.heads.read().blobs.clone();
+    let view = volumes.view();
     for volume in view.sealed.iter().filter(|volume| !volume.entry.pruned) {
         volume.blobs.each(&mut |blob| {
             live.insert(*blob);
@@ -200,8 +216,8 @@ impl Volumes {
     fn prunable(&self, before: Timestamp, now: Timestamp) -> Result<Plan, StoreError> {
         let (sealed, cut, active) = {
             // Together, so that no run is in neither.
-            let view = self.view.read();
-            let heads = self.heads.read();
+            let _stays = self.active.read();
+            let (view, heads) = (self.view(), self.heads.read());
             let active: BTreeMap<RunId, Head> = heads.runs.iter().map(|(run, head)| (*run, *head)).collect();
             (view.sealed.clone(), view.cut.clone(), active)
         };
@@ -286,7 +302,7 @@ impl Volumes {
     }
 
     /// A run with events in what is to go that was written to after the plan was made: it has to be planned for again.
-    fn written_since(&self, plan: &Plan, ordered: &[(RunId, EventSeq)]) -> Result<Option<Held>, StoreError> {
+    fn written_since(&self, plan: &Plan, ordered: &[(RunId, EventSeq)]) -> Result<Option<RunId>, StoreError> {
         let written: BTreeSet<RunId> = {
             let heads = self.heads.read();
             let applied = heads.runs.iter().map(|(run, head)| (*run, head.version));
@@ -294,11 +310,11 @@ impl Volumes {
             let now = applied.chain(ordered.iter().copied());
             now.filter(|(run, version)| was(run) != Some(*version)).map(|(run, _)| run).collect()
         };
-        let view = self.view.read();
+        let view = self.view();
         let going = view.sealed.get(..plan.going).unwrap_or_default();
         for run in written {
-            if let Some((_, volume)) = first_with(going, run)? {
-                return Ok(Some(Held { volume, by: HeldBy::OpenRun(run) }));
+            if first_with(going, run)?.is_some() {
+                return Ok(Some(run));
             }
         }
         Ok(None)

@@ -141,7 +141,7 @@ async fn a_backup_goes_no_further_than_its_journal_whatever_is_sealed_meanwhile(
     store.append(append(1, 0, Durability::Barrier)).await.unwrap().durable().await.unwrap();
     let (_pin, numbers, end) = store.segments.pin();
     let mut version = 1;
-    while store.volumes.view.read().sealed.is_empty() {
+    while store.volumes.view().sealed.is_empty() {
         store.append(append(1, version, Durability::Barrier)).await.unwrap().durable().await.unwrap();
         version += 1;
     }
@@ -192,7 +192,7 @@ async fn closing_does_not_wait_for_ever_for_volumes_that_do_not_get_on() {
     store.append(append(1, 1, Durability::Barrier)).await.unwrap().durable().await.unwrap();
     {
         // The applier cannot go on.
-        let _stuck = store.volumes.view.write();
+        let _stuck = store.volumes.active.write();
         store.close().unwrap();
         assert!(!dir.path().join("s/closed").exists(), "there is no note of a close in order");
         let other = SledStore::open(dir.path().join("s"));
@@ -216,7 +216,7 @@ async fn who_reads_while_the_volumes_do_not_get_on_is_told_why() {
     store.read_all(Position(1), 1).await.unwrap();
     // The active volume cannot be opened again once it was let go of.
     let active = dir.path().join("s/volumes/00000001");
-    store.volumes.view.write().active = None;
+    *store.volumes.active.write() = None;
     fs::remove_dir_all(&active).unwrap();
     fs::write(&active, "in the way").unwrap();
     store.append(append(1, 1, Durability::Barrier)).await.unwrap().durable().await.unwrap();
@@ -281,4 +281,30 @@ fn what_the_disk_said_before_a_sealing_is_not_believed_after_it() {
     let on_disk = OnDisk { generation: known.generation(), version: EventSeq(3), key: None };
     let placed = order.place(candidate, &known, Some(on_disk)).unwrap();
     assert!(matches!(placed, Placed::AskDisk(_)), "{placed:?}");
+}
+
+#[tokio::test]
+async fn who_reads_for_long_keeps_nobody_from_appending_while_a_volume_is_sealed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SledStore::options().volume_bytes(2000).open(dir.path().join("s")).unwrap();
+    let reader = store.volumes.active.read();
+    let mut version = 0;
+    // The applier waits for the reader before it seals, and more is appended than one volume takes.
+    while version < 100 {
+        let appended = store.append(append(1, version, Durability::Barrier)).await.unwrap();
+        comes(appended.durable()).await.unwrap();
+        version += 1;
+        let quiet = append(u8::try_from(version + 1).unwrap(), 0, Durability::Enqueued);
+        store.append(quiet).await.unwrap();
+    }
+    assert!(store.volumes.view().sealed.is_empty(), "the reader was waited for");
+    drop(reader);
+    comes(store.flush()).await.unwrap();
+    assert_eq!(comes(store.read_all(Position(1), 1000)).await.unwrap().len(), 200);
+    let sealed = async {
+        while store.volumes.view().sealed.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    comes(sealed).await;
 }
