@@ -15,7 +15,8 @@ impl RunState {
     /// A refusal that was cut off before its conclusion leaves the run unjudged: it is judged anew.
     pub(super) fn judged(&mut self, event: &PoliciesEvaluated) -> Result<(), Refusal> {
         self.verdicts.clone_from(&event.verdicts);
-        if self.is_passed() {
+        self.is_passed = self.verdicts.iter().all(|verdict| verdict.passed);
+        if self.is_passed {
             self.phase = Phase::Running;
         }
         Ok(())
@@ -162,11 +163,6 @@ impl RunState {
             Some(place) => Err(format!("intent {} of the run is not settled", place.saturating_add(1))),
             None => Ok(()),
         }
-    }
-
-    /// Whether the policies have judged the run and none was against it.
-    pub(super) fn is_passed(&self) -> bool {
-        self.verdicts.iter().all(|verdict| verdict.passed)
     }
 
     fn refuse_effects(&self) -> Result<(), Refusal> {
