@@ -210,6 +210,7 @@ impl Journal {
         cursor: Cursor,
         full: VecDeque<(u64, Position)>,
     ) -> Result<Self, StoreError> {
+        segment::forget_unfinished(&config.dir)?;
         let path = segment::path(&config.dir, cursor.segment);
         let file = config.disk.open(&path).tried("opening", &path)?;
         let size = std::fs::metadata(&path).tried("reading the size of", &path)?.len();

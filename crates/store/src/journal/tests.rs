@@ -319,6 +319,20 @@ fn a_part_of_a_group_that_was_refused_and_cannot_be_cleared_on_the_disk_is_fatal
 }
 
 #[test]
+fn finding_a_journal_changes_nothing_and_opening_it_removes_what_a_crash_left_half_made() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(create(dir.path(), Arc::new(RealDisk)));
+    let half_made = crate::files::unfinished(&segment::path(dir.path(), 2));
+    fs::write(&half_made, "half").unwrap();
+    let found =
+        Journal::find(config(dir.path(), Arc::new(RealDisk)), Position(1), &mut |_, _| Ok(())).unwrap();
+    assert!(half_made.exists());
+    let journal = found.open().unwrap();
+    assert!(!half_made.exists());
+    drop(journal);
+}
+
+#[test]
 fn a_failed_sync_is_fatal() {
     let dir = tempfile::tempdir().unwrap();
     let disk = Arc::new(FaultyDisk::default());

@@ -41,6 +41,10 @@ pub(crate) struct Opened {
 pub(crate) fn open(store: &Path, options: &Options, disk: Arc<dyn Disk>) -> Result<Opened, StoreError> {
     create_dirs(store)?;
     let lock = StoreLock::take(store)?;
+    // It may have been there before, and open to others.
+    if let Err(error) = files::set_mode(store, 0o700) {
+        tracing::warn!(%error, "the folder of the store cannot be made the owner's alone");
+    }
     let config = |identity: &StoreIdentity| JournalConfig {
         dir: store.join(journal::FOLDER),
         store: identity.id,

@@ -284,6 +284,7 @@ fn what_the_disk_said_before_a_sealing_is_not_believed_after_it() {
 }
 
 #[tokio::test]
+#[expect(clippy::await_holding_lock, reason = "that nobody waits for the reader is what is tested")]
 async fn who_reads_for_long_keeps_nobody_from_appending_while_a_volume_is_sealed() {
     let dir = tempfile::tempdir().unwrap();
     let store = SledStore::options().volume_bytes(2000).open(dir.path().join("s")).unwrap();
@@ -307,4 +308,23 @@ async fn who_reads_for_long_keeps_nobody_from_appending_while_a_volume_is_sealed
         }
     };
     comes(sealed).await;
+}
+
+#[tokio::test]
+async fn a_run_of_which_a_volume_is_missing_is_damaged_and_not_shorter() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SledStore::options().volume_bytes(2000).open(dir.path().join("s")).unwrap();
+    let mut version = 0;
+    while store.volumes.view().sealed.len() < 3 {
+        store.append(append(1, version, Durability::Barrier)).await.unwrap().durable().await.unwrap();
+        version += 1;
+    }
+    let run = append(1, 0, Durability::Barrier).run;
+    assert_eq!(store.read(run, EventSeq(1), MAX_PAGE).await.unwrap().len() as u64, version);
+    let mut sealed = store.volumes.view().sealed.clone();
+    let missing = sealed.remove(1);
+    store.volumes.show(sealed, std::collections::BTreeSet::new());
+    let damaged = store.read(run, EventSeq(1), MAX_PAGE).await;
+    assert!(matches!(damaged, Err(StoreError::Corrupt { .. })), "{damaged:?}");
+    assert!(missing.entry.count() > 0);
 }

@@ -10,7 +10,7 @@ use enact_core::store::StoreError;
 
 use super::contents::{Contents, VolumeError};
 use super::heads::{self, Head};
-use super::sealed::{Sealed, folder};
+use super::sealed::{self, Sealed, folder};
 use super::{View, Volumes};
 use crate::codec::Record;
 
@@ -85,10 +85,12 @@ impl Volumes {
                 if version < next || page.is_full() {
                     continue;
                 }
-                let start = next.max(first);
-                self.in_volume(seen, &place, |contents| {
-                    read_piece(contents, run, start, version, &mut page)
-                })?;
+                if first > next {
+                    let path = sealed::volumes_dir(&self.store);
+                    let what = format!("run {run} has no events from number {next} up to number {first}");
+                    return Err(StoreError::Corrupt { path, what }.into());
+                }
+                self.in_volume(seen, &place, |contents| read_piece(contents, run, next, version, &mut page))?;
                 next = EventSeq(next.0.max(page.events.last().map_or(0, |event| event.event_seq.0 + 1)));
             }
             Ok(page.events)
