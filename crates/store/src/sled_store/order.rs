@@ -6,13 +6,14 @@ use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use enact_core::ids::{EventSeq, Position, RunId};
-use enact_core::store::{Append, Appended, Durability, StoreError};
+use enact_core::store::{Append, Appended, Durability, MAX_APPEND_BYTES, StoreError};
 use enact_core::time::Timestamp;
 use parking_lot::{Condvar, Mutex, MutexGuard};
+use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
 use crate::codec::Prepared;
-use crate::codec::merkle::{self, Hash};
+use crate::codec::merkle::Hash;
 use crate::codec::payload;
 use crate::group::AppendHeader;
 
@@ -24,8 +25,6 @@ const GROUP_BYTES: usize = 1024 * 1024;
 const WAITING_BYTES: u32 = 8 * 1024 * 1024;
 /// Of how many runs it is remembered that appends were taken back.
 const TAKEN_BACK: usize = 10_000;
-/// The largest append, encoded.
-const APPEND_BYTES: usize = 256 * 1024 * 1024;
 
 /// What is known of runs and keys beyond what waits here.
 pub(crate) trait Known {
@@ -75,7 +74,7 @@ pub(crate) struct Candidate {
 
 /// The hash under which an idempotency key is kept.
 pub(crate) fn key_hash(key: &str) -> Hash {
-    merkle::payload(key.as_bytes())
+    Sha256::new().chain_update(b"enact.key.1").chain_update(key).finalize().into()
 }
 
 impl Candidate {
@@ -87,8 +86,8 @@ impl Candidate {
         };
         let events = append.events.iter().map(Prepared::new).collect::<Result<Vec<_>, _>>()?;
         let bytes = events.iter().map(Prepared::record_bytes).sum();
-        if bytes > APPEND_BYTES {
-            return Err(StoreError::TooLarge { size: bytes });
+        if bytes > MAX_APPEND_BYTES {
+            return Err(StoreError::TooLarge { size: bytes, limit: MAX_APPEND_BYTES });
         }
         let references = append.events.iter().flat_map(|event| payload::blobs(&event.event));
         Ok(Self {
