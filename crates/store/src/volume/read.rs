@@ -19,7 +19,7 @@ const PAGE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Which volume an answer comes from.
 #[derive(Clone, Debug)]
-enum Place {
+enum Source {
     Sealed(Arc<Sealed>),
     Active,
 }
@@ -81,7 +81,7 @@ impl Volumes {
             let mut next = from.max(EventSeq(1));
             let head = self.heads.read().runs.get(&run).copied();
             let pieces = pieces(seen.view, head, run)?;
-            for (place, first, version) in pieces {
+            for (source, first, version) in pieces {
                 if version < next || page.is_full() {
                     continue;
                 }
@@ -90,7 +90,9 @@ impl Volumes {
                     let what = format!("run {run} has no events from number {next} up to number {first}");
                     return Err(StoreError::Corrupt { path, what }.into());
                 }
-                self.in_volume(seen, &place, |contents| read_piece(contents, run, next, version, &mut page))?;
+                self.in_volume(seen, &source, |contents| {
+                    read_piece(contents, run, next, version, &mut page)
+                })?;
                 next = EventSeq(next.0.max(page.events.last().map_or(0, |event| event.event_seq.0 + 1)));
             }
             Ok(page.events)
@@ -102,15 +104,15 @@ impl Volumes {
         self.reading(|seen| {
             let (mut page, view) = (Page::new(limit), seen.view);
             let sealed = view.sealed.iter().filter(|sealed| !sealed.entry.pruned);
-            let mut places: Vec<_> = sealed
-                .map(|sealed| (Place::Sealed(Arc::clone(sealed)), sealed.entry.first, sealed.entry.last))
+            let mut sources: Vec<_> = sealed
+                .map(|sealed| (Source::Sealed(Arc::clone(sealed)), sealed.entry.first, sealed.entry.last))
                 .collect();
-            places.push((Place::Active, view.last_sealed().next(), self.heads.read().last));
-            for (place, first, last) in places {
+            sources.push((Source::Active, view.last_sealed().next(), self.heads.read().last));
+            for (source, first, last) in sources {
                 if last < from || last < first || page.is_full() {
                     continue;
                 }
-                self.in_volume(seen, &place, |contents| {
+                self.in_volume(seen, &source, |contents| {
                     scan_piece(contents, from.max(first), last, &view.cut, &mut page)
                 })?;
             }
@@ -182,15 +184,15 @@ impl Volumes {
     fn in_volume(
         &self,
         seen: &Seen<'_>,
-        place: &Place,
+        source: &Source,
         read: impl FnOnce(&Contents) -> Result<(), VolumeError>,
     ) -> Result<(), Trouble> {
-        match place {
-            Place::Active => {
+        match source {
+            Source::Active => {
                 let contents = seen.active.ok_or(Trouble::Active(None))?;
                 read(contents).map_err(|error| Trouble::Active(Some(error)))
             }
-            Place::Sealed(sealed) => {
+            Source::Sealed(sealed) => {
                 let read = self.open_sealed(sealed).and_then(|contents| read(&contents));
                 read.map_err(|error| Trouble::Store(error.at(&sealed.folder)))
             }
@@ -204,18 +206,18 @@ fn pieces(
     view: &View,
     head: Option<Head>,
     run: RunId,
-) -> Result<Vec<(Place, EventSeq, EventSeq)>, StoreError> {
+) -> Result<Vec<(Source, EventSeq, EventSeq)>, StoreError> {
     let mut pieces = Vec::new();
     if view.cut.contains(&run) {
         return Ok(pieces);
     }
     for sealed in &view.sealed {
         if let Some(head) = sealed.head(run)? {
-            pieces.push((Place::Sealed(Arc::clone(sealed)), head.first_seq, head.version));
+            pieces.push((Source::Sealed(Arc::clone(sealed)), head.first_seq, head.version));
         }
     }
     if let Some(head) = head.filter(Head::is_here) {
-        pieces.push((Place::Active, head.first_seq, head.version));
+        pieces.push((Source::Active, head.first_seq, head.version));
     }
     let from_its_beginning = pieces.first().is_some_and(|(_, first, _)| *first == EventSeq(1));
     Ok(if from_its_beginning { pieces } else { Vec::new() })
