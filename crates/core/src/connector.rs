@@ -134,14 +134,14 @@ pub struct Cx {
     effect: EffectId,
     force: bool,
     blobs: Arc<dyn BlobStore>,
-    put: Arc<Mutex<Vec<BlobRef>>>,
+    kept: Arc<Mutex<Vec<BlobRef>>>,
 }
 
 impl Cx {
     /// Made by the runtime, one per intent.
     #[must_use]
     pub fn new(effect: EffectId, force: bool, blobs: Arc<dyn BlobStore>) -> Self {
-        Self { effect, force, blobs, put: Arc::default() }
+        Self { effect, force, blobs, kept: Arc::default() }
     }
 
     /// The idempotency key of the intent.
@@ -162,7 +162,7 @@ impl Cx {
     /// As [`BlobStore::put`].
     pub fn keep(&self, content: &mut dyn Read) -> io::Result<BlobRef> {
         let blob = self.blobs.put(content)?;
-        self.put.lock().push(blob.clone());
+        self.kept.lock().push(blob.clone());
         Ok(blob)
     }
 
@@ -177,7 +177,7 @@ impl Cx {
     /// What was kept through this context so far; the intent names it, so that it is not swept away.
     #[must_use]
     pub fn kept(&self) -> Vec<BlobRef> {
-        self.put.lock().clone()
+        self.kept.lock().clone()
     }
 }
 

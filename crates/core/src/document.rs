@@ -252,7 +252,7 @@ impl ActionState {
 impl ActionDetail {
     fn new(state: &RunState, seq: Seq, action: &ActionState) -> Self {
         let newest = action.attempts.last();
-        let outcome = state.undo_outcomes().into_iter().find(|(of, ..)| *of == seq);
+        let outcome = state.undo_outcome(seq, action);
         let undo = newest.and_then(|attempt| match &attempt.undoing {
             Undoing::Intended(intent) | Undoing::InDoubt(intent, _) => Some(intent),
             Undoing::Settled(_, _, intent) => intent.as_ref(),
@@ -267,7 +267,7 @@ impl ActionDetail {
                 effect: action.call.effect,
                 action: undo.map(|undo| undo.action.clone()),
                 params: undo.map(|undo| undo.params.clone()),
-                outcome: outcome.map(|(_, outcome, _)| outcome),
+                outcome,
             },
         }
     }

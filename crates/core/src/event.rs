@@ -2,7 +2,9 @@
 //! which order they may follow each other.
 //!
 //! Types here are plain: no untagged or flattened forms, no `Value`. They are written in a format that does
-//! not describe itself, so a released type never changes; a new field makes a new version of the record.
+//! not describe itself, so a released type never changes. A new field makes a new version of the record, and so does
+//! a new variant or word in its body, such as an `ErrorCode`: an older build reads that version as `NewerFormat`, and
+//! a word that it does not know as damage.
 
 use std::sync::Arc;
 

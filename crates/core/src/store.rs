@@ -15,6 +15,9 @@ use crate::ids::{EventSeq, Position, Pseudonym, RunId};
 /// The largest record, encoded, in bytes. A larger one is refused before anything is written.
 pub const MAX_RECORD_BYTES: usize = 64 * 1024 * 1024;
 
+/// The largest append, encoded, in bytes. A larger one is refused before anything is written.
+pub const MAX_APPEND_BYTES: usize = 256 * 1024 * 1024;
+
 /// The most events that one call of a `read` gives.
 pub const MAX_PAGE: usize = 1024;
 
@@ -22,7 +25,8 @@ pub const MAX_PAGE: usize = 1024;
 ///
 /// # Contract
 /// - **Order.** Appends of one caller are in the log in the order of their calls; positions have no gaps.
-/// - **All or nothing.** The events of one append are all in the log, next to each other, or none is.
+/// - **All or nothing.** The events of one append are all in the log, next to each other, or none is. A record has at
+///   most [`MAX_RECORD_BYTES`], an append [`MAX_APPEND_BYTES`].
 /// - **Commit.** An event is committed once [`Appended::durable`] has said so: it survives any crash. What is
 ///   ordered and not yet durable may be lost by a crash, always a whole end of the log, never its middle.
 /// - **Poison.** After a failed sync nothing is acknowledged any more: every append and every wait fails with
@@ -172,14 +176,16 @@ pub enum StoreError {
     /// The idempotency key belongs to another run.
     #[error("the idempotency key is taken by run {0}")]
     KeyTaken(RunId),
-    /// A record is larger than [`MAX_RECORD_BYTES`].
-    #[error("a record of {size} bytes is over the limit of {MAX_RECORD_BYTES}")]
+    /// A record is larger than [`MAX_RECORD_BYTES`], or an append than [`MAX_APPEND_BYTES`].
+    #[error("{size} bytes to record are over the limit of {limit}")]
     TooLarge {
         /// Encoded, in bytes.
         size: usize,
+        /// The limit, in bytes.
+        limit: usize,
     },
-    /// A sync failed earlier; nothing is acknowledged any more.
-    #[error("the store stopped after a failed sync ({0}); open it again to see what was kept")]
+    /// It is not known any more what the disk has, as after a failed sync; nothing is acknowledged any more.
+    #[error("the store stopped: {0}; open it again to see what was kept")]
     Poisoned(String),
     /// The store was closed.
     #[error("the store is closed")]

@@ -9,14 +9,13 @@
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use common::*;
 use enact_core::document::RunDocument;
 use enact_core::error::{ErrorCode, Remains};
 use enact_core::event::*;
 use enact_core::ids::{CallPath, Seq};
-use enact_core::run::{Next, Outcome, Phase, RunState, RunStatus, UndoOutcome, Undoing};
+use enact_core::run::{Attempt, Next, Outcome, Phase, RunState, RunStatus, UndoOutcome, Undoing};
 use proptest::prelude::*;
 
 /// Runs whose every prefix is looked at.
@@ -320,73 +319,6 @@ fn from_every_prefix_a_rollback_leaves_nothing_that_could_be_undone() {
 }
 
 #[test]
-fn what_an_operator_gave_up_is_looked_up_again_only_when_a_person_asks_for_a_rollback() {
-    let given_up = then(
-        running(),
-        [
-            intended(&call(1), 1),
-            resolved(1, 1, Finding::Unknown("no record".into()), false),
-            quarantined(Some(1)),
-            decided(Some(1), Decision::Abandon),
-        ],
-    );
-    let mut state = fold(&given_up).unwrap_or_else(|illegal| panic!("{illegal}"));
-    assert_eq!(state.next(), Next::FinishRollback, "giving up asks nobody");
-    state.apply(at(10), &Event::RollbackFinished).unwrap_or_else(|illegal| panic!("{illegal}"));
-    assert_eq!(state.status(), RunStatus::PartiallyRolledBack);
-    for (finding, status) in [
-        (Finding::Unknown("still no record".into()), RunStatus::PartiallyRolledBack),
-        (Finding::NotApplied, RunStatus::RolledBack),
-    ] {
-        assert!(state.can_roll_back(None));
-        for event in [rollback(None, false), resolved(1, 1, finding, false), Event::RollbackFinished] {
-            state.apply(at(11), &event).unwrap_or_else(|illegal| panic!("{illegal}"));
-        }
-        assert_eq!(state.status(), status);
-    }
-    assert!(!state.can_roll_back(None), "what is known is not asked again");
-}
-
-#[test]
-fn what_was_there_already_is_looked_at_again_when_something_newer_on_its_target_is_still_to_be_undone() {
-    // The first made a file, the second deleted it: while nobody knows whether the second was undone, it looks as if
-    // the first had been.
-    let on = |seq| Arc::new(ActionCall { target: call(1).target.clone(), ..(*call(seq)).clone() });
-    let log = then(
-        running(),
-        [
-            intended(&on(1), 1),
-            succeeded(1, 1),
-            intended(&call(2), 1),
-            succeeded(2, 1),
-            intended(&on(3), 1),
-            succeeded(3, 1),
-            run_failed(),
-            undo_intended(3, 1, 1),
-            undo_resolved(3, 1, Finding::Unknown("no answer".into())),
-            undo_intended(2, 1, 1),
-            undo_succeeded(2, 1),
-            undo_skipped(1, 1, Skipped::AlreadyUndone),
-            Event::RollbackFinished,
-        ],
-    );
-    for (asked, found) in [
-        (rollback(None, false), Some(undo_resolved(3, 1, Finding::NotApplied))),
-        (decided(Some(3), Decision::NotApplied), None),
-    ] {
-        let mut state = fold(&log).unwrap_or_else(|illegal| panic!("{illegal}"));
-        let again = [undo_intended(3, 1, 2), undo_succeeded(3, 1)];
-        for event in [asked].into_iter().chain(found).chain(again) {
-            state.apply(at(20), &event).unwrap_or_else(|illegal| panic!("{illegal}"));
-        }
-        assert_eq!(state.next(), Next::Compensate { seq: Seq(1), attempt: 1 }, "and not action 2");
-    }
-    let mut state = fold(&log).unwrap_or_else(|illegal| panic!("{illegal}"));
-    state.apply(at(20), &decided(Some(3), Decision::Applied)).unwrap_or_else(|illegal| panic!("{illegal}"));
-    assert_eq!(state.status(), RunStatus::RolledBack, "what is undone needs no other look beneath it");
-}
-
-#[test]
 fn a_rollback_asked_for_again_undoes_nothing_twice() {
     for (name, mut events, mut world) in prefixes() {
         let mut state = fold(&events).unwrap_or_else(|illegal| panic!("{name}: {illegal}"));
@@ -426,6 +358,18 @@ fn next_by_looking(state: &RunState) -> Next {
         Phase::RollingBack => unsettled.or(undo).unwrap_or(Next::FinishRollback),
         Phase::Judging | Phase::Quarantined | Phase::Ended(_) => state.next(),
     }
+}
+
+fn is_undone(attempt: &Attempt) -> bool {
+    matches!(attempt.undoing, Undoing::Settled(UndoOutcome::Undone, ..))
+}
+
+/// What is undone after an event and was not before it.
+fn newly_undone<'a>(before: &'a RunState, after: &'a RunState) -> impl Iterator<Item = (Seq, u32)> + 'a {
+    let undone = after.attempts().filter(|(.., attempt)| is_undone(attempt));
+    undone
+        .map(|(seq, number, _)| (seq, number))
+        .filter(|(seq, number)| !before.attempt(*seq, *number).is_some_and(is_undone))
 }
 
 fn any_event() -> impl Strategy<Value = Event> {
@@ -497,6 +441,11 @@ proptest! {
                 prop_assert_eq!(&state, &before, "{:?}", event);
             }
             let status = state.status();
+            for (seq, _) in newly_undone(&before, &state) {
+                let is_of_an_undo = event.name().starts_with("Compensation");
+                let covers = state.rollback.as_ref().is_none_or(|rollback| rollback.covers(seq));
+                prop_assert!(is_of_an_undo || covers, "action {} was kept: {:?}", seq, event);
+            }
             prop_assert_eq!(state.next(), next_by_looking(&state), "after {:?}", event);
             prop_assert_eq!(state.next() == Next::Nothing, state.has_ended(), "{}", status);
             let outcomes = state.undo_outcomes();

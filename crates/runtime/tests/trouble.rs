@@ -110,10 +110,10 @@ async fn a_failed_sync_acknowledges_nothing_and_the_run_goes_on_when_the_store_i
     store.fail_next_sync();
     world.open_gate();
     let error = running.await.unwrap().unwrap_err();
-    assert!(error.message().contains("failed sync"), "{error}");
+    assert!(error.message().contains("sync failed"), "{error}");
     assert_eq!(ledger(&world), ["put a"], "no effect without a durable intent");
     let refused = enact.run_to_end(request(&[put("c")])).await.unwrap_err();
-    assert!(refused.message().contains("failed sync"), "{refused}");
+    assert!(refused.message().contains("sync failed"), "{refused}");
     let reopened = store.crash();
     enact.shutdown(Duration::ZERO).await;
 

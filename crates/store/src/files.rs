@@ -90,15 +90,32 @@ pub(crate) fn replace_with(
     path: &Path,
     write: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> Result<(), StoreError> {
+    write_beside(path, write)?;
+    put_in_place(path)
+}
+
+/// Writes what is to stand at `path` beside it, durably. Whoever reads `path` sees nothing of it yet.
+pub(crate) fn write_beside(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<(), StoreError> {
     let temporary = unfinished(path);
     let put = || {
         let mut file = new_file().open(&temporary)?;
         write(&mut file)?;
-        file.sync_all()?;
+        file.sync_all()
+    };
+    put().inspect_err(|_| forget(&temporary)).tried("writing", path)
+}
+
+/// Puts in place what was written beside `path`. Where that fails, it is not known which of the two a crash leaves.
+pub(crate) fn put_in_place(path: &Path) -> Result<(), StoreError> {
+    let temporary = unfinished(path);
+    let put = || {
         fs::rename(&temporary, path)?;
         sync_parent(path)
     };
-    put().inspect_err(|_| forget(&temporary)).tried("writing", path)
+    put().inspect_err(|_| forget(&temporary)).tried("putting in place", path)
 }
 
 /// Removes what is not needed any more. That it stays is no harm: it is tried again at the next opening.

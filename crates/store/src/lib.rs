@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 pub use memory::MemoryStore;
 pub use memory_blobs::MemoryBlobs;
-pub use sled_store::{Held, Options, Pruned, SledStore, Verified};
+pub use sled_store::{Held, HeldBy, Options, Pruned, SledStore, Verified};
 
 /// The pseudonym of a user under a store's salt. The salt has a fixed size, so that no two pairs of salt and
 /// user give the same bytes to the hash.

@@ -9,7 +9,9 @@ use std::time::Duration;
 use enact_core::blob::BlobStore;
 use enact_core::event::{NewEvent, StoredEvent};
 use enact_core::ids::{EventSeq, Position, Pseudonym, RunId};
-use enact_core::store::{Append, Appended, Durability, EventStore, MAX_PAGE, RunMark, StoreError};
+use enact_core::store::{
+    Append, Appended, Durability, EventStore, MAX_APPEND_BYTES, MAX_PAGE, RunMark, StoreError,
+};
 use futures::future::BoxFuture;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
@@ -225,7 +227,11 @@ impl Log {
             Prepared::new(event)?.write(run, EventSeq(first.0 + offset), position, &mut record);
             Ok(record.into())
         };
-        events.iter().zip(0..).map(place).collect()
+        let records = events.iter().zip(0..).map(place).collect::<Result<Vec<Arc<[u8]>>, _>>()?;
+        match records.iter().map(|record| record.len()).sum() {
+            size if size > MAX_APPEND_BYTES => Err(StoreError::TooLarge { size, limit: MAX_APPEND_BYTES }),
+            _ => Ok(records),
+        }
     }
 
     fn push(&mut self, append: &Append, records: Vec<Arc<[u8]>>) {

@@ -44,11 +44,13 @@ impl Watermark {
 
     /// Ends all waiting, now and later, for what is not reached.
     pub(crate) fn stop(&self, why: &StoreError) {
-        let waiting = {
-            let mut waiting = self.waiting.lock();
-            waiting.stopped.get_or_insert_with(|| why.clone());
-            std::mem::take(&mut waiting.for_position)
-        };
+        self.waiting.lock().stopped.get_or_insert_with(|| why.clone());
+        self.fail_waiting(why);
+    }
+
+    /// Ends the waiting of those who wait now. Who waits later may see it rise.
+    pub(crate) fn fail_waiting(&self, why: &StoreError) {
+        let waiting = std::mem::take(&mut self.waiting.lock().for_position);
         for (_, waiter) in waiting {
             drop(waiter.send(Err(why.clone())));
         }

@@ -12,7 +12,7 @@ use std::{fs, io};
 use common::*;
 use enact_core::store::{Append, EventStore, RunMark, StoreError};
 use enact_core::time::Timestamp;
-use enact_store::SledStore;
+use enact_store::{Held, HeldBy, SledStore};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_taken_under_load_holds_all_that_was_acknowledged_before_and_a_whole_beginning() {
@@ -180,16 +180,73 @@ async fn pruning_spares_what_open_runs_and_runs_with_newer_events_have_and_names
     let first = store.prune(late).await.unwrap();
     assert!(first.volumes >= 2 && first.up_to.0 <= 100, "{first:?}");
     let held = first.held.unwrap();
-    assert_eq!((held.volume, held.run, held.is_open), (first.volumes + 1, open, true));
+    assert_eq!((held.volume, held.by), (first.volumes + 1, HeldBy::OpenRun(open)));
     assert_eq!(stream(&store, open).await.unwrap().len(), 1);
 
     put(&store, append(open, 1, vec![event(1400 * 1000, 10)], RunMark::Closed)).await.unwrap();
     let second = store.prune(Timestamp::from_unix_us(1350 * 1000)).await.unwrap();
-    let newer = enact_store::Held { is_open: false, ..held };
+    let newer = Held { by: HeldBy::NewerEvents(open), ..held };
     assert_eq!((second.volumes, second.held), (0, Some(newer)), "it has a newer event");
     assert_eq!(stream(&store, open).await.unwrap().len(), 2);
     assert!(store.prune(late).await.unwrap().volumes >= 4);
     assert!(stream(&store, open).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn pruning_spares_the_keys_that_are_still_kept_and_says_so() {
+    let (dir, day) = (tempfile::tempdir().unwrap(), 24 * 60 * 60 * 1000);
+    let options = SledStore::options().volume_bytes(100_000).segment_bytes(64 * 1024);
+    let store = options.open(dir.path().join("s")).unwrap();
+    let keyed = |ms| Append { key: Some("k".into()), ..one_event(ms) };
+    for ms in 1000..1100 {
+        put(&store, one_event(ms)).await.unwrap();
+    }
+    put(&store, keyed(day)).await.unwrap();
+    for ms in day + 1..day + 100 {
+        put(&store, one_event(ms)).await.unwrap();
+    }
+    sealed(&store, 6).await;
+    put(&store, one_event(day * 3)).await.unwrap();
+    let pruned = store.prune(Timestamp::from_unix_us(day * 2 * 1000)).await.unwrap();
+    assert!(pruned.volumes >= 2, "{pruned:?}");
+    assert_eq!(pruned.held.map(|held| (held.volume, held.by)), Some((pruned.volumes + 1, HeldBy::Keys)));
+    let again = store.append(keyed(day * 3 + 1)).await;
+    assert!(matches!(again, Err(StoreError::KeyTaken(taker)) if taker == run(day, 0)), "{again:?}");
+
+    put(&store, one_event(day * 9)).await.unwrap();
+    let rest = store.prune(Timestamp::from_unix_us(day * 2 * 1000)).await.unwrap();
+    assert!(rest.volumes > 0 && rest.held.is_none(), "{rest:?}");
+}
+
+#[tokio::test]
+async fn pruning_whose_manifest_may_be_on_the_disk_or_not_stops_the_store_and_one_that_did_not_write_it_does_not()
+ {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s");
+    let options = || SledStore::options().volume_bytes(100_000).segment_bytes(64 * 1024);
+    let store = options().open(&path).unwrap();
+    for ms in 1000..1100 {
+        put(&store, one_event(ms)).await.unwrap();
+    }
+    sealed(&store, 4).await;
+    let late = Timestamp::from_unix_us(1090 * 1000);
+    fs::create_dir(path.join("manifest.new")).unwrap();
+    let refused = store.prune(late).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Io { .. }), "{refused}");
+    fs::remove_dir(path.join("manifest.new")).unwrap();
+    put(&store, append(run(1000, 0), 1, vec![event(1000, 10)], RunMark::Closed)).await.unwrap();
+
+    fs::rename(path.join("manifest"), dir.path().join("manifest")).unwrap();
+    fs::create_dir(path.join("manifest")).unwrap();
+    let stopped = store.prune(late).await.unwrap_err();
+    assert!(matches!(stopped, StoreError::Poisoned(_)), "{stopped}");
+    let again = put(&store, append(run(1000, 0), 2, vec![event(1000, 10)], RunMark::Closed)).await;
+    assert!(matches!(again, Err(StoreError::Poisoned(_))), "{again:?}");
+    drop(store);
+    fs::remove_dir(path.join("manifest")).unwrap();
+    fs::rename(dir.path().join("manifest"), path.join("manifest")).unwrap();
+    let store = options().open(&path).unwrap();
+    assert_eq!(all(&store).await.unwrap().len(), 101);
 }
 
 #[tokio::test]

@@ -230,3 +230,13 @@ async fn nothing_is_acknowledged_any_more_when_the_folder_or_the_segment_in_use_
         }
     }
 }
+
+#[tokio::test]
+async fn a_folder_that_was_there_before_becomes_the_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let store = SledStore::open(dir.path()).unwrap();
+    assert_eq!(fs::metadata(dir.path()).unwrap().permissions().mode() & 0o777, 0o700);
+    store.close().unwrap();
+}

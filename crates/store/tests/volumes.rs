@@ -177,3 +177,46 @@ async fn a_store_that_is_closed_is_not_read() {
     let refused = store.read(run, EventSeq(1), 10).await;
     assert!(matches!(refused, Err(StoreError::Closed)), "{refused:?}");
 }
+
+#[tokio::test]
+async fn a_clock_that_was_ahead_for_a_while_lets_no_key_go() {
+    let (dir, day) = (tempfile::tempdir().unwrap(), 24 * 60 * 60 * 1000);
+    let path = dir.path().join("s");
+    let mut store = small().open(&path).unwrap();
+    let keyed = |ms, n, key: &str| {
+        let mut append = append(run(ms, n), 0, vec![event(ms * 1000, 10)], RunMark::Closed);
+        append.key = Some(key.into());
+        append
+    };
+    // Given keys that were taken before the clock went ahead, while it was, and after it was set right,
+    put(&store, keyed(day, 1, "before")).await.unwrap();
+    put(&store, keyed(day * 40, 2, "ahead")).await.unwrap();
+    put(&store, keyed(day + 1000, 3, "after")).await.unwrap();
+    let takers = [("before", run(day, 1)), ("ahead", run(day * 40, 2)), ("after", run(day + 1000, 3))];
+    // when they are in the active volume, in a sealed one, or read from the disk again, then each is still taken.
+    for step in 0..3 {
+        match step {
+            0 => drop(all(&store).await.unwrap()),
+            1 => {
+                fill(&store, day + 1001, 120).await;
+                sealed(&store, 1).await;
+            }
+            _ => {
+                store.close().unwrap();
+                store = small().open(&path).unwrap();
+            }
+        }
+        for (key, taker) in takers {
+            let taken = store.append(keyed(day + 2000, 9, key)).await;
+            assert!(
+                matches!(taken, Err(StoreError::KeyTaken(run)) if run == taker),
+                "{step} {key}: {taken:?}"
+            );
+            assert_eq!(store.find_key(key).await.unwrap(), Some(taker), "{step} {key}");
+        }
+    }
+    // When the time has really come, they are free.
+    for (n, (key, _)) in (10..).zip(takers) {
+        put(&store, keyed(day * 48, n, key)).await.unwrap();
+    }
+}

@@ -53,19 +53,16 @@ pub(crate) async fn store(
             let before = now.saturating_sub(Duration::from_secs(older_than.saturating_mul(24 * 60 * 60)));
             let before = Timestamp::from_unix_us(u64::try_from(before.as_micros()).unwrap_or(u64::MAX));
             let pruned = open(&load()?)?.prune(before).await?;
-            let held = pruned
-                .held
-                .map(|held| json!({ "volume": held.volume, "run_id": held.run, "open": held.is_open }));
+            let held = pruned.held.map(|held| {
+                let (run, open) = (held.by.run(), held.by.is_open());
+                json!({ "volume": held.volume, "run_id": run, "open": open, "why": held.by.to_string() })
+            });
             let document = json!({
                 "volumes": pruned.volumes, "up_to": pruned.up_to, "blobs": pruned.blobs, "held": held,
             });
             let mut said = format!("deleted {} volumes and {} blobs", pruned.volumes, pruned.blobs);
             if let Some(held) = pruned.held {
-                let why = if held.is_open { "is open" } else { "has others that are newer" };
-                said += &format!(
-                    "; volume {} and those behind it stay: run {} has events in it and {why}",
-                    held.volume, held.run
-                );
+                said += &format!("; volume {} and those behind it stay: {}", held.volume, held.by);
             }
             tell(out, document, &said);
         }

@@ -61,6 +61,7 @@ impl RunState {
             ended_at: None,
             phase: Phase::Judging,
             verdicts: Vec::new(),
+            is_passed: false,
             actions: BTreeMap::new(),
             calls: BTreeMap::new(),
             intents: Vec::new(),

@@ -44,13 +44,11 @@ impl Attempt {
         };
     }
 
-    /// What was undone may be there again, once something newer on its target is undone.
-    pub(super) fn reopen(&mut self) {
-        if matches!(self.undoing, Undoing::Settled(UndoOutcome::Undone | UndoOutcome::AlreadyUndone, ..)) {
-            self.undoing = Undoing::Not;
-            self.undo_failures = 0;
-            self.undo_interruptions = 0;
-        }
+    /// Its undo is to be begun, as if nobody had tried.
+    pub(super) fn begin_anew(&mut self) {
+        self.undoing = Undoing::Not;
+        self.undo_failures = 0;
+        self.undo_interruptions = 0;
     }
 
     /// What was given up is looked up once more when a person asks for a rollback: the system may tell now.
@@ -75,11 +73,7 @@ impl Attempt {
             (Outcome::Unknown(_), Decision::NotApplied) => self.outcome = Outcome::NotApplied,
             (Outcome::Abandoned, _) => return Err("it was given up".into()),
             (_, Decision::Applied) => self.undoing = Undoing::Settled(UndoOutcome::Undone, None, None),
-            (_, Decision::NotApplied) => {
-                self.undoing = Undoing::Not;
-                self.undo_failures = 0;
-                self.undo_interruptions = 0;
-            }
+            (_, Decision::NotApplied) => self.begin_anew(),
         }
         Ok(())
     }

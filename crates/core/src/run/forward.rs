@@ -174,10 +174,10 @@ impl RunState {
         number: u32,
         change: impl FnOnce(&mut Attempt) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
+        let covered = self.is_covered(seq);
         let attempt = attempt_mut(&mut self.actions, seq, number)
             .ok_or_else(|| format!("action {seq} has no attempt {number}"))?;
         change(attempt)?;
-        let covered = self.rollback.as_ref().is_none_or(|rollback| rollback.covers(seq));
         self.due.file(attempt, covered);
         Ok(())
     }

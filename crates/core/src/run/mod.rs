@@ -60,6 +60,8 @@ pub struct RunState {
     pub phase: Phase,
     /// The verdicts on the run as a whole.
     pub verdicts: Vec<VerdictRecord>,
+    /// Whether the policies have passed it.
+    is_passed: bool,
     /// Its actions.
     pub actions: BTreeMap<Seq, ActionState>,
     /// What the workflow's code asked for, by its place in the code.
@@ -454,6 +456,17 @@ impl RunState {
             }
             _ => true,
         }
+    }
+
+    /// Whether the newest rollback, where there was one, covers an action.
+    fn is_covered(&self, seq: Seq) -> bool {
+        self.rollback.as_ref().is_none_or(|rollback| rollback.covers(seq))
+    }
+
+    /// The outcome of the newest rollback for one action; `None` where there was none, or it does not cover it.
+    pub(crate) fn undo_outcome(&self, seq: Seq, action: &ActionState) -> Option<UndoOutcome> {
+        let covers = self.rollback.as_ref().is_some_and(|rollback| rollback.covers(seq));
+        covers.then(|| action.undo_outcome().0)
     }
 
     /// The outcome of the newest rollback for each action that it covers, newest first; empty where there was

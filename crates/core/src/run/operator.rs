@@ -41,8 +41,7 @@ impl RunState {
 
     fn resume_from_quarantine(&mut self) {
         self.error = None;
-        let judged = self.is_passed() && !(self.verdicts.is_empty() && self.calls.is_empty());
-        self.phase = if judged { Phase::Running } else { Phase::Judging };
+        self.phase = if self.is_passed { Phase::Running } else { Phase::Judging };
     }
 
     fn unknown_attempt(&self, seq: Seq) -> Result<u32, Refusal> {
@@ -56,6 +55,9 @@ impl RunState {
 
     pub(super) fn decide_residue(&mut self, event: &OperatorDecided) -> Result<(), Refusal> {
         let seq = event.seq.ok_or("after a rollback, an operator's word is on one action")?;
+        if !self.is_covered(seq) {
+            return Err(format!("action {seq} was kept; ask for a rollback that goes back as far first"));
+        }
         let attempts = self.actions.get(&seq).map_or(&[][..], |action| &action.attempts);
         let number = attempts
             .iter()
@@ -63,7 +65,8 @@ impl RunState {
             .and_then(|index| u32::try_from(index).ok()?.checked_add(1))
             .ok_or_else(|| format!("nothing is left of action {seq} to decide"))?;
         self.change(seq, number, |attempt| attempt.decide_residue(event.decision))?;
-        self.reopen_beneath();
+        let by_hand = (event.decision == Decision::Applied).then_some((seq, number));
+        self.reopen_beneath(by_hand);
         self.phase = Phase::RollingBack;
         if self.next() == Next::FinishRollback {
             self.phase = Phase::Ended(self.rollback_end());

@@ -1,6 +1,7 @@
 //! Transitions of the run as a whole: judged, ended, stopped, to be undone.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::error::{ErrorCode, ErrorRecord};
 use crate::event::{CancelRequested, OnFailure, PoliciesEvaluated, RollbackRequested, RunFailed};
@@ -8,13 +9,14 @@ use crate::ids::Seq;
 use crate::json::JsonText;
 
 use super::forward::attempt_mut;
-use super::{Attempt, Next, Phase, Refusal, Rollback, RunEnd, RunState};
+use super::{Attempt, Next, Phase, Refusal, Rollback, RunEnd, RunState, UndoOutcome, Undoing};
 
 impl RunState {
     /// A refusal that was cut off before its conclusion leaves the run unjudged: it is judged anew.
     pub(super) fn judged(&mut self, event: &PoliciesEvaluated) -> Result<(), Refusal> {
         self.verdicts.clone_from(&event.verdicts);
-        if self.is_passed() {
+        self.is_passed = self.verdicts.iter().all(|verdict| verdict.passed);
+        if self.is_passed {
             self.phase = Phase::Running;
         }
         Ok(())
@@ -72,7 +74,7 @@ impl RunState {
         }
         self.start_rollback(Some(event.by.clone()), event.reason.clone(), event.to, event.force);
         self.change_covered(Attempt::make_abandoned_due);
-        self.reopen_beneath();
+        self.reopen_beneath(None);
         Ok(())
     }
 
@@ -87,26 +89,42 @@ impl RunState {
         let rollback = Rollback { by, reason, to, force };
         self.rollback = Some(rollback);
         self.change_covered(Attempt::make_due);
-        self.reopen_beneath();
+        self.reopen_beneath(None);
         self.phase = Phase::RollingBack;
     }
 
-    /// What is still to be undone puts back what was there before it: what older actions left on the same target.
-    /// Those are looked at again, whatever an earlier rollback found of them.
-    pub(super) fn reopen_beneath(&mut self) {
-        let mut above = BTreeSet::new();
+    /// What is still to be undone puts back what was there before it, so what lies beneath it is looked at again,
+    /// whatever an earlier rollback found of it. Looking costs a capture, and touches nothing unless the state is
+    /// exactly the one that the action left.
+    ///
+    /// What only looked undone is looked at beneath anything of its connector: a row may have gone along with one of
+    /// another table. What was undone, beneath what is of the same kind and id, however else the two describe it.
+    ///
+    /// `by_hand` is what an operator says was undone: that put back what looked undone beneath it.
+    pub(super) fn reopen_beneath(&mut self, by_hand: Option<(Seq, u32)>) {
+        let (mut connectors, mut things) = (BTreeSet::new(), BTreeSet::new());
         for &(seq, number) in self.intents.iter().rev() {
-            let covered = self.rollback.as_ref().is_none_or(|rollback| rollback.covers(seq));
-            let attempt = attempt_mut(&mut self.actions, seq, number).filter(|_| covered);
+            let is_covered = self.is_covered(seq);
+            let attempt = attempt_mut(&mut self.actions, seq, number).filter(|_| is_covered);
             let Some(attempt) = attempt else { continue };
-            let call = &attempt.intent.call;
-            let Some(target) = &call.target else { continue };
-            let place = format!("{} {target:?}", call.connector);
-            if above.contains(&place) {
-                attempt.reopen();
+            let call = Arc::clone(&attempt.intent.call);
+            let connector = call.connector.clone();
+            let target = call.target.as_ref().map(|target| (target.kind.clone(), target.id.clone()));
+            let thing = (connector.clone(), target);
+            let may_be_back = match attempt.undoing {
+                Undoing::Settled(UndoOutcome::AlreadyUndone, ..) => connectors.contains(&connector),
+                Undoing::Settled(UndoOutcome::Undone, ..) => things.contains(&thing),
+                _ => false,
+            };
+            if may_be_back {
+                attempt.begin_anew();
             }
-            if attempt.is_undo_due() || attempt.outcome.is_unsettled() {
-                above.insert(place);
+            let is_above = attempt.is_undo_due() || attempt.outcome.is_unsettled();
+            if is_above || by_hand == Some((seq, number)) {
+                connectors.insert(connector);
+            }
+            if is_above {
+                things.insert(thing);
             }
         }
         self.change_covered(|_| {});
@@ -145,11 +163,6 @@ impl RunState {
             Some(place) => Err(format!("intent {} of the run is not settled", place.saturating_add(1))),
             None => Ok(()),
         }
-    }
-
-    /// Whether the policies have judged the run and none was against it.
-    pub(super) fn is_passed(&self) -> bool {
-        self.verdicts.iter().all(|verdict| verdict.passed)
     }
 
     fn refuse_effects(&self) -> Result<(), Refusal> {

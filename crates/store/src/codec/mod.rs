@@ -102,7 +102,7 @@ impl Prepared {
         let (version, payload) = payload::encode(&event.event)?;
         let size = payload.len().saturating_add(HEADER_BYTES);
         if size > MAX_RECORD_BYTES {
-            return Err(StoreError::TooLarge { size });
+            return Err(StoreError::TooLarge { size, limit: MAX_RECORD_BYTES });
         }
         let payload_hash = merkle::payload(&payload);
         let kind = event.event.code();

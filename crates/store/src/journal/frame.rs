@@ -15,9 +15,10 @@
 //! 56     body, and the eight bytes of the end mark
 //! ```
 //! A frame begins at a multiple of [`SECTOR`], so that no two share a sector: writing one never touches
-//! another. Segments are full of zeros before they are used and are used once. So in a frame that a crash cut
-//! off, at least one sector, or the end mark, is still zero, and a frame with none such was written whole and
-//! is damaged. See [`was_whole`].
+//! another. Segments are full of zeros before they are used and are used once; what a refused write left is
+//! zeros again, on the disk, before anything else is written there. So in a frame that a crash cut off, at
+//! least one sector, or the end mark, is still zero, and a frame with none such was written whole and is
+//! damaged. See [`was_whole`].
 
 use enact_core::ids::Position;
 

@@ -44,8 +44,9 @@ pub(crate) struct JournalConfig {
 /// Why a group was not written.
 #[derive(Debug)]
 pub(crate) enum WriteError {
-    /// There is no space. Nothing of the group is in the journal, and later groups may be tried.
-    NoSpace(io::Error),
+    /// There is no space for it, or no segment to be had. Nothing of the group is in the journal, and later groups may
+    /// be tried.
+    Refused(io::Error),
     /// It is not known what is on the disk: nothing may be written any more.
     Fatal(String),
 }
@@ -209,6 +210,7 @@ impl Journal {
         cursor: Cursor,
         full: VecDeque<(u64, Position)>,
     ) -> Result<Self, StoreError> {
+        segment::forget_unfinished(&config.dir)?;
         let path = segment::path(&config.dir, cursor.segment);
         let file = config.disk.open(&path).tried("opening", &path)?;
         let size = std::fs::metadata(&path).tried("reading the size of", &path)?.len();
@@ -262,16 +264,12 @@ impl Journal {
         self.cursor.offset + size + frame::frame_size(0) as u64 <= self.size
     }
 
-    /// Goes on in the next segment. Where there is no space for one, nothing has changed.
+    /// Goes on in the next segment. Where there is none to be had, nothing has changed.
     fn next(&mut self, frame_size: u64) -> Result<(), WriteError> {
         let number = self.cursor.segment + 1;
         let needed = SEGMENT_START + frame_size + frame::frame_size(0) as u64;
-        self.create_next(number, needed).map_err(no_space_or_fatal)?;
-        let path = segment::path(&self.config.dir, number);
-        let fatal = |error: io::Error| WriteError::Fatal(format!("opening {}: {error}", path.display()));
-        let file = self.config.disk.open(&path).map_err(fatal)?;
-        let size = std::fs::metadata(&path).map_err(fatal)?.len();
-
+        // Until the word is written, no byte of the journal is touched.
+        let (file, size) = self.open_next(number, needed).map_err(WriteError::Refused)?;
         let last = Position(self.cursor.next.0.saturating_sub(1));
         let mut word = Vec::new();
         frame::begin(&mut word);
@@ -282,6 +280,12 @@ impl Journal {
         (self.cursor.segment, self.cursor.offset) = (number, SEGMENT_START);
         self.wrote(crc);
         Ok(())
+    }
+
+    fn open_next(&mut self, number: u64, needed: u64) -> io::Result<(Box<dyn DiskFile>, u64)> {
+        self.create_next(number, needed)?;
+        let path = segment::path(&self.config.dir, number);
+        Ok((self.config.disk.open(&path)?, std::fs::metadata(&path)?.len()))
     }
 
     /// Waits for the segment that is being prepared; makes it here where that failed or it is too small.
@@ -328,11 +332,14 @@ impl Journal {
         }
     }
 
-    /// Clears what a failed write left, so that the next group finds zeros.
+    /// Clears what a failed write left, so that the next group finds zeros. On the disk too: it may have had a part of
+    /// what failed already, and after a power cut a part of the next group beside it would look whole and damaged.
     fn take_back(&mut self, size: u64, error: io::Error) -> WriteError {
         let offset = self.cursor.offset;
-        match segment::fill(self.file.as_mut(), offset, offset + size) {
-            Ok(()) => no_space_or_fatal(error),
+        let cleared =
+            segment::fill(self.file.as_mut(), offset, offset + size).and_then(|()| self.file.sync());
+        match cleared {
+            Ok(()) => refused_or_fatal(error),
             Err(again) => WriteError::Fatal(format!("a write to the journal failed: {error}; then {again}")),
         }
     }
@@ -347,10 +354,10 @@ impl Drop for Journal {
     }
 }
 
-fn no_space_or_fatal(error: io::Error) -> WriteError {
+fn refused_or_fatal(error: io::Error) -> WriteError {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     match error.kind() {
-        StorageFull | QuotaExceeded | FileTooLarge => WriteError::NoSpace(error),
+        StorageFull | QuotaExceeded | FileTooLarge => WriteError::Refused(error),
         _ => WriteError::Fatal(format!("a write to the journal failed: {error}")),
     }
 }

@@ -41,7 +41,14 @@ pub(crate) fn number(path: &Path) -> Option<u64> {
     name.strip_suffix(&format!(".{SUFFIX}"))?.parse().ok()
 }
 
-/// The numbers of the segments in a folder, in their order. What a crash left half-made is removed.
+/// Removes what a crash left half-made.
+pub(crate) fn forget_unfinished(dir: &Path) -> Result<(), StoreError> {
+    let paths = files::list(dir)?;
+    paths.iter().filter(|path| files::is_unfinished(path)).for_each(|path| files::forget(path));
+    Ok(())
+}
+
+/// The numbers of the segments in a folder, in their order.
 pub(crate) fn numbers(dir: &Path) -> Result<Vec<u64>, StoreError> {
     let mut numbers = Vec::new();
     if !dir.is_dir() {
@@ -51,7 +58,7 @@ pub(crate) fn numbers(dir: &Path) -> Result<Vec<u64>, StoreError> {
     for path in files::list(dir)? {
         match number(&path) {
             Some(number) => numbers.push(number),
-            None if files::is_unfinished(&path) => files::forget(&path),
+            None if files::is_unfinished(&path) => {}
             None => tracing::warn!(path = %path.display(), "not a file of the journal; left alone"),
         }
     }
@@ -135,8 +142,8 @@ pub(crate) fn missing(path: &Path) -> StoreError {
 
 /// Makes a segment of `bytes` in size, durably: it is there as a whole, or not at all.
 ///
-/// `bytes` covers the header and `content`. All of it is written once, with zeros, so that writing into it later changes no length and takes no space:
-/// the sync of a group then writes that group alone.
+/// `bytes` covers the header and `content`. All of it is written now, with zeros, so that the sync of a group later
+/// writes that group alone: it changes no length and takes no space.
 pub(crate) fn create(
     disk: &dyn Disk,
     dir: &Path,

@@ -19,6 +19,8 @@ struct FaultyDisk {
     room: Option<AtomicU64>,
     /// Every write takes at most as many bytes.
     short: Option<usize>,
+    /// No file can be created or opened.
+    no_files: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -32,11 +34,13 @@ struct Shared(Arc<FaultyDisk>);
 
 impl Disk for Shared {
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.0.give_file()?;
         let file = crate::files::new_file().open(path)?;
         Ok(Box::new(FaultyFile { disk: Arc::clone(&self.0), file }))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.0.give_file()?;
         let file = fs::OpenOptions::new().read(true).write(true).open(path)?;
         Ok(Box::new(FaultyFile { disk: Arc::clone(&self.0), file }))
     }
@@ -70,6 +74,11 @@ impl DiskFile for FaultyFile {
 }
 
 impl FaultyDisk {
+    fn give_file(&self) -> io::Result<()> {
+        let too_many = io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error());
+        if self.no_files.load(Ordering::SeqCst) { Err(too_many) } else { Ok(()) }
+    }
+
     /// Leaves of each file what was synced.
     fn cut_power(&self, dir: &Path) {
         let synced = self.synced.lock();
@@ -227,9 +236,9 @@ fn a_full_disk_leaves_nothing_of_the_group_and_the_journal_goes_on_when_there_is
             Err(error) => break error,
         }
     };
-    assert!(matches!(full, WriteError::NoSpace(_)), "{full:?}");
+    assert!(matches!(full, WriteError::Refused(_)), "{full:?}");
     assert!(number > 10, "{number} groups fitted");
-    assert!(matches!(write(&mut journal, number), Err(WriteError::NoSpace(_))));
+    assert!(matches!(write(&mut journal, number), Err(WriteError::Refused(_))));
     disk.room.as_ref().unwrap().store(u64::MAX, Ordering::SeqCst);
     write(&mut journal, number).unwrap();
     drop(journal);
@@ -272,6 +281,55 @@ fn writes_that_take_a_few_bytes_at_a_time_are_finished() {
     (1..=90).for_each(|number| write(&mut journal, number).unwrap());
     drop(journal);
     assert_holds(&recover(dir.path()).unwrap().1, 1..=90);
+}
+
+#[test]
+fn where_no_file_is_to_be_had_for_the_next_segment_groups_are_refused_until_there_is() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), Arc::new(FaultyDisk::default()));
+    let mut journal = create(dir.path(), Arc::new(Shared(Arc::clone(&disk))));
+    disk.no_files.store(true, Ordering::SeqCst);
+    let mut number = 1;
+    let refused = loop {
+        match write(&mut journal, number) {
+            Ok(()) => number += 1,
+            Err(refused) => break refused,
+        }
+    };
+    assert!(matches!(refused, WriteError::Refused(_)), "{refused:?}");
+    assert!(number > 1);
+    disk.no_files.store(false, Ordering::SeqCst);
+    for number in number..number + 40 {
+        write(&mut journal, number).unwrap();
+    }
+    drop(journal);
+    disk.cut_power(dir.path());
+    assert_holds(&recover(dir.path()).unwrap().1, 1..=number + 39);
+}
+
+#[test]
+fn a_part_of_a_group_that_was_refused_and_cannot_be_cleared_on_the_disk_is_fatal() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), FaultyDisk::default());
+    let disk = Arc::new(FaultyDisk { room: Some(AtomicU64::new(u64::MAX)), ..disk });
+    let mut journal = create(dir.path(), Arc::new(Shared(Arc::clone(&disk))));
+    write(&mut journal, 1).unwrap();
+    disk.room.as_ref().unwrap().store(100, Ordering::SeqCst);
+    disk.fail_sync.store(true, Ordering::SeqCst);
+    let fatal = write(&mut journal, 2).unwrap_err();
+    assert!(matches!(fatal, WriteError::Fatal(_)), "{fatal:?}");
+}
+
+#[test]
+fn finding_a_journal_changes_nothing_and_opening_it_removes_what_a_crash_left_half_made() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(create(dir.path(), Arc::new(RealDisk)));
+    let half_made = crate::files::unfinished(&segment::path(dir.path(), 2));
+    fs::write(&half_made, "half").unwrap();
+    let found =
+        Journal::find(config(dir.path(), Arc::new(RealDisk)), Position(1), &mut |_, _| Ok(())).unwrap();
+    assert!(half_made.exists());
+    let journal = found.open().unwrap();
+    assert!(!half_made.exists());
+    drop(journal);
 }
 
 #[test]

@@ -96,10 +96,8 @@ pub(super) fn copy_up_to(
     identity: &StoreIdentity,
     volumes: &Volumes,
 ) -> Result<(), StoreError> {
-    let (mut sealed, cut) = {
-        let view = volumes.view.read();
-        (view.sealed.clone(), view.cut.clone())
-    };
+    let view = volumes.view();
+    let (mut sealed, cut) = (view.sealed.clone(), view.cut.clone());
     // What was sealed meanwhile may go further than the journal that is copied, and is in the journal up to there.
     sealed.retain(|sealed| sealed.entry.last < end.next);
     files::create_dir(&volumes_dir(to))?;

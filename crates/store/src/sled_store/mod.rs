@@ -10,6 +10,7 @@ mod threads;
 mod verify;
 pub(crate) mod writer;
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -35,7 +36,7 @@ use crate::volume::Volumes;
 use crate::volume::applier::Applier;
 use crate::watermark::Watermark;
 
-pub use prune::{Held, Pruned};
+pub use prune::{Held, HeldBy, Pruned};
 pub use verify::Verified;
 
 /// The size at which a volume is sealed, where nothing else is said.
@@ -273,7 +274,7 @@ impl SledStore {
                     return Ok(appended);
                 }
                 Placed::AskDisk(asking) => {
-                    let (run, key, now) = (asking.run, asking.key, self.order.now());
+                    let (run, key, now) = (asking.run, asking.key, asking.at);
                     let volumes = Arc::clone(&self.volumes);
                     let look = move || {
                         let generation = volumes.generation();
@@ -311,9 +312,14 @@ impl Drop for SledStore {
 async fn off_worker<T: Send + 'static>(
     call: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
-    match tokio::runtime::Handle::try_current() {
-        Ok(runtime) => runtime.spawn_blocking(call).await.unwrap_or(Err(StoreError::Closed)),
-        Err(_) => call(),
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else { return call() };
+    match runtime.spawn_blocking(call).await {
+        Ok(answer) => answer,
+        Err(error) if error.is_panic() => {
+            Err(StoreError::io("reading the store", io::Error::other("the thread that read panicked")))
+        }
+        // The runtime ends.
+        Err(_) => Err(StoreError::Closed),
     }
 }
 

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use enact_core::ids::{Position, RunId};
 use enact_core::store::StoreError;
-use enact_core::time::Timestamp;
 
 use super::{Options, closed};
 use crate::codec::CodecError;
@@ -19,7 +18,7 @@ use crate::lock::StoreLock;
 use crate::volume::applier::each_append;
 use crate::volume::heads::{self, Heads};
 use crate::volume::manifest::{self, Manifest};
-use crate::volume::sealed::{Sealed, folder, volumes_dir};
+use crate::volume::sealed::{Sealed, folder, log_times, volumes_dir};
 use crate::volume::witness;
 
 /// The folder of a store in which its blobs are.
@@ -42,6 +41,10 @@ pub(crate) struct Opened {
 pub(crate) fn open(store: &Path, options: &Options, disk: Arc<dyn Disk>) -> Result<Opened, StoreError> {
     create_dirs(store)?;
     let lock = StoreLock::take(store)?;
+    // It may have been there before, and open to others.
+    if let Err(error) = files::set_mode(store, 0o700) {
+        tracing::warn!(%error, "the folder of the store cannot be made the owner's alone");
+    }
     let config = |identity: &StoreIdentity| JournalConfig {
         dir: store.join(journal::FOLDER),
         store: identity.id,
@@ -250,6 +253,6 @@ fn carried_over(sealed: &[Arc<Sealed>]) -> Result<Heads, StoreError> {
             true
         })?;
     }
-    let now = sealed.iter().map(|sealed| sealed.entry.times.1).max().unwrap_or(Timestamp::default());
+    let now = log_times(sealed).last().unwrap_or_default();
     Ok(Heads::after(last.entry.last, now, open.into_iter()))
 }

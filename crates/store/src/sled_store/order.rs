@@ -6,13 +6,14 @@ use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use enact_core::ids::{EventSeq, Position, RunId};
-use enact_core::store::{Append, Appended, Durability, StoreError};
+use enact_core::store::{Append, Appended, Durability, MAX_APPEND_BYTES, StoreError};
 use enact_core::time::Timestamp;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
 use crate::codec::Prepared;
-use crate::codec::merkle::{self, Hash};
+use crate::codec::merkle::Hash;
 use crate::codec::payload;
 use crate::group::AppendHeader;
 
@@ -24,15 +25,13 @@ const GROUP_BYTES: usize = 1024 * 1024;
 const WAITING_BYTES: u32 = 8 * 1024 * 1024;
 /// Of how many runs it is remembered that appends were taken back.
 const TAKEN_BACK: usize = 10_000;
-/// The largest append, encoded.
-const APPEND_BYTES: usize = 256 * 1024 * 1024;
 
 /// What is known of runs and keys beyond what waits here.
 pub(crate) trait Known {
     /// The number of the run's last event.
     fn version(&self, run: RunId) -> Lookup<EventSeq>;
 
-    /// The run that has a key at a time of the log.
+    /// The run that has a key at the time of who asks.
     fn key(&self, key: &Hash, now: Timestamp) -> Lookup<RunId>;
 
     /// Changes whenever the answer to a slow look-up may have changed.
@@ -65,7 +64,8 @@ pub(crate) struct Candidate {
     pub(crate) key: Option<Hash>,
     expected: EventSeq,
     mark: enact_core::store::RunMark,
-    at: Timestamp,
+    /// What its writer's clock said.
+    pub(crate) at: Timestamp,
     blobs: Vec<Hash>,
     events: Vec<Prepared>,
     bytes: usize,
@@ -74,7 +74,7 @@ pub(crate) struct Candidate {
 
 /// The hash under which an idempotency key is kept.
 pub(crate) fn key_hash(key: &str) -> Hash {
-    merkle::payload(key.as_bytes())
+    Sha256::new().chain_update(b"enact.key.1").chain_update(key).finalize().into()
 }
 
 impl Candidate {
@@ -86,8 +86,8 @@ impl Candidate {
         };
         let events = append.events.iter().map(Prepared::new).collect::<Result<Vec<_>, _>>()?;
         let bytes = events.iter().map(Prepared::record_bytes).sum();
-        if bytes > APPEND_BYTES {
-            return Err(StoreError::TooLarge { size: bytes });
+        if bytes > MAX_APPEND_BYTES {
+            return Err(StoreError::TooLarge { size: bytes, limit: MAX_APPEND_BYTES });
         }
         let references = append.events.iter().flat_map(|event| payload::blobs(&event.event));
         Ok(Self {
@@ -147,7 +147,7 @@ pub(crate) struct Order {
 #[derive(Debug)]
 struct State {
     next: Position,
-    /// The newest time that an event of the log has: the "now" of keys.
+    /// What the clock of the last writer said, also of one who was refused; the log's time until there was one.
     now: Timestamp,
     /// Runs with events that are not in a volume yet.
     runs: HashMap<RunId, RunHead>,
@@ -199,7 +199,8 @@ impl Order {
         self.space.acquire_many(permits(candidate.bytes)).await.map_err(|_| self.why_stopped())
     }
 
-    fn why_stopped(&self) -> StoreError {
+    /// Why everything is refused.
+    pub(crate) fn why_stopped(&self) -> StoreError {
         self.state.lock().stopped.clone().unwrap_or(StoreError::Closed)
     }
 
@@ -216,7 +217,7 @@ impl Order {
         }
         // Looked at when memory has answered: what is sealed between the two makes the disk's answer an old one.
         let on_disk = || on_disk.filter(|answer| answer.generation == known.generation());
-        let now = state.now.max(candidate.at);
+        state.now = candidate.at;
         let before = state.runs.get(&candidate.run).copied();
         let version =
             match before.map_or_else(|| known.version(candidate.run), |head| Lookup::Found(head.version)) {
@@ -237,7 +238,7 @@ impl Order {
             return Err(StoreError::Conflict { run, expected, actual: version });
         }
         if let Some(key) = &candidate.key {
-            let holder = match state.key(key, known, now) {
+            let holder = match state.key(key, known, candidate.at) {
                 Lookup::Found(run) => Some(run),
                 Lookup::Nowhere => None,
                 Lookup::OnDisk => match on_disk() {
@@ -250,7 +251,7 @@ impl Order {
             }
         }
         let writer_sleeps = candidate.barrier || state.waiting.is_empty();
-        let appended = state.push(candidate, now, before);
+        let appended = state.push(candidate, before);
         let writer_sleeps = writer_sleeps || state.waiting_bytes >= GROUP_BYTES;
         drop(state);
         if writer_sleeps {
@@ -280,7 +281,7 @@ impl Order {
         state.key(key, known, state.now)
     }
 
-    /// The newest time that an event of the log has.
+    /// What the clock of the last writer said.
     pub(crate) fn now(&self) -> Timestamp {
         self.state.lock().now
     }
@@ -313,7 +314,7 @@ impl Order {
         self.space.add_permits(room);
     }
 
-    /// Takes a group, and all that is ordered behind it, out of the log again: there is no space for it.
+    /// Takes a group, and all that is ordered behind it, out of the log again: the journal refused it.
     pub(crate) fn take_back(&self, group: Vec<Ordered>, why: &StoreError) {
         let mut state = self.state.lock();
         let mut undone: Vec<_> = group.into_iter().chain(state.take_all()).collect();
@@ -334,11 +335,18 @@ impl Order {
     }
 
     /// Carries something out while nothing gets a place. It is told which runs have events that may be in no volume
-    /// yet, and how far each is.
-    pub(crate) fn standing_still<T>(&self, carry_out: impl FnOnce(&[(RunId, EventSeq)]) -> T) -> T {
+    /// yet, and how far each is. Where it leaves the store poisoned, nothing gets a place afterwards either.
+    pub(crate) fn standing_still<T>(
+        &self,
+        carry_out: impl FnOnce(&[(RunId, EventSeq)]) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let state = self.state.lock();
         let runs: Vec<_> = state.runs.iter().map(|(run, head)| (*run, head.version)).collect();
-        carry_out(&runs)
+        let carried_out = carry_out(&runs);
+        if let Err(why @ StoreError::Poisoned(_)) = &carried_out {
+            self.poison_at(state, why);
+        }
+        carried_out
     }
 
     /// Forgets what is in a volume now.
@@ -357,11 +365,13 @@ impl Order {
 
     /// Refuses everything from now on, also what is ordered and not written.
     pub(crate) fn poison(&self, why: &StoreError) {
-        let waiting = {
-            let mut state = self.state.lock();
-            state.stopped = Some(why.clone());
-            state.take_all()
-        };
+        self.poison_at(self.state.lock(), why);
+    }
+
+    fn poison_at(&self, mut state: MutexGuard<'_, State>, why: &StoreError) {
+        state.stopped = Some(why.clone());
+        let waiting = state.take_all();
+        drop(state);
         self.space.close();
         self.wake.notify_all();
         waiting.into_iter().for_each(|append| append.done(Err(why.clone())));
@@ -376,7 +386,7 @@ impl State {
         }
     }
 
-    fn push(&mut self, candidate: Candidate, now: Timestamp, before: Option<RunHead>) -> Appended {
+    fn push(&mut self, candidate: Candidate, before: Option<RunHead>) -> Appended {
         let Candidate { run, key, expected, mark, blobs, events, bytes, barrier, .. } = candidate;
         let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
         let header =
@@ -386,7 +396,6 @@ impl State {
         if let Some(key) = key {
             self.keys.entry(key).or_insert(KeyHead { run, position: last });
         }
-        self.now = now;
         self.next = last.next();
         self.barrier |= barrier;
         self.oldest.get_or_insert_with(Instant::now);

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::{fmt, io};
 
 use enact_core::ids::{EventSeq, Position, RunId};
-use enact_core::store::{MAX_PAGE, RunMark, StoreError};
+use enact_core::store::{EventStore, MAX_PAGE, RunMark, StoreError};
 use enact_core::time::Timestamp;
 
 use super::order::Order;
@@ -13,8 +14,8 @@ use crate::codec::merkle::Hash;
 use crate::files;
 use crate::volume::Volumes;
 use crate::volume::heads::{Head, read_run};
-use crate::volume::manifest::{self, Entry};
-use crate::volume::sealed::{Sealed, table_path};
+use crate::volume::manifest::Entry;
+use crate::volume::sealed::{Sealed, log_times, table_path};
 
 /// How often it is planned again because runs were written to, or a volume was sealed, between plan and deed.
 const PLANS: usize = 10;
@@ -32,70 +33,129 @@ pub struct Pruned {
     pub held: Option<Held>,
 }
 
-/// A run that keeps an old volume.
+/// An old volume that stays, and those behind it with it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Held {
-    /// The volume. Those behind it stay with it.
+    /// The volume.
     pub volume: u64,
-    /// The run, which has events in it and is open, or has others that are not old enough.
-    pub run: RunId,
-    /// Whether it is open.
-    pub is_open: bool,
+    /// Why it stays.
+    pub by: HeldBy,
+}
+
+/// What keeps an old volume.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HeldBy {
+    /// A run that has events in it and is open.
+    OpenRun(RunId),
+    /// A run that has events in it, and others that are not old enough.
+    NewerEvents(RunId),
+    /// Idempotency keys that were taken in it and are still kept.
+    Keys,
+}
+
+impl HeldBy {
+    /// The run, where it is one.
+    #[must_use]
+    pub fn run(self) -> Option<RunId> {
+        match self {
+            Self::OpenRun(run) | Self::NewerEvents(run) => Some(run),
+            Self::Keys => None,
+        }
+    }
+
+    /// Whether it is an open run.
+    #[must_use]
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::OpenRun(_))
+    }
+}
+
+impl fmt::Display for HeldBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OpenRun(run) => write!(f, "run {run} has events in it and is open"),
+            Self::NewerEvents(run) => write!(f, "run {run} has events in it and others that are newer"),
+            Self::Keys => f.write_str("idempotency keys that were taken in it are still kept"),
+        }
+    }
 }
 
 impl SledStore {
     /// Deletes the oldest sealed volumes, as far as every event in them is older than `before`, and so is every other
-    /// event of the runs in them, and none of these is open. Then the blobs that nothing refers to any more. Leaf
-    /// hashes stay, so that proofs over the log stay valid. A run is pruned whole: it reads as empty and is not listed,
-    /// and what it has in a volume that stays is not read any more; its idempotency key is free.
+    /// event of the runs in them, and none of these is open, and no idempotency key that was taken in them is still kept.
+    /// Then the blobs that nothing refers to any more. Leaf hashes stay, so that proofs over the log stay valid. A run is
+    /// pruned whole: it reads as empty and is not listed, and what it has in a volume that stays is not read any more.
     ///
     /// # Errors
-    /// Those of the disk. What was not deleted is deleted by the next call.
+    /// Those of the disk. What was not deleted is deleted by the next call. [`StoreError::Poisoned`], where it is not
+    /// known what the disk has: nothing is appended any more then. [`StoreError::Io`] also where old runs were written to
+    /// again and again meanwhile.
     pub async fn prune(&self, before: Timestamp) -> Result<Pruned, StoreError> {
-        self.volumes.caught_up(self.durable.get()).await?;
-        let (volumes, maintenance) = (Arc::clone(&self.volumes), Arc::clone(&self.maintenance));
-        let (order, blobs) = (Arc::clone(&self.order), self.blobs.clone());
-        off_worker(move || {
-            maintenance.carry_out(|| {
-                let mut pruned = prune_volumes(&volumes, &order, before)?;
-                pruned.blobs = blobs.sweep(&referenced(&volumes)?)?;
-                Ok(pruned)
-            })
-        })
-        .await
+        let mut held = None;
+        for _ in 0..PLANS {
+            // What was written while it was planned is in a volume when it is planned again.
+            self.flush().await?;
+            self.volumes.caught_up(self.durable.get()).await?;
+            let (volumes, maintenance) = (Arc::clone(&self.volumes), Arc::clone(&self.maintenance));
+            let (order, blobs) = (Arc::clone(&self.order), self.blobs.clone());
+            let tried = off_worker(move || {
+                maintenance.carry_out(|| match prune_volumes(&volumes, &order, before)? {
+                    Tried::Pruned(pruned) => {
+                        let blobs = blobs.sweep(&referenced(&volumes)?)?;
+                        Ok(Tried::Pruned(Pruned { blobs, ..pruned }))
+                    }
+                    overtaken @ Tried::Overtaken(_) => Ok(overtaken),
+                })
+            });
+            match tried.await? {
+                Tried::Pruned(pruned) => return Ok(pruned),
+                Tried::Overtaken(by) => held = by.or(held),
+            }
+        }
+        let run = held.map(|run| format!(", such as run {run}")).unwrap_or_default();
+        let error = io::Error::other(format!(
+            "old runs were written to{run}, or volumes sealed, each time; nothing was deleted, ask again"
+        ));
+        Err(StoreError::io(format!("pruning, which was planned {PLANS} times"), error))
     }
 }
 
-fn prune_volumes(volumes: &Volumes, order: &Order, before: Timestamp) -> Result<Pruned, StoreError> {
-    let mut held = None;
-    for _ in 0..PLANS {
-        // Reading the active volume may wait for its sealing, which waits for the lock: first the plan, then the lock.
-        let plan = volumes.prunable(before)?;
-        let _alone = volumes.changing.lock();
-        // Nothing gets a place in the log while the plan is compared with what was written since, and carried out:
-        // what is written to a run afterwards finds the run pruned.
-        let done = order.standing_still(|ordered| {
-            if volumes.view.read().sealed.len() != plan.sealed {
-                return Ok(None);
-            }
-            held = volumes.written_since(&plan, ordered)?;
-            if held.is_some() { Ok(None) } else { carry_out(volumes, plan).map(Some) }
-        })?;
-        if let Some(pruned) = done {
-            delete_pruned(volumes)?;
-            return Ok(pruned);
+/// What became of a plan.
+enum Tried {
+    Pruned(Pruned),
+    /// It was not carried out: a volume was sealed meanwhile, or this run was written to.
+    Overtaken(Option<RunId>),
+}
+
+fn prune_volumes(volumes: &Volumes, order: &Order, before: Timestamp) -> Result<Tried, StoreError> {
+    // Reading the active volume may wait for its sealing, which waits for the lock: first the plan, then the lock.
+    let plan = volumes.prunable(before, order.now())?;
+    let _alone = volumes.changing.lock();
+    // Readers first: while all stands still, nobody is waited for.
+    let no_reader = volumes.active.write();
+    // Nothing gets a place in the log while the plan is compared with what was written since, and carried out: what is
+    // written to a run afterwards finds the run pruned.
+    let tried = order.standing_still(|ordered| {
+        if volumes.view().sealed.len() != plan.sealed {
+            return Ok(Tried::Overtaken(None));
         }
+        match volumes.written_since(&plan, ordered)? {
+            Some(run) => Ok(Tried::Overtaken(Some(run))),
+            None => carry_out(volumes, plan).map(Tried::Pruned),
+        }
+    })?;
+    drop(no_reader);
+    if matches!(tried, Tried::Pruned(_)) {
+        delete_pruned(volumes)?;
     }
-    Ok(Pruned { held, ..Pruned::default() })
+    Ok(tried)
 }
 
 /// Writes and shows that the volumes of a plan are pruned.
 fn carry_out(volumes: &Volumes, plan: Plan) -> Result<Pruned, StoreError> {
     let mut pruned = Pruned { held: plan.held, ..Pruned::default() };
-    let (mut sealed, mut cut) = {
-        let view = volumes.view.read();
-        (view.sealed.clone(), view.cut.clone())
-    };
+    let view = volumes.view();
+    let (mut sealed, mut cut) = (view.sealed.clone(), view.cut.clone());
     for volume in sealed.iter_mut().take(plan.going).filter(|volume| !volume.entry.pruned) {
         let entry = Entry { pruned: true, ..volume.entry.clone() };
         pruned.volumes += 1;
@@ -105,21 +165,17 @@ fn carry_out(volumes: &Volumes, plan: Plan) -> Result<Pruned, StoreError> {
     if pruned.volumes > 0 {
         cut.extend(plan.cut);
         volumes.forget_gone(&mut cut, &sealed)?;
-        volumes.place.check()?;
         // The manifest first: what it calls pruned is never read again.
-        manifest::write(&volumes.store, &volumes.id, sealed.iter().map(|sealed| &sealed.entry), &cut)?;
-        let mut view = volumes.view.write();
-        let active = view.active.take();
-        view.cut = cut;
-        volumes.show(&mut view, sealed, active);
+        volumes.write_manifest(&sealed, &cut)?;
+        volumes.show(sealed, cut);
     }
     Ok(pruned)
 }
 
 /// Deletes the files of every pruned volume; also of those that a crash left.
 fn delete_pruned(volumes: &Volumes) -> Result<(), StoreError> {
-    let sealed = volumes.view.read().sealed.clone();
-    for volume in sealed.iter().filter(|volume| volume.entry.pruned) {
+    let view = volumes.view();
+    for volume in view.sealed.iter().filter(|volume| volume.entry.pruned) {
         files::remove_dir(&volume.folder)?;
         for name in ["runs", "keys", "blobs"] {
             files::forget(&table_path(&volumes.store, volume.entry.number, name));
@@ -130,8 +186,9 @@ fn delete_pruned(volumes: &Volumes) -> Result<(), StoreError> {
 
 /// The blobs that something in the store refers to.
 fn referenced(volumes: &Volumes) -> Result<BTreeSet<Hash>, StoreError> {
-    let view = volumes.view.read();
+    // First those of the active volume: they are in a sealed one that is shown before they leave here.
     let mut live = volumes.heads.read().blobs.clone();
+    let view = volumes.view();
     for volume in view.sealed.iter().filter(|volume| !volume.entry.pruned) {
         volume.blobs.each(&mut |blob| {
             live.insert(*blob);
@@ -155,16 +212,25 @@ struct Plan {
 }
 
 impl Volumes {
-    fn prunable(&self, before: Timestamp) -> Result<Plan, StoreError> {
+    /// What is older than `before` and may go, when the clock of the last writer said `now`.
+    fn prunable(&self, before: Timestamp, now: Timestamp) -> Result<Plan, StoreError> {
         let (sealed, cut, active) = {
             // Together, so that no run is in neither.
-            let view = self.view.read();
-            let heads = self.heads.read();
+            let _stays = self.active.read();
+            let (view, heads) = (self.view(), self.heads.read());
             let active: BTreeMap<RunId, Head> = heads.runs.iter().map(|(run, head)| (*run, *head)).collect();
             (view.sealed.clone(), view.cut.clone(), active)
         };
-        let going = sealed.iter().take_while(|sealed| sealed.entry.times.1 < before).count();
-        let mut plan = Plan { going, cut: BTreeSet::new(), held: None, sealed: sealed.len(), active };
+        let old = sealed.iter().take_while(|sealed| sealed.entry.times.1 < before).count();
+        // It is at least as late as it has to be for that.
+        let with_keys = self.first_with_keys(&sealed, now.max(before)).filter(|(at, _)| *at < old);
+        let mut plan = Plan {
+            going: with_keys.map_or(old, |(at, _)| at),
+            cut: BTreeSet::new(),
+            held: with_keys.map(|(_, volume)| Held { volume, by: HeldBy::Keys }),
+            sealed: sealed.len(),
+            active,
+        };
         let goes_on = |(run, head): &(RunId, Head)| !head.began_here() && !cut.contains(run);
         let known: Vec<_> = plan.active.iter().map(|(run, head)| (*run, *head)).filter(goes_on).collect();
         for (run, head) in known {
@@ -216,8 +282,17 @@ impl Volumes {
             return Ok(());
         }
         plan.going = at;
-        plan.held = Some(Held { volume, run, is_open });
+        let by = if is_open { HeldBy::OpenRun(run) } else { HeldBy::NewerEvents(run) };
+        plan.held = Some(Held { volume, by });
         Ok(())
+    }
+
+    /// The first of these volumes, which are the oldest of the log, with keys that are kept: its place and its number.
+    fn first_with_keys(&self, sealed: &[Arc<Sealed>], now: Timestamp) -> Option<(usize, u64)> {
+        let with_times = sealed.iter().zip(log_times(sealed));
+        let mut kept = with_times.map(|(sealed, time)| sealed.has_keys() && self.is_kept(time, now));
+        let at = kept.position(|is_kept| is_kept)?;
+        Some((at, sealed.get(at)?.entry.number))
     }
 
     /// Whether the last event of a run is older.
@@ -227,7 +302,7 @@ impl Volumes {
     }
 
     /// A run with events in what is to go that was written to after the plan was made: it has to be planned for again.
-    fn written_since(&self, plan: &Plan, ordered: &[(RunId, EventSeq)]) -> Result<Option<Held>, StoreError> {
+    fn written_since(&self, plan: &Plan, ordered: &[(RunId, EventSeq)]) -> Result<Option<RunId>, StoreError> {
         let written: BTreeSet<RunId> = {
             let heads = self.heads.read();
             let applied = heads.runs.iter().map(|(run, head)| (*run, head.version));
@@ -235,11 +310,11 @@ impl Volumes {
             let now = applied.chain(ordered.iter().copied());
             now.filter(|(run, version)| was(run) != Some(*version)).map(|(run, _)| run).collect()
         };
-        let view = self.view.read();
+        let view = self.view();
         let going = view.sealed.get(..plan.going).unwrap_or_default();
         for run in written {
-            if let Some((_, volume)) = first_with(going, run)? {
-                return Ok(Some(Held { volume, run, is_open: true }));
+            if first_with(going, run)?.is_some() {
+                return Ok(Some(run));
             }
         }
         Ok(None)

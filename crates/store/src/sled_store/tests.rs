@@ -99,6 +99,14 @@ async fn after_a_failed_sync_nothing_is_acknowledged_until_the_store_is_opened_a
     let refused = store.append(append(2, 0, Durability::Barrier)).await.unwrap_err();
     assert!(matches!(refused, StoreError::Poisoned(_)), "{refused}");
     assert!(matches!(store.beyond(Position(1)).await, Err(StoreError::Poisoned(_))));
+    // Who reads is told the same when the applier has ended.
+    let why = loop {
+        match store.read_all(Position(1), 10).await {
+            Ok(_) => thread::yield_now(),
+            Err(why) => break why,
+        }
+    };
+    assert!(matches!(&why, StoreError::Poisoned(what) if what.contains("a sync")), "{why}");
     drop(store);
     let store = open(dir.path(), &trouble);
     assert!(store.durable() >= Position(1));
@@ -133,7 +141,7 @@ async fn a_backup_goes_no_further_than_its_journal_whatever_is_sealed_meanwhile(
     store.append(append(1, 0, Durability::Barrier)).await.unwrap().durable().await.unwrap();
     let (_pin, numbers, end) = store.segments.pin();
     let mut version = 1;
-    while store.volumes.view.read().sealed.is_empty() {
+    while store.volumes.view().sealed.is_empty() {
         store.append(append(1, version, Durability::Barrier)).await.unwrap().durable().await.unwrap();
         version += 1;
     }
@@ -184,7 +192,7 @@ async fn closing_does_not_wait_for_ever_for_volumes_that_do_not_get_on() {
     store.append(append(1, 1, Durability::Barrier)).await.unwrap().durable().await.unwrap();
     {
         // The applier cannot go on.
-        let _stuck = store.volumes.view.write();
+        let _stuck = store.volumes.active.write();
         store.close().unwrap();
         assert!(!dir.path().join("s/closed").exists(), "there is no note of a close in order");
         let other = SledStore::open(dir.path().join("s"));
@@ -198,6 +206,53 @@ async fn closing_does_not_wait_for_ever_for_volumes_that_do_not_get_on() {
         }
     };
     assert_eq!(store.read_all(Position(1), 10).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn who_reads_while_the_volumes_do_not_get_on_is_told_why() {
+    let (dir, trouble) = (tempfile::tempdir().unwrap(), Trouble::default());
+    let store = open(dir.path(), &trouble);
+    store.append(append(1, 0, Durability::Barrier)).await.unwrap().durable().await.unwrap();
+    store.read_all(Position(1), 1).await.unwrap();
+    // The active volume cannot be opened again once it was let go of.
+    let active = dir.path().join("s/volumes/00000001");
+    *store.volumes.active.write() = None;
+    fs::remove_dir_all(&active).unwrap();
+    fs::write(&active, "in the way").unwrap();
+    store.append(append(1, 1, Durability::Barrier)).await.unwrap().durable().await.unwrap();
+    let told = comes(store.read_all(Position(1), 10)).await.unwrap_err();
+    assert!(matches!(told, StoreError::Io { .. }) && told.may_pass(), "{told}");
+
+    fs::remove_file(&active).unwrap();
+    let events = comes(async {
+        loop {
+            match store.read_all(Position(1), 10).await {
+                Ok(events) => break events,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    });
+    assert_eq!(events.await.len(), 2, "it goes on when it can");
+}
+
+#[tokio::test]
+async fn a_panic_while_reading_is_not_told_as_a_closed_store() {
+    let panicked = off_worker(|| -> Result<(), _> { panic!("a defect") }).await.unwrap_err();
+    assert!(matches!(panicked, StoreError::Io { .. }), "{panicked}");
+}
+
+#[tokio::test]
+async fn what_leaves_the_store_poisoned_while_all_stands_still_stops_it() {
+    let (dir, trouble) = (tempfile::tempdir().unwrap(), Trouble::default());
+    let store = open(dir.path(), &trouble);
+    let quiet = store.append(append(1, 0, Durability::Enqueued)).await.unwrap();
+    let why = StoreError::Poisoned("the manifest may not be written".into());
+    let stopped = store.order.standing_still(|_| Err::<(), _>(why)).unwrap_err();
+    assert!(matches!(comes(quiet.durable()).await, Err(StoreError::Poisoned(_))));
+    let refused = store.append(append(2, 0, Durability::Barrier)).await.unwrap_err();
+    assert_eq!(refused.to_string(), stopped.to_string());
+    let told = comes(store.beyond(Position(1))).await.unwrap_err();
+    assert_eq!(told.to_string(), stopped.to_string());
 }
 
 /// Where a volume is sealed between a look-up on the disk and the answer from memory.
@@ -226,4 +281,50 @@ fn what_the_disk_said_before_a_sealing_is_not_believed_after_it() {
     let on_disk = OnDisk { generation: known.generation(), version: EventSeq(3), key: None };
     let placed = order.place(candidate, &known, Some(on_disk)).unwrap();
     assert!(matches!(placed, Placed::AskDisk(_)), "{placed:?}");
+}
+
+#[tokio::test]
+#[expect(clippy::await_holding_lock, reason = "that nobody waits for the reader is what is tested")]
+async fn who_reads_for_long_keeps_nobody_from_appending_while_a_volume_is_sealed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SledStore::options().volume_bytes(2000).open(dir.path().join("s")).unwrap();
+    let reader = store.volumes.active.read();
+    let mut version = 0;
+    // The applier waits for the reader before it seals, and more is appended than one volume takes.
+    while version < 100 {
+        let appended = store.append(append(1, version, Durability::Barrier)).await.unwrap();
+        comes(appended.durable()).await.unwrap();
+        version += 1;
+        let quiet = append(u8::try_from(version + 1).unwrap(), 0, Durability::Enqueued);
+        store.append(quiet).await.unwrap();
+    }
+    assert!(store.volumes.view().sealed.is_empty(), "the reader was waited for");
+    drop(reader);
+    comes(store.flush()).await.unwrap();
+    assert_eq!(comes(store.read_all(Position(1), 1000)).await.unwrap().len(), 200);
+    let sealed = async {
+        while store.volumes.view().sealed.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    comes(sealed).await;
+}
+
+#[tokio::test]
+async fn a_run_of_which_a_volume_is_missing_is_damaged_and_not_shorter() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SledStore::options().volume_bytes(2000).open(dir.path().join("s")).unwrap();
+    let mut version = 0;
+    while store.volumes.view().sealed.len() < 3 {
+        store.append(append(1, version, Durability::Barrier)).await.unwrap().durable().await.unwrap();
+        version += 1;
+    }
+    let run = append(1, 0, Durability::Barrier).run;
+    assert_eq!(store.read(run, EventSeq(1), MAX_PAGE).await.unwrap().len() as u64, version);
+    let mut sealed = store.volumes.view().sealed.clone();
+    let missing = sealed.remove(1);
+    store.volumes.show(sealed, std::collections::BTreeSet::new());
+    let damaged = store.read(run, EventSeq(1), MAX_PAGE).await;
+    assert!(matches!(damaged, Err(StoreError::Corrupt { .. })), "{damaged:?}");
+    assert!(missing.entry.count() > 0);
 }

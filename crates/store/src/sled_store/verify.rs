@@ -38,7 +38,7 @@ impl SledStore {
 
     fn read_everything(&self) -> Result<Verified, StoreError> {
         let (_pin, segments, end) = self.segments.pin();
-        let sealed = self.volumes.view.read().sealed.clone();
+        let sealed = self.volumes.view().sealed.clone();
         let (mut events, mut referenced) = (0, BTreeSet::new());
         let mut next = Position(1);
         for sealed in &sealed {

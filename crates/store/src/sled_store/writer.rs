@@ -30,7 +30,7 @@ impl Writer {
             let why = StoreError::Poisoned("the thread of the journal panicked".into());
             durable.stop(&why);
             order.poison(&why);
-            backlog.close();
+            backlog.close(&why);
         }
         written.ok()
     }
@@ -42,8 +42,9 @@ impl Writer {
                 break;
             }
         }
-        self.backlog.close();
-        self.durable.stop(&StoreError::Closed);
+        let why = self.order.why_stopped();
+        self.backlog.close(&why);
+        self.durable.stop(&why);
         self.journal
     }
 
@@ -61,9 +62,9 @@ impl Writer {
         let last = group.last().map_or(Position(0), |append| append.header.last());
         match self.journal.write(&mut buffer, last) {
             Ok(()) => {}
-            Err(WriteError::NoSpace(error)) => {
-                tracing::warn!(%error, "no space for the journal; appends are refused until there is");
-                let why = StoreError::io("there is no space for the journal; nothing was appended", error);
+            Err(WriteError::Refused(error)) => {
+                tracing::warn!(%error, "there is no room for more in the journal; appends are refused until there is");
+                let why = StoreError::io("the journal has no room for more; nothing was appended", error);
                 self.order.take_back(group, &why);
                 return Ok(());
             }

@@ -11,7 +11,7 @@ use super::backlog::{Backlog, Group, Work};
 use super::contents::{Batch, Contents, VolumeError};
 use super::heads::Heads;
 use super::sealed::{Sealed, folder};
-use super::{Volumes, manifest, sealing};
+use super::{Volumes, sealing};
 use crate::codec::CodecError;
 use crate::files;
 use crate::group::{self, GroupAppend};
@@ -47,6 +47,7 @@ impl Applier {
 
     fn run_until_closed(mut self) -> bool {
         let backlog = Arc::clone(&self.volumes.backlog);
+        let mut stuck_at = None;
         loop {
             match self.work(&backlog) {
                 Ok(true) => {}
@@ -59,6 +60,11 @@ impl Applier {
                 Err(trouble) => {
                     tracing::error!(%trouble, "the volumes cannot be written; the journal has everything; trying again");
                     self.forget_active();
+                    let applied = self.volumes.applied.get();
+                    // Making the volume anew may have helped; where it did not, who waits for it is told.
+                    if stuck_at.replace(applied) == Some(applied) {
+                        self.volumes.applied.fail_waiting(&trouble);
+                    }
                     if !backlog.rest(trouble) {
                         return false;
                     }
@@ -88,7 +94,7 @@ impl Applier {
     }
 
     fn active_folder(&self) -> std::path::PathBuf {
-        folder(&self.volumes.store, self.volumes.view.read().active_number())
+        folder(&self.volumes.store, self.volumes.view().active_number())
     }
 
     fn failed(&self, error: VolumeError) -> StoreError {
@@ -97,7 +103,7 @@ impl Applier {
 
     /// Applies groups until the volume is full, and says how many.
     fn apply(&self, groups: &[Arc<Group>]) -> Result<usize, StoreError> {
-        let contents = self.volumes.view.read().active.clone();
+        let contents = self.volumes.active.read().clone();
         let contents = contents.ok_or_else(|| self.failed(VolumeError::Damaged("it is closed".into())))?;
         let room = self.volume_bytes.saturating_sub(self.volumes.heads.read().bytes);
         let mut batch = Batch::default();
@@ -120,9 +126,11 @@ impl Applier {
         Ok(count)
     }
 
-    /// Lets go of the active volume. Closing it may take long: nobody else has to wait for that.
+    /// Lets go of the active volume. Closing it may take long: nobody else has to wait for that, and who wants to read
+    /// it is not told meanwhile that it can be read.
     fn forget_active(&self) {
-        let active = self.volumes.view.write().active.take();
+        self.volumes.backlog.not_ready();
+        let active = self.volumes.active.write().take();
         drop(active);
     }
 
@@ -139,14 +147,14 @@ impl Applier {
             self.rebuild()
         };
         let contents = contents.map_err(|error| error.at(&path))?;
-        self.volumes.view.write().active = Some(contents);
+        *self.volumes.active.write() = Some(contents);
         Ok(())
     }
 
     /// Opens the volume, and looks whether its last event is there.
     fn open_closed(&self, path: &std::path::Path) -> Result<Contents, VolumeError> {
         let contents = Contents::open(path)?;
-        let (first, last) = (self.volumes.view.read().last_sealed().next(), self.volumes.heads.read().last);
+        let (first, last) = (self.volumes.view().last_sealed().next(), self.volumes.heads.read().last);
         let mut found = last < first;
         contents.scan(last, &mut |record, _| {
             found |= record.position == last;
@@ -161,7 +169,7 @@ impl Applier {
         let path = self.active_folder();
         files::remove_dir(&path)?;
         let contents = Contents::open(&path)?;
-        let (first, last) = (self.volumes.view.read().last_sealed().next(), self.volumes.applied.get());
+        let (first, last) = (self.volumes.view().last_sealed().next(), self.volumes.applied.get());
         if last < first {
             return Ok(contents);
         }
@@ -195,39 +203,31 @@ impl Applier {
 
     /// Seals the active volume and begins the next one.
     fn seal(&self) -> Result<(), VolumeError> {
-        let (number, first, contents) = {
-            let mut view = self.volumes.view.write();
-            (view.active_number(), view.last_sealed().next(), view.active.take())
-        };
+        let view = self.volumes.view();
+        let (number, first) = (view.active_number(), view.last_sealed().next());
+        let contents = self.volumes.active.write().take();
         // Nobody else holds it: those who read hold the lock while they do.
         contents.map_or(Ok(()), Contents::close)?;
         let heads = self.volumes.heads.read().clone();
         let store = &self.volumes.store;
         let entry = sealing::seal(store, number, first, &heads)?;
         let alone = self.volumes.changing.lock();
-        self.volumes.place.check()?;
-        let (mut sealed, cut) = {
-            let view = self.volumes.view.read();
-            (view.sealed.clone(), view.cut.clone())
-        };
+        let view = self.volumes.view();
+        let (mut sealed, cut) = (view.sealed.clone(), view.cut.clone());
         sealed.push(Arc::new(Sealed::new(store, entry)));
-        let entries = sealed.iter().map(|sealed| &sealed.entry);
-        manifest::write(store, &self.volumes.id, entries, &cut).map_err(|error| {
-            // Whether the disk has the new manifest is not known. If it has, the volume must not be touched again.
-            VolumeError::Store(StoreError::Poisoned(format!("the manifest was not written: {error}")))
-        })?;
+        self.volumes.write_manifest(&sealed, &cut)?;
         tracing::info!(volume = number, %first, last = %heads.last, "sealed");
         {
-            let mut view = self.volumes.view.write();
-            let next = Heads::after(heads.last, heads.now, heads.open());
-            *self.volumes.heads.write() = next;
-            self.volumes.show(&mut view, sealed, None);
+            let _alone = self.volumes.active.write();
+            // First the volume, so that what leaves the heads is to be found in it.
+            self.volumes.show(sealed, cut);
+            *self.volumes.heads.write() = Heads::after(heads.last, heads.now, heads.open());
         }
         drop(alone);
         let path = self.active_folder();
         files::remove_dir(&path)?;
         let contents = Contents::open(&path)?;
-        self.volumes.view.write().active = Some(contents);
+        *self.volumes.active.write() = Some(contents);
         self.segments.release(heads.last)?;
         Ok(())
     }
@@ -236,7 +236,7 @@ impl Applier {
     fn close(&self) -> Result<(), VolumeError> {
         self.volumes.backlog.not_ready();
         let path = self.active_folder();
-        let contents = self.volumes.view.write().active.take();
+        let contents = self.volumes.active.write().take();
         contents.map_or(Ok(()), Contents::close)?;
         files::make_private(&path)?;
         Ok(files::sync_tree(&path)?)

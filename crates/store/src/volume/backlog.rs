@@ -54,7 +54,8 @@ pub(crate) struct Backlog {
 struct State {
     groups: VecDeque<Arc<Group>>,
     bytes: usize,
-    closed: bool,
+    /// Why nothing will come any more.
+    closed: Option<StoreError>,
     /// When the first of the groups came.
     since: Option<Instant>,
     /// Somebody waits for what is here to be in a volume.
@@ -121,9 +122,9 @@ impl Backlog {
         self.work.notify_one();
     }
 
-    /// Says that nothing will come any more.
-    pub(crate) fn close(&self) {
-        self.state.lock().closed = true;
+    /// Says that nothing will come any more, and why.
+    pub(crate) fn close(&self, why: &StoreError) {
+        self.state.lock().closed.get_or_insert_with(|| why.clone());
         self.work.notify_all();
         self.news.notify_all();
     }
@@ -138,7 +139,7 @@ impl Backlog {
             match state.due() {
                 Some(due) if due <= Instant::now() => return Work::Groups(state.batch()),
                 Some(due) => drop(self.work.wait_until(&mut state, due)),
-                None if state.closed => return Work::Stop,
+                None if state.closed.is_some() => return Work::Stop,
                 None => self.work.wait(&mut state),
             }
         }
@@ -181,8 +182,8 @@ impl Backlog {
         (state.ready, state.trouble) = (false, Some(trouble));
         self.news.notify_all();
         let rested = Instant::now() + REST;
-        while !state.closed && !self.work.wait_until(&mut state, rested).timed_out() {}
-        !state.closed
+        while state.closed.is_none() && !self.work.wait_until(&mut state, rested).timed_out() {}
+        state.closed.is_none()
     }
 
     /// The applier has ended for good: nothing here will be in a volume before the store is opened again.
@@ -206,8 +207,8 @@ impl Backlog {
             if let Some(trouble) = &state.trouble {
                 return Err(trouble.clone());
             }
-            if state.closed {
-                return Err(StoreError::Closed);
+            if let Some(why) = &state.closed {
+                return Err(why.clone());
             }
             self.news.wait(&mut state);
         }
@@ -218,7 +219,7 @@ impl State {
     /// When the groups are to be applied; `None` where there are none.
     fn due(&self) -> Option<Instant> {
         let since = self.since.filter(|_| !self.groups.is_empty())?;
-        let at_once = self.wanted || self.closed || self.bytes >= BATCH_BYTES;
+        let at_once = self.wanted || self.closed.is_some() || self.bytes >= BATCH_BYTES;
         Some(if at_once { since } else { since + GATHERING })
     }
 
@@ -263,7 +264,7 @@ mod tests {
     #[test]
     fn closing_ends_the_rest_of_the_applier() {
         let backlog = Backlog::default();
-        backlog.close();
+        backlog.close(&StoreError::Closed);
         assert!(!backlog.rest(StoreError::Closed));
     }
 }

@@ -35,7 +35,7 @@ impl Head {
     }
 }
 
-/// Who has an idempotency key, and since when.
+/// Who has an idempotency key, and since when: the log's time when it was taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct KeyHeld {
     pub(crate) run: RunId,
@@ -55,7 +55,7 @@ pub(crate) struct Heads {
     pub(crate) runs: BTreeMap<RunId, Head>,
     pub(crate) keys: HashMap<Hash, KeyHeld>,
     pub(crate) blobs: BTreeSet<Hash>,
-    /// The newest time that an event of the log has.
+    /// The log's time: the newest that an event of it has.
     pub(crate) now: Timestamp,
     /// The oldest and the newest time in this volume.
     pub(crate) times: Option<(Timestamp, Timestamp)>,
@@ -86,11 +86,11 @@ impl Heads {
             head.first_seq = append.first_seq;
         }
         (head.version, head.mark) = (version, append.mark);
+        self.now = self.now.max(times.1);
         if let Some(key) = append.key {
-            self.keys.insert(key, KeyHeld { run: append.run, at: times.1 });
+            self.keys.insert(key, KeyHeld { run: append.run, at: self.now });
         }
         self.blobs.extend(&append.blobs);
-        self.now = self.now.max(times.1);
         let (oldest, newest) = self.times.unwrap_or(times);
         self.times = Some((oldest.min(times.0), newest.max(times.1)));
         self.last = append.last();

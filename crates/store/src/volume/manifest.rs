@@ -69,6 +69,15 @@ pub(crate) fn write<'a>(
     entries: impl ExactSizeIterator<Item = &'a Entry>,
     cut: &BTreeSet<RunId>,
 ) -> Result<(), StoreError> {
+    files::replace(&path(store), &encode(id, entries, cut))
+}
+
+/// The manifest as it stands in its file.
+pub(crate) fn encode<'a>(
+    id: &[u8; 16],
+    entries: impl ExactSizeIterator<Item = &'a Entry>,
+    cut: &BTreeSet<RunId>,
+) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     put_u16(&mut bytes, MANIFEST_FORMAT);
     bytes.extend_from_slice(id);
@@ -78,7 +87,7 @@ pub(crate) fn write<'a>(
     cut.iter().for_each(|run| bytes.extend_from_slice(run.as_bytes()));
     let crc = crc32fast::hash(&bytes);
     put_u32(&mut bytes, crc);
-    files::replace(&path(store), &bytes)
+    bytes
 }
 
 /// Reads the manifest; a store that never sealed a volume has none.

@@ -17,6 +17,7 @@ mod watch;
 pub(crate) mod witness;
 
 use std::collections::{BTreeSet, VecDeque};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,8 +31,9 @@ use parking_lot::{Mutex, RwLock};
 use self::backlog::Backlog;
 use self::contents::{Contents, VolumeError};
 use self::heads::Heads;
-use self::sealed::Sealed;
+use self::sealed::{Sealed, log_times};
 use crate::codec::merkle::Hash;
+use crate::files;
 use crate::lock::Place;
 use crate::sled_store::order::{Known, Lookup};
 use crate::watermark::Watermark;
@@ -49,9 +51,15 @@ pub(crate) struct Volumes {
     pub(crate) id: [u8; 16],
     /// For how long a key is kept.
     key_retention: Duration,
-    pub(crate) view: RwLock<View>,
+    /// Which volumes there are. Held for a moment only: who gives an append its place looks here.
+    view: RwLock<Arc<View>>,
+    /// The active volume's database; none while it is made. Held by who reads volumes, for as long as that takes, and
+    /// alone by who exchanges or prunes them, so that nothing is taken away under a reader. Nobody holds a place in the
+    /// log up while waiting for it.
+    pub(crate) active: RwLock<Option<Contents>>,
+    /// Held for a moment only.
     pub(crate) heads: RwLock<Heads>,
-    opened: Mutex<VecDeque<(u64, Arc<Contents>)>>,
+    opened: Mutex<VecDeque<(u64, Arc<Slot>)>>,
     /// Held by who changes the manifest, from reading the sealed volumes to showing the new ones.
     pub(crate) changing: Mutex<()>,
     /// Up to where events are in volumes.
@@ -61,28 +69,29 @@ pub(crate) struct Volumes {
     generation: AtomicU64,
 }
 
-/// Which volumes there are.
+/// Where a sealed volume is open, or just being opened.
+type Slot = Mutex<Option<Arc<Contents>>>;
+
+/// Which volumes there are, at a time.
 #[derive(Debug)]
 pub(crate) struct View {
     /// Oldest first.
     pub(crate) sealed: Vec<Arc<Sealed>>,
     /// Runs that are pruned, though some of their events are still here; see [`manifest::Manifest`].
     pub(crate) cut: BTreeSet<RunId>,
-    /// The active volume's database; none while it is made.
-    pub(crate) active: Option<Contents>,
     /// The highest id of a run in a sealed volume.
     newest_sealed: Option<RunId>,
-    /// The newest time of a sealed volume in which keys were taken.
+    /// The log's time at the end of the newest sealed volume in which keys were taken.
     newest_key: Option<Timestamp>,
 }
 
 impl View {
     /// With these sealed volumes.
-    pub(crate) fn new(sealed: Vec<Arc<Sealed>>, cut: BTreeSet<RunId>, active: Option<Contents>) -> Self {
+    fn new(sealed: Vec<Arc<Sealed>>, cut: BTreeSet<RunId>) -> Self {
         let newest_sealed = sealed.iter().map(|sealed| sealed.entry.touched.1).max();
-        let with_keys = sealed.iter().filter(|sealed| sealed.entry.keys.count > 0);
-        let newest_key = with_keys.map(|sealed| sealed.entry.times.1).max();
-        Self { sealed, cut, active, newest_sealed, newest_key }
+        let with_keys = sealed.iter().zip(log_times(&sealed)).filter(|(sealed, _)| sealed.has_keys());
+        let newest_key = with_keys.map(|(_, time)| time).last();
+        Self { sealed, cut, newest_sealed, newest_key }
     }
 
     /// The last position that is sealed.
@@ -111,7 +120,8 @@ impl Volumes {
             id,
             key_retention,
             applied: Watermark::new(heads.last),
-            view: RwLock::new(View::new(sealed, cut, None)),
+            view: RwLock::new(Arc::new(View::new(sealed, cut))),
+            active: RwLock::new(None),
             heads: RwLock::new(heads),
             opened: Mutex::default(),
             changing: Mutex::default(),
@@ -120,7 +130,33 @@ impl Volumes {
         }
     }
 
+    /// Which volumes there are now.
+    pub(crate) fn view(&self) -> Arc<View> {
+        Arc::clone(&self.view.read())
+    }
+
+    /// Writes that these volumes are sealed.
+    ///
+    /// # Errors
+    /// [`StoreError::Poisoned`], where it is not known whether the disk has the new manifest: if it has, neither the
+    /// volumes that it calls sealed nor the runs that it calls pruned may be written any more. Any other: it has not.
+    pub(crate) fn write_manifest(
+        &self,
+        sealed: &[Arc<Sealed>],
+        cut: &BTreeSet<RunId>,
+    ) -> Result<(), StoreError> {
+        self.place.check()?;
+        let path = manifest::path(&self.store);
+        let bytes = manifest::encode(&self.id, sealed.iter().map(|sealed| &sealed.entry), cut);
+        files::write_beside(&path, |file| io::Write::write_all(file, &bytes))?;
+        files::put_in_place(&path)
+            .map_err(|error| StoreError::Poisoned(format!("the manifest may not be written: {error}")))
+    }
+
     /// Waits until all up to a position is in volumes.
+    ///
+    /// # Errors
+    /// Why it does not get there, where the applier tried again and still does not get on.
     pub(crate) async fn caught_up(&self, position: Position) -> Result<(), StoreError> {
         if self.applied.get() < position {
             self.backlog.want();
@@ -129,10 +165,10 @@ impl Volumes {
         Ok(())
     }
 
-    /// Exchanges the sealed volumes.
-    pub(crate) fn show(&self, view: &mut View, sealed: Vec<Arc<Sealed>>, active: Option<Contents>) {
-        let cut = std::mem::take(&mut view.cut);
-        *view = View::new(sealed, cut, active);
+    /// Exchanges the sealed volumes. Whoever does holds the active one alone.
+    pub(crate) fn show(&self, sealed: Vec<Arc<Sealed>>, cut: BTreeSet<RunId>) {
+        let view = Arc::new(View::new(sealed, cut));
+        *self.view.write() = Arc::clone(&view);
         self.opened.lock().retain(|(number, _)| {
             view.sealed.iter().any(|sealed| sealed.entry.number == *number && !sealed.entry.pruned)
         });
@@ -140,24 +176,29 @@ impl Volumes {
     }
 
     /// Opens a sealed volume, or gives the opened one. One that is in use stays open, so that none is opened
-    /// twice.
+    /// twice. Who wants another one does not wait for its opening.
     pub(crate) fn open_sealed(&self, sealed: &Sealed) -> Result<Arc<Contents>, VolumeError> {
-        let number = sealed.entry.number;
-        let mut opened = self.opened.lock();
-        if let Some(at) = opened.iter().position(|(open, _)| *open == number)
-            && let Some((_, contents)) = opened.remove(at)
-        {
-            opened.push_back((number, Arc::clone(&contents)));
-            return Ok(contents);
+        let slot = self.slot(sealed.entry.number);
+        let mut slot = slot.lock();
+        if let Some(contents) = &*slot {
+            return Ok(Arc::clone(contents));
         }
+        let contents = Arc::new(Contents::open_existing(&sealed.folder)?);
+        Ok(Arc::clone(slot.insert(contents)))
+    }
+
+    /// The slot of a sealed volume, behind all others.
+    fn slot(&self, number: u64) -> Arc<Slot> {
+        let mut opened = self.opened.lock();
+        let known = opened.iter().position(|(open, _)| *open == number).and_then(|at| opened.remove(at));
+        let slot = known.map_or_else(Arc::default, |(_, slot)| slot);
         while opened.len() >= OPENED
-            && let Some(idle) = opened.iter().position(|(_, contents)| Arc::strong_count(contents) == 1)
+            && let Some(idle) = opened.iter().position(|(_, slot)| is_idle(slot))
         {
             opened.remove(idle);
         }
-        let contents = Arc::new(Contents::open_existing(&sealed.folder)?);
-        opened.push_back((number, Arc::clone(&contents)));
-        Ok(contents)
+        opened.push_back((number, Arc::clone(&slot)));
+        slot
     }
 
     /// Closes the sealed volumes that are open.
@@ -167,7 +208,8 @@ impl Volumes {
 
     /// The version of a run that is not in the active volume. Reads files.
     pub(crate) fn version_on_disk(&self, run: RunId) -> Result<EventSeq, StoreError> {
-        let view = self.view.read();
+        let _stays = self.active.read();
+        let view = self.view();
         if view.cut.contains(&run) {
             return Ok(EventSeq(0));
         }
@@ -181,10 +223,11 @@ impl Volumes {
 
     /// The run that took a key, as the sealed volumes have it. Reads files.
     pub(crate) fn key_on_disk(&self, key: &Hash, now: Timestamp) -> Result<Option<RunId>, StoreError> {
-        let view = self.view.read();
-        for sealed in view.sealed.iter().rev() {
-            let Sealed { entry, .. } = &**sealed;
-            if entry.keys.count == 0 || entry.pruned || !self.is_kept(entry.times.1, now) {
+        let _stays = self.active.read();
+        let view = self.view();
+        let with_times: Vec<_> = view.sealed.iter().zip(log_times(&view.sealed)).collect();
+        for (sealed, time) in with_times.into_iter().rev() {
+            if !sealed.has_keys() || !self.is_kept(time, now) {
                 continue;
             }
             if let Some(held) = sealed.key(key)? {
@@ -194,20 +237,29 @@ impl Volumes {
         Ok(None)
     }
 
-    fn is_kept(&self, at: Timestamp, now: Timestamp) -> bool {
+    /// Whether a key is kept that was taken at this time of the log, when somebody's clock says `now`. So neither a
+    /// clock that was ahead for a while nor one that was behind lets a key go early.
+    pub(crate) fn is_kept(&self, at: Timestamp, now: Timestamp) -> bool {
         now.since(at) <= self.key_retention
     }
 }
 
+/// Whether nobody uses what is in a slot, nor is about to.
+fn is_idle(slot: &Arc<Slot>) -> bool {
+    Arc::strong_count(slot) == 1
+        && slot.lock().as_ref().is_none_or(|contents| Arc::strong_count(contents) == 1)
+}
+
 impl Known for Volumes {
     fn version(&self, run: RunId) -> Lookup<EventSeq> {
-        if self.view.read().cut.contains(&run) {
+        if self.view().cut.contains(&run) {
             return Lookup::Found(EventSeq(0));
         }
         if let Some(head) = self.heads.read().runs.get(&run) {
             return Lookup::Found(head.version);
         }
-        match self.view.read().newest_sealed {
+        // Looked at when the heads have answered: what leaves them is in a volume that is shown already.
+        match self.view().newest_sealed {
             Some(newest) if run <= newest => Lookup::OnDisk,
             _ => Lookup::Nowhere,
         }
@@ -217,7 +269,7 @@ impl Known for Volumes {
         if let Some(held) = self.heads.read().keys.get(key) {
             return if self.is_kept(held.at, now) { Lookup::Found(held.run) } else { Lookup::Nowhere };
         }
-        match self.view.read().newest_key {
+        match self.view().newest_key {
             Some(newest) if self.is_kept(newest, now) => Lookup::OnDisk,
             _ => Lookup::Nowhere,
         }

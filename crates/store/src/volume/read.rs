@@ -9,8 +9,8 @@ use enact_core::ids::{EventSeq, Position, RunId};
 use enact_core::store::StoreError;
 
 use super::contents::{Contents, VolumeError};
-use super::heads::{self, Heads};
-use super::sealed::{Sealed, folder};
+use super::heads::{self, Head};
+use super::sealed::{self, Sealed, folder};
 use super::{View, Volumes};
 use crate::codec::Record;
 
@@ -19,7 +19,7 @@ const PAGE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Which volume an answer comes from.
 #[derive(Clone, Debug)]
-enum Place {
+enum Source {
     Sealed(Arc<Sealed>),
     Active,
 }
@@ -62,6 +62,12 @@ impl Page {
     }
 }
 
+/// The volumes, as they stay while somebody reads.
+struct Seen<'a> {
+    view: &'a View,
+    active: Option<&'a Contents>,
+}
+
 impl Volumes {
     /// The events of a run, from number `from`, at most `limit`.
     pub(crate) fn read_run(
@@ -70,17 +76,22 @@ impl Volumes {
         from: EventSeq,
         limit: usize,
     ) -> Result<Vec<StoredEvent>, StoreError> {
-        self.reading(|view| {
+        self.reading(|seen| {
             let mut page = Page::new(limit);
             let mut next = from.max(EventSeq(1));
-            let pieces = pieces(view, &self.heads.read(), run)?;
-            for (place, first, version) in pieces {
+            let head = self.heads.read().runs.get(&run).copied();
+            let pieces = pieces(seen.view, head, run)?;
+            for (source, first, version) in pieces {
                 if version < next || page.is_full() {
                     continue;
                 }
-                let start = next.max(first);
-                self.in_volume(view, &place, |contents| {
-                    read_piece(contents, run, start, version, &mut page)
+                if first > next {
+                    let path = sealed::volumes_dir(&self.store);
+                    let what = format!("run {run} has no events from number {next} up to number {first}");
+                    return Err(StoreError::Corrupt { path, what }.into());
+                }
+                self.in_volume(seen, &source, |contents| {
+                    read_piece(contents, run, next, version, &mut page)
                 })?;
                 next = EventSeq(next.0.max(page.events.last().map_or(0, |event| event.event_seq.0 + 1)));
             }
@@ -90,18 +101,18 @@ impl Volumes {
 
     /// The events of all runs, from a position, at most `limit`.
     pub(crate) fn read_from(&self, from: Position, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
-        self.reading(|view| {
-            let mut page = Page::new(limit);
+        self.reading(|seen| {
+            let (mut page, view) = (Page::new(limit), seen.view);
             let sealed = view.sealed.iter().filter(|sealed| !sealed.entry.pruned);
-            let mut places: Vec<_> = sealed
-                .map(|sealed| (Place::Sealed(Arc::clone(sealed)), sealed.entry.first, sealed.entry.last))
+            let mut sources: Vec<_> = sealed
+                .map(|sealed| (Source::Sealed(Arc::clone(sealed)), sealed.entry.first, sealed.entry.last))
                 .collect();
-            places.push((Place::Active, view.last_sealed().next(), self.heads.read().last));
-            for (place, first, last) in places {
+            sources.push((Source::Active, view.last_sealed().next(), self.heads.read().last));
+            for (source, first, last) in sources {
                 if last < from || last < first || page.is_full() {
                     continue;
                 }
-                self.in_volume(view, &place, |contents| {
+                self.in_volume(seen, &source, |contents| {
                     scan_piece(contents, from.max(first), last, &view.cut, &mut page)
                 })?;
             }
@@ -116,7 +127,8 @@ impl Volumes {
 
     /// Runs older than `before`, newest first.
     pub(crate) fn runs(&self, before: Option<RunId>, limit: usize) -> Result<Vec<RunId>, StoreError> {
-        let view = self.view.read();
+        let _stays = self.active.read();
+        let view = self.view();
         let mut found: Vec<RunId> = {
             let heads = self.heads.read();
             let older = heads.runs.iter().rev().filter(|(run, _)| before.is_none_or(|before| **run < before));
@@ -143,12 +155,14 @@ impl Volumes {
     }
 
     /// Calls `read` until the active volume, if it is needed, can be read.
-    fn reading<T>(&self, read: impl Fn(&View) -> Result<T, Trouble>) -> Result<T, StoreError> {
+    fn reading<T>(&self, read: impl Fn(&Seen<'_>) -> Result<T, Trouble>) -> Result<T, StoreError> {
         let mut was_damaged = false;
         loop {
             let answer = {
-                let view = self.view.read();
-                read(&view).map_err(|trouble| (trouble, view.active_number()))
+                let active = self.active.read();
+                let view = self.view();
+                let seen = Seen { view: &view, active: active.as_ref() };
+                read(&seen).map_err(|trouble| (trouble, view.active_number()))
             };
             match answer {
                 Ok(answer) => return Ok(answer),
@@ -169,16 +183,16 @@ impl Volumes {
 
     fn in_volume(
         &self,
-        view: &View,
-        place: &Place,
+        seen: &Seen<'_>,
+        source: &Source,
         read: impl FnOnce(&Contents) -> Result<(), VolumeError>,
     ) -> Result<(), Trouble> {
-        match place {
-            Place::Active => {
-                let contents = view.active.as_ref().ok_or(Trouble::Active(None))?;
+        match source {
+            Source::Active => {
+                let contents = seen.active.ok_or(Trouble::Active(None))?;
                 read(contents).map_err(|error| Trouble::Active(Some(error)))
             }
-            Place::Sealed(sealed) => {
+            Source::Sealed(sealed) => {
                 let read = self.open_sealed(sealed).and_then(|contents| read(&contents));
                 read.map_err(|error| Trouble::Store(error.at(&sealed.folder)))
             }
@@ -186,20 +200,24 @@ impl Volumes {
     }
 }
 
-/// The volumes that hold events of a run, oldest first, with the first and the last number in each. None where
+/// The volumes that hold events of a run, which has this head in the active one, oldest first, with the first and the last number in each. None where
 /// the run's beginning was pruned.
-fn pieces(view: &View, heads: &Heads, run: RunId) -> Result<Vec<(Place, EventSeq, EventSeq)>, StoreError> {
+fn pieces(
+    view: &View,
+    head: Option<Head>,
+    run: RunId,
+) -> Result<Vec<(Source, EventSeq, EventSeq)>, StoreError> {
     let mut pieces = Vec::new();
     if view.cut.contains(&run) {
         return Ok(pieces);
     }
     for sealed in &view.sealed {
         if let Some(head) = sealed.head(run)? {
-            pieces.push((Place::Sealed(Arc::clone(sealed)), head.first_seq, head.version));
+            pieces.push((Source::Sealed(Arc::clone(sealed)), head.first_seq, head.version));
         }
     }
-    if let Some(head) = heads.runs.get(&run).filter(|head| head.is_here()) {
-        pieces.push((Place::Active, head.first_seq, head.version));
+    if let Some(head) = head.filter(Head::is_here) {
+        pieces.push((Source::Active, head.first_seq, head.version));
     }
     let from_its_beginning = pieces.first().is_some_and(|(_, first, _)| *first == EventSeq(1));
     Ok(if from_its_beginning { pieces } else { Vec::new() })

@@ -1,9 +1,11 @@
 //! Sealed volumes: never written again, opened when they are asked.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use enact_core::ids::RunId;
 use enact_core::store::StoreError;
+use enact_core::time::Timestamp;
 
 use super::heads::{self, BLOB_BYTES, Head, KEY_BYTES, KeyHeld, RUN_BYTES};
 use super::manifest::Entry;
@@ -37,6 +39,14 @@ pub(crate) fn table_path(store: &Path, number: u64, name: &str) -> PathBuf {
     folder(store, number).with_extension(name)
 }
 
+/// The log's time at the end of each of these volumes, which are the oldest of the log: no key in it was taken later.
+pub(crate) fn log_times(sealed: &[Arc<Sealed>]) -> impl Iterator<Item = Timestamp> {
+    sealed.iter().scan(Timestamp::default(), |now, sealed| {
+        *now = (*now).max(sealed.entry.times.1);
+        Some(*now)
+    })
+}
+
 impl Sealed {
     /// The volume that the manifest speaks of. No file is touched.
     pub(crate) fn new(store: &Path, entry: Entry) -> Self {
@@ -59,6 +69,11 @@ impl Sealed {
         }
         let Some(entry) = self.runs.find(run.as_bytes())? else { return Ok(None) };
         Ok(heads::read_run(&entry).map(|(_, head)| head).filter(Head::is_here))
+    }
+
+    /// Whether keys were taken in it and are still there.
+    pub(crate) fn has_keys(&self) -> bool {
+        self.entry.keys.count > 0 && !self.entry.pruned
     }
 
     /// Who took a key in this volume.

@@ -135,7 +135,7 @@ pub async fn a_record_over_the_limit_is_refused_and_leaves_nothing(stores: &impl
     let huge = "x".repeat(MAX_RECORD_BYTES);
     let append = keyed(many(run(1), 0, ["small", &huge]), "key");
     match refusal(&store, append).await {
-        StoreError::TooLarge { size } => assert!(size > MAX_RECORD_BYTES),
+        StoreError::TooLarge { size, limit } => assert!(size > limit && limit == MAX_RECORD_BYTES),
         other => panic!("not too large: {other}"),
     }
     assert_eq!(store.find_key("key").await.unwrap(), None);
