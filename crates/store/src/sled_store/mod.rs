@@ -296,7 +296,13 @@ impl SledStore {
     ) -> Result<T, StoreError> {
         self.volumes.caught_up(self.durable.get()).await?;
         let volumes = Arc::clone(&self.volumes);
-        off_worker(move || read(&volumes)).await
+        let read = std::pin::pin!(off_worker(move || read(&volumes)));
+        // The thread that reads may be stuck with it.
+        let stuck = std::pin::pin!(self.volumes.until_stuck());
+        match select(read, stuck).await {
+            Either::Left((read, _)) => read,
+            Either::Right((why, _)) => Err(why),
+        }
     }
 }
 

@@ -151,9 +151,19 @@ impl Applier {
         Ok(())
     }
 
+    /// Opens the active volume, or makes an empty one. Where it gets stuck, who waits for it is told.
+    fn open(&self, path: &std::path::Path) -> Result<Contents, VolumeError> {
+        let contents = Contents::open(path)?;
+        let volumes = Arc::downgrade(&self.volumes);
+        contents.when_stuck(move || {
+            volumes.upgrade().into_iter().for_each(|volumes| volumes.is_stuck());
+        });
+        Ok(contents)
+    }
+
     /// Opens the volume, and looks whether its last event is there.
     fn open_closed(&self, path: &std::path::Path) -> Result<Contents, VolumeError> {
-        let contents = Contents::open(path)?;
+        let contents = self.open(path)?;
         let (first, last) = (self.volumes.view().last_sealed().next(), self.volumes.heads.read().last);
         let mut found = last < first;
         contents.scan(last, &mut |record, _| {
@@ -168,7 +178,7 @@ impl Applier {
         self.volumes.place.check()?;
         let path = self.active_folder();
         files::remove_dir(&path)?;
-        let contents = Contents::open(&path)?;
+        let contents = self.open(&path)?;
         let (first, last) = (self.volumes.view().last_sealed().next(), self.volumes.applied.get());
         if last < first {
             return Ok(contents);
@@ -226,7 +236,7 @@ impl Applier {
         drop(alone);
         let path = self.active_folder();
         files::remove_dir(&path)?;
-        let contents = Contents::open(&path)?;
+        let contents = self.open(&path)?;
         *self.volumes.active.write() = Some(contents);
         self.segments.release(heads.last)?;
         Ok(())

@@ -151,6 +151,7 @@ impl Backlog {
         let bytes: usize = state.groups.drain(..count).map(|group| group.frame.len()).sum();
         state.bytes -= bytes;
         state.wanted &= !state.groups.is_empty();
+        state.trouble = None;
         drop(state);
         self.news.notify_all();
     }
@@ -184,6 +185,12 @@ impl Backlog {
         let rested = Instant::now() + REST;
         while state.closed.is_none() && !self.work.wait_until(&mut state, rested).timed_out() {}
         state.closed.is_none()
+    }
+
+    /// The applier is in the midst of something that does not get on.
+    pub(crate) fn is_stuck(&self, trouble: StoreError) {
+        self.state.lock().trouble = Some(trouble);
+        self.news.notify_all();
     }
 
     /// The applier has ended for good: nothing here will be in a volume before the store is opened again.

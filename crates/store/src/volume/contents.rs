@@ -151,6 +151,11 @@ impl Contents {
         }
     }
 
+    /// Sets what is done, again and again, while no call into it gets on.
+    pub(crate) fn when_stuck(&self, tell: impl Fn() + Send + Sync + 'static) {
+        self.0.calls.when_stuck(tell);
+    }
+
     /// Calls sled.
     fn calling<T>(&self, call: impl FnOnce(&sled::Db) -> Result<T, VolumeError>) -> Result<T, VolumeError> {
         self.0.calling(call)

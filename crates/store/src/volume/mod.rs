@@ -64,6 +64,8 @@ pub(crate) struct Volumes {
     pub(crate) changing: Mutex<()>,
     /// Up to where events are in volumes.
     pub(crate) applied: Watermark,
+    /// Never rises: who waits for it is told when the active volume is stuck.
+    stuck: Watermark,
     pub(crate) backlog: Arc<Backlog>,
     /// Grows with each sealing and pruning.
     generation: AtomicU64,
@@ -120,6 +122,7 @@ impl Volumes {
             id,
             key_retention,
             applied: Watermark::new(heads.last),
+            stuck: Watermark::default(),
             view: RwLock::new(Arc::new(View::new(sealed, cut))),
             active: RwLock::new(None),
             heads: RwLock::new(heads),
@@ -163,6 +166,27 @@ impl Volumes {
             self.applied.reached(position).await?;
         }
         Ok(())
+    }
+
+    /// Tells who waits for the active volume that its database does not answer. The journal has everything.
+    fn is_stuck(&self) {
+        let path = sealed::folder(&self.store, self.view().active_number());
+        let error = StoreError::Poisoned(format!(
+            "the volume {} does not answer, as after a write to a full disk; the journal has everything",
+            path.display()
+        ));
+        tracing::error!(trouble = %error, "the volumes do not get on");
+        self.applied.fail_waiting(&error);
+        self.stuck.fail_waiting(&error);
+        self.backlog.is_stuck(error);
+    }
+
+    /// Ends with an error when the active volume gets stuck, and else never.
+    pub(crate) async fn until_stuck(&self) -> StoreError {
+        match self.stuck.reached(Position(u64::MAX)).await {
+            Err(why) => why,
+            Ok(_) => StoreError::Closed,
+        }
     }
 
     /// Exchanges the sealed volumes. Whoever does holds the active one alone.
