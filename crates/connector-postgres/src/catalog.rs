@@ -71,7 +71,7 @@ pub(crate) struct Column {
     pub(crate) generated: bool,
 }
 
-/// A foreign key that points at a table.
+/// A foreign key that points at a table, at what it is a partition of, or at one of its partitions.
 #[derive(Debug, Deserialize)]
 pub(crate) struct ForeignKey {
     pub(crate) name: String,
@@ -81,6 +81,8 @@ pub(crate) struct ForeignKey {
     pub(crate) columns: Vec<String>,
     /// The columns pointed at.
     pub(crate) referenced: Vec<String>,
+    /// Schema and name of the partition pointed at: rows of other partitions are not meant.
+    partition: Option<(String, String)>,
     /// `a` and `r` refuse, `c` cascades, `n` and `d` set null and default.
     on_delete: String,
     on_update: String,
@@ -108,6 +110,11 @@ impl ForeignKey {
 
     pub(crate) fn child(&self) -> TableName {
         TableName::qualified(&self.schema, &self.table)
+    }
+
+    /// The partition pointed at: rows of other partitions are not meant.
+    pub(crate) fn partition(&self) -> Option<TableName> {
+        self.partition.as_ref().map(|(schema, name)| TableName::qualified(schema, name))
     }
 }
 
@@ -339,15 +346,20 @@ impl Catalog {
 }
 
 /// What is compared within each transaction: which table the name means now, and the versions of the catalog rows
-/// that say what is dangerous to overlook: columns, row-level security, triggers. A foreign key that points here has
-/// a trigger here. A key that is no longer one shows itself in the counts of rows.
+/// that say what is dangerous to overlook, of its partitions too: what they are, their columns, row-level security,
+/// triggers. A foreign key that points at a table has a trigger there. A key that is no longer one shows itself in the
+/// counts of rows.
 pub(crate) const FINGERPRINT: &str = "SELECT current_setting('enact.session', true), \
-     concat_ws('/', c.oid, c.xmin, \
+     concat_ws('/', c.oid, \
+       (SELECT concat(count(*), ':', sum(x.oid::int8), ':', sum(x.xmin::text::int8)) FROM pg_catalog.pg_class x \
+         WHERE x.oid = ANY (tree.oids)), \
        (SELECT concat(count(*), ':', sum(a.xmin::text::int8)) FROM pg_catalog.pg_attribute a \
-         WHERE a.attrelid = c.oid AND a.attnum > 0), \
+         WHERE a.attrelid = ANY (tree.oids) AND a.attnum > 0), \
        (SELECT concat(count(*), ':', sum(t.oid::int8), ':', sum(t.xmin::text::int8)) FROM pg_catalog.pg_trigger t \
-         WHERE t.tgrelid = c.oid)) \
-     FROM pg_catalog.pg_class c WHERE c.oid = to_regclass($1)";
+         WHERE t.tgrelid = ANY (tree.oids))) \
+     FROM pg_catalog.pg_class c \
+     CROSS JOIN LATERAL (SELECT c.oid || ARRAY(SELECT relid::oid FROM pg_partition_tree(c.oid)) AS oids) AS tree \
+     WHERE c.oid = to_regclass($1)";
 
 /// Whether a description is still right, by the answer to [`FINGERPRINT`].
 pub(crate) fn is_current(table: &Table, fingerprint: &str) -> bool {
@@ -422,13 +434,18 @@ SELECT json_build_object(
                     JOIN pg_catalog.pg_attribute a ON a.attrelid = f.conrelid AND a.attnum = k.n),
         'referenced', (SELECT json_agg(a.attname ORDER BY k.place) FROM unnest(f.confkey) WITH ORDINALITY AS k(n, place)
                     JOIN pg_catalog.pg_attribute a ON a.attrelid = f.confrelid AND a.attnum = k.n),
+        'partition', CASE WHEN f.confrelid <> c.oid AND f.confrelid = ANY (tree.oids) THEN (
+          SELECT json_build_array(pn.nspname, pc.relname) FROM pg_catalog.pg_class pc
+          JOIN pg_catalog.pg_namespace pn ON pn.oid = pc.relnamespace WHERE pc.oid = f.confrelid) END,
         'on_delete', f.confdeltype, 'on_update', f.confupdtype) ORDER BY f.oid)
     FROM pg_catalog.pg_constraint f
     JOIN pg_catalog.pg_class fc ON fc.oid = f.conrelid
     JOIN pg_catalog.pg_namespace fn ON fn.oid = fc.relnamespace
     WHERE f.contype = 'f' AND f.conparentid = 0
-      AND (f.confrelid = c.oid OR f.confrelid IN (SELECT relid FROM pg_partition_ancestors(c.oid)))), '[]'::json),
+      AND (f.confrelid = ANY (tree.oids) OR f.confrelid IN (SELECT relid FROM pg_partition_ancestors(c.oid)))),
+    '[]'::json),
   'fingerprint', ''
 )::text
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL (SELECT c.oid || ARRAY(SELECT relid::oid FROM pg_partition_tree(c.oid)) AS oids) AS tree
 WHERE c.oid = to_regclass($1)";

@@ -11,7 +11,7 @@ use enact_core::Error;
 use crate::catalog::{Catalog, ForeignKey, Referential, Table};
 use crate::error::{unsupported, wrong};
 use crate::name::quoted;
-use crate::rows::{Image, RowChange, TableChange, find, image, literal, shapes, unnested};
+use crate::rows::{Image, RowChange, TableChange, find, image, literal, same_key, shapes, unnested};
 use crate::tx::Tx;
 
 /// What happens to rows.
@@ -112,12 +112,17 @@ impl Search<'_> {
             let place = at.table.position(referenced).unwrap_or_default();
             format!("enact_t.{} = k.f{place}", quoted(column))
         });
+        let mut equal = equal.collect::<Vec<_>>().join(" AND ");
+        if let Some(partition) = key.partition().filter(|_| !at.table.key.is_empty()) {
+            // Rows of other partitions may have the same values.
+            let row = same_key(&at.table, "enact_p", "k");
+            equal += &format!(" WHERE EXISTS (SELECT FROM {} AS enact_p WHERE {row})", partition.sql());
+        }
         let sql = format!(
-            "SELECT {} FROM {} AS enact_t JOIN {} ON {}{} LIMIT {} FOR UPDATE OF enact_t",
+            "SELECT {} FROM {} AS enact_t JOIN {} ON {equal}{} LIMIT {} FOR UPDATE OF enact_t",
             child.image("enact_t"),
             child.sql(),
             unnested(&at.table, "$1", "k"),
-            equal.collect::<Vec<_>>().join(" AND "),
             child.lock_order("enact_t"),
             left.saturating_add(self.budget).saturating_add(1),
         );

@@ -89,23 +89,6 @@ async fn a_value_that_does_not_fit_is_an_error_and_never_cut() {
 }
 
 #[tokio::test]
-async fn partitioned_tables_move_rows_between_partitions_and_back() {
-    let world = Tables::with(
-        "CREATE TABLE m (id int, at date, v text, PRIMARY KEY (id, at)) PARTITION BY RANGE (at); \
-         CREATE TABLE m1 PARTITION OF m FOR VALUES FROM ('2026-01-01') TO ('2026-02-01'); \
-         CREATE TABLE m2 PARTITION OF m FOR VALUES FROM ('2026-02-01') TO ('2026-03-01'); \
-         INSERT INTO m VALUES (1, '2026-01-05', 'a'), (2, '2026-02-05', 'b');",
-    )
-    .await;
-    let data = json!({ "at": "2026-02-07" });
-    world.there_and_back("update_row", json!({ "table": "m", "data": data, "where": { "id": 1 } })).await;
-    world.there_and_back("delete_row", json!({ "table": "m", "where": { "v": "b" } })).await;
-    world.there_and_back("delete_row", json!({ "table": "m1", "where": { "id": 1 } })).await;
-    let data = json!({ "id": 3, "at": "2026-01-31" });
-    world.there_and_back("insert_row", json!({ "table": "m", "data": data })).await;
-}
-
-#[tokio::test]
 async fn deferred_constraints_are_checked_before_the_intent() {
     let world = Tables::with(
         "CREATE TABLE p (id int PRIMARY KEY); \
@@ -350,55 +333,6 @@ async fn an_answer_that_is_too_large_is_refused_before_any_change() {
     assert!(error.message().contains("16 MiB"), "{error}");
     // The connection is of use again.
     assert!(world.act("select_rows", json!({ "table": "t", "columns": ["id"] })).await.is_ok());
-}
-
-#[tokio::test]
-async fn a_table_that_was_altered_meanwhile_is_looked_up_anew() {
-    let world =
-        Tables::with("CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 1);").await;
-    let update =
-        |column: &str, value: i32| json!({ "table": "t", "data": { column: value }, "where": { "id": 1 } });
-    let first = world.act("update_row", update("v", 2)).await.unwrap();
-    // An undo looks, too.
-    world.db.exec("ALTER TABLE t ADD u int").await;
-    world.undo(&first, false).await.unwrap();
-    for (ddl, column) in [
-        ("ALTER TABLE t ADD w int", "w"),
-        ("ALTER TABLE t RENAME v TO x", "x"),
-        ("ALTER TABLE t ALTER x TYPE bigint", "x"),
-        ("DROP TABLE t; CREATE TABLE t (y int, id int PRIMARY KEY); INSERT INTO t VALUES (0, 1)", "y"),
-    ] {
-        world.db.exec(ddl).await;
-        let done = world.act("update_row", update(column, 77)).await.unwrap();
-        assert_eq!(done.output["rows"][0][column], 77, "{ddl}");
-        world.undo(&done, false).await.unwrap();
-    }
-    // A foreign key that is new is not overlooked.
-    let delete = json!({ "table": "t", "where": { "id": 1 } });
-    world.there_and_back("delete_row", delete.clone()).await;
-    world
-        .db
-        .exec("CREATE TABLE c (id int PRIMARY KEY, t int REFERENCES t ON DELETE CASCADE); INSERT INTO c VALUES (1, 1)")
-        .await;
-    world.there_and_back("delete_row", delete).await;
-}
-
-#[tokio::test]
-async fn an_undo_onto_an_altered_table_is_a_conflict_where_a_column_is_gone_and_else_goes_on() {
-    let sql = "CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 1), (2, 2);";
-    let world = Tables::with(sql).await;
-    let done = world.act("delete_row", json!({ "table": "t", "where": { "id": 1 } })).await.unwrap();
-    world.db.exec("ALTER TABLE t ADD w text DEFAULT 'new'").await;
-    world.undo(&done, false).await.unwrap();
-    assert_eq!(
-        world.value("SELECT string_agg(concat(id, v, w), ',' ORDER BY id) FROM t").await,
-        "11new,22new"
-    );
-    let done = world.act("delete_row", json!({ "table": "t", "where": { "id": 1 } })).await.unwrap();
-    world.db.exec("ALTER TABLE t DROP v").await;
-    let error = world.undo(&done, false).await.unwrap_err();
-    assert_eq!(error.code(), ErrorCode::Conflict);
-    assert!(error.message().contains("'v'"), "{error}");
 }
 
 #[tokio::test]

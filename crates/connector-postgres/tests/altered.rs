@@ -1,0 +1,62 @@
+//! Tables that others alter while they are used: what was known of them is looked up anew.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail the test by panicking"
+)]
+
+mod world;
+
+use enact_core::ErrorCode;
+use serde_json::json;
+use world::Tables;
+
+#[tokio::test]
+async fn a_table_that_was_altered_meanwhile_is_looked_up_anew() {
+    let world =
+        Tables::with("CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 1);").await;
+    let update =
+        |column: &str, value: i32| json!({ "table": "t", "data": { column: value }, "where": { "id": 1 } });
+    let first = world.act("update_row", update("v", 2)).await.unwrap();
+    // An undo looks, too.
+    world.db.exec("ALTER TABLE t ADD u int").await;
+    world.undo(&first, false).await.unwrap();
+    for (ddl, column) in [
+        ("ALTER TABLE t ADD w int", "w"),
+        ("ALTER TABLE t RENAME v TO x", "x"),
+        ("ALTER TABLE t ALTER x TYPE bigint", "x"),
+        ("DROP TABLE t; CREATE TABLE t (y int, id int PRIMARY KEY); INSERT INTO t VALUES (0, 1)", "y"),
+    ] {
+        world.db.exec(ddl).await;
+        let done = world.act("update_row", update(column, 77)).await.unwrap();
+        assert_eq!(done.output["rows"][0][column], 77, "{ddl}");
+        world.undo(&done, false).await.unwrap();
+    }
+    // A foreign key that is new is not overlooked.
+    let delete = json!({ "table": "t", "where": { "id": 1 } });
+    world.there_and_back("delete_row", delete.clone()).await;
+    world
+        .db
+        .exec("CREATE TABLE c (id int PRIMARY KEY, t int REFERENCES t ON DELETE CASCADE); INSERT INTO c VALUES (1, 1)")
+        .await;
+    world.there_and_back("delete_row", delete).await;
+}
+
+#[tokio::test]
+async fn an_undo_onto_an_altered_table_is_a_conflict_where_a_column_is_gone_and_else_goes_on() {
+    let sql = "CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 1), (2, 2);";
+    let world = Tables::with(sql).await;
+    let done = world.act("delete_row", json!({ "table": "t", "where": { "id": 1 } })).await.unwrap();
+    world.db.exec("ALTER TABLE t ADD w text DEFAULT 'new'").await;
+    world.undo(&done, false).await.unwrap();
+    assert_eq!(
+        world.value("SELECT string_agg(concat(id, v, w), ',' ORDER BY id) FROM t").await,
+        "11new,22new"
+    );
+    let done = world.act("delete_row", json!({ "table": "t", "where": { "id": 1 } })).await.unwrap();
+    world.db.exec("ALTER TABLE t DROP v").await;
+    let error = world.undo(&done, false).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Conflict);
+    assert!(error.message().contains("'v'"), "{error}");
+}

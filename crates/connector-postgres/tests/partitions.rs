@@ -1,0 +1,59 @@
+//! Tables in partitions: what a partition has of its own counts for the whole table.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail the test by panicking"
+)]
+
+mod world;
+
+use serde_json::json;
+use world::Tables;
+
+#[tokio::test]
+async fn partitioned_tables_move_rows_between_partitions_and_back() {
+    let world = Tables::with(
+        "CREATE TABLE m (id int, at date, v text, PRIMARY KEY (id, at)) PARTITION BY RANGE (at); \
+         CREATE TABLE m1 PARTITION OF m FOR VALUES FROM ('2026-01-01') TO ('2026-02-01'); \
+         CREATE TABLE m2 PARTITION OF m FOR VALUES FROM ('2026-02-01') TO ('2026-03-01'); \
+         INSERT INTO m VALUES (1, '2026-01-05', 'a'), (2, '2026-02-05', 'b');",
+    )
+    .await;
+    let data = json!({ "at": "2026-02-07" });
+    world.there_and_back("update_row", json!({ "table": "m", "data": data, "where": { "id": 1 } })).await;
+    world.there_and_back("delete_row", json!({ "table": "m", "where": { "v": "b" } })).await;
+    world.there_and_back("delete_row", json!({ "table": "m1", "where": { "id": 1 } })).await;
+    let data = json!({ "id": 3, "at": "2026-01-31" });
+    world.there_and_back("insert_row", json!({ "table": "m", "data": data })).await;
+}
+
+#[tokio::test]
+async fn rows_that_point_at_a_partition_come_back_with_a_row_of_the_whole_table() {
+    let world = Tables::with(
+        "CREATE TABLE m (id int, at int, PRIMARY KEY (id, at)) PARTITION BY RANGE (at); \
+         CREATE TABLE m1 PARTITION OF m FOR VALUES FROM (0) TO (10); ALTER TABLE m1 ADD UNIQUE (id); \
+         CREATE TABLE m2 PARTITION OF m FOR VALUES FROM (10) TO (20); \
+         CREATE TABLE c (id int PRIMARY KEY, m int REFERENCES m1 (id) ON DELETE CASCADE ON UPDATE CASCADE); \
+         INSERT INTO m VALUES (1, 5), (1, 15), (2, 5); INSERT INTO c VALUES (1, 1), (2, 2);",
+    )
+    .await;
+    let one = json!({ "table": "m", "where": { "id": 1, "at": 5 } });
+    let done = world.there_and_back("delete_row", one.clone()).await;
+    assert_eq!(done.facts["cascades"], json!({ "public.c": 1 }));
+    let data = json!({ "id": 7 });
+    world
+        .there_and_back("update_row", json!({ "table": "m", "data": data, "where": { "id": 1, "at": 5 } }))
+        .await;
+    // At its namesake in another partition nobody points.
+    let done = world.there_and_back("delete_row", json!({ "table": "m", "where": { "at": 15 } })).await;
+    assert_eq!(done.facts["cascades"], json!({}));
+    world.there_and_back("insert_row", json!({ "table": "m", "data": { "id": 2, "at": 15 } })).await;
+    // A key that is new is not overlooked.
+    world
+        .db
+        .exec("CREATE TABLE d (id int PRIMARY KEY REFERENCES m1 (id) ON DELETE CASCADE); INSERT INTO d VALUES (1)")
+        .await;
+    let done = world.there_and_back("delete_row", one).await;
+    assert_eq!(done.facts["cascades"], json!({ "public.c": 1, "public.d": 1 }));
+}
