@@ -27,8 +27,10 @@ pub(crate) struct Table {
     pub(crate) name: String,
     /// `r` a table, `p` a partitioned one, `v`, `m`, `f`: views and foreign tables.
     kind: String,
-    /// `p` where its rows survive a crash of the server.
-    persistence: String,
+    /// Whether its rows survive a crash of the server, those of all its partitions.
+    logged: bool,
+    /// Whether some of its partitions are foreign tables.
+    foreign_partitions: bool,
     /// Whether other tables inherit from it, without being partitions.
     inherited: bool,
     /// Whether rules rewrite statements on it.
@@ -42,7 +44,7 @@ pub(crate) struct Table {
     pub(crate) deferrable: bool,
     /// Whether rows may be there that some constraint would not let in again, because it is NOT VALID.
     pub(crate) unvalidated: bool,
-    /// Triggers that people made, as `NAME (BEFORE UPDATE …)`.
+    /// Triggers that people made, as `NAME (BEFORE UPDATE …)`, those that run for rows of its partitions too.
     pub(crate) triggers: Vec<String>,
     /// Foreign keys of other tables, and its own, that point here.
     pub(crate) incoming: Vec<ForeignKey>,
@@ -237,7 +239,12 @@ impl Table {
         let what = match self.kind.as_str() {
             "r" | "p" if self.rules => "has rules that rewrite statements",
             "r" if self.inherited => "has children by inheritance, whose rows would be changed with it",
-            "r" | "p" if self.persistence != "p" => "is not logged, and empty after a crash of the server",
+            "r" | "p" if !self.logged => {
+                "is not logged, or has a partition that is not, and is empty after a crash of the server"
+            }
+            "p" if self.foreign_partitions => {
+                "has a partition that is a foreign table, whose server is outside the transaction"
+            }
             "r" | "p" => return Ok(()),
             "v" => "is a view",
             "m" => "is a materialised view",
@@ -385,7 +392,10 @@ async fn describe(tx: &Tx, name: &TableName) -> Result<Table, Error> {
 
 const DESCRIBE: &str = r"
 SELECT json_build_object(
-  'oid', c.oid::int8, 'schema', n.nspname, 'name', c.relname, 'kind', c.relkind, 'persistence', c.relpersistence,
+  'oid', c.oid::int8, 'schema', n.nspname, 'name', c.relname, 'kind', c.relkind,
+  'logged', NOT EXISTS (SELECT FROM pg_catalog.pg_class x WHERE x.oid = ANY (tree.oids) AND x.relpersistence <> 'p'),
+  'foreign_partitions',
+    EXISTS (SELECT FROM pg_catalog.pg_class x WHERE x.oid = ANY (tree.oids) AND x.oid <> c.oid AND x.relkind = 'f'),
   'inherited', c.relkind <> 'p' AND EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid),
   'rules', EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN'),
   'row_security', row_security_active(c.oid),
@@ -418,15 +428,22 @@ SELECT json_build_object(
     JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
     WHERE i.indrelid = c.oid AND i.indisprimary AND k.place <= i.indnkeyatts), '[]'::json),
   'unvalidated', EXISTS (SELECT FROM pg_catalog.pg_constraint v WHERE NOT v.convalidated
-      AND (v.conrelid = c.oid OR v.conrelid IN (SELECT relid FROM pg_partition_tree(c.oid)))),
-  'deferrable', EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND t.tgdeferrable),
+      AND v.conrelid = ANY (tree.oids)),
+  'deferrable', EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = ANY (tree.oids) AND t.tgdeferrable),
   'triggers', coalesce((
-    SELECT json_agg(format('%s (%s%s)', t.tgname,
+    SELECT json_agg(format('%s%s (%s%s)', t.tgname,
+        CASE WHEN t.tgrelid <> c.oid THEN format(' on %s.%s', xn.nspname, x.relname) END,
         CASE WHEN t.tgtype & 2 <> 0 THEN 'BEFORE' WHEN t.tgtype & 64 <> 0 THEN 'INSTEAD OF' ELSE 'AFTER' END,
         concat(CASE WHEN t.tgtype & 4 <> 0 THEN ' INSERT' END, CASE WHEN t.tgtype & 8 <> 0 THEN ' DELETE' END,
                CASE WHEN t.tgtype & 16 <> 0 THEN ' UPDATE' END, CASE WHEN t.tgtype & 32 <> 0 THEN ' TRUNCATE' END))
-        ORDER BY t.tgname)
-    FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'), '[]'::json),
+        ORDER BY t.tgname, xn.nspname, x.relname)
+    FROM pg_catalog.pg_trigger t
+    JOIN pg_catalog.pg_class x ON x.oid = t.tgrelid
+    JOIN pg_catalog.pg_namespace xn ON xn.oid = x.relnamespace
+    WHERE t.tgrelid = ANY (tree.oids) AND NOT t.tgisinternal AND t.tgenabled <> 'D'
+      -- Of a partition those alone that run for rows, and that the table itself does not have.
+      AND (t.tgrelid = c.oid OR t.tgtype & 1 <> 0 AND NOT EXISTS (
+        SELECT FROM pg_catalog.pg_trigger up WHERE up.oid = t.tgparentid AND up.tgenabled <> 'D'))), '[]'::json),
   'incoming', coalesce((
     SELECT json_agg(json_build_object(
         'name', f.conname, 'schema', fn.nspname, 'table', fc.relname,

@@ -8,6 +8,7 @@
 
 mod world;
 
+use enact_core::ErrorCode;
 use serde_json::json;
 use world::Tables;
 
@@ -56,4 +57,54 @@ async fn rows_that_point_at_a_partition_come_back_with_a_row_of_the_whole_table(
         .await;
     let done = world.there_and_back("delete_row", one).await;
     assert_eq!(done.facts["cascades"], json!({ "public.c": 1, "public.d": 1 }));
+}
+
+#[tokio::test]
+async fn a_table_with_a_partition_that_is_foreign_or_not_logged_is_not_changed() {
+    let world = Tables::with(
+        "CREATE FOREIGN DATA WRAPPER nowhere; CREATE SERVER far FOREIGN DATA WRAPPER nowhere; \
+         CREATE TABLE f (id int, v int) PARTITION BY LIST (id); CREATE TABLE f1 PARTITION OF f FOR VALUES IN (1); \
+         CREATE TABLE u (id int PRIMARY KEY, v int) PARTITION BY LIST (id); \
+         CREATE TABLE u1 PARTITION OF u FOR VALUES IN (1);",
+    )
+    .await;
+    for (table, partition, reason) in [
+        ("f", "CREATE FOREIGN TABLE f2 PARTITION OF f FOR VALUES IN (2) SERVER far", "foreign"),
+        ("u", "CREATE UNLOGGED TABLE u2 PARTITION OF u FOR VALUES IN (2)", "not logged"),
+    ] {
+        let insert = json!({ "table": table, "data": { "id": 1, "v": 1 } });
+        let done = world.act("insert_row", insert.clone()).await.unwrap();
+        world.undo(&done, false).await.unwrap();
+        // Also where it is known already what the table is like.
+        world.db.exec(partition).await;
+        let error = world.act("insert_row", insert).await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::Unsupported, "{error}");
+        assert!(error.message().contains(reason), "{error}");
+        let there = format!("SELECT count(*)::text FROM ONLY {table}1");
+        assert_eq!(world.value(&there).await, "0");
+    }
+}
+
+#[tokio::test]
+async fn triggers_of_partitions_are_named_and_what_they_set_does_not_stop_the_undo() {
+    let world = Tables::with(
+        "CREATE TABLE q (id int PRIMARY KEY, v text, changed int DEFAULT 0) PARTITION BY LIST (id); \
+         CREATE TABLE q1 PARTITION OF q FOR VALUES IN (1); CREATE TABLE q2 PARTITION OF q FOR VALUES IN (2); \
+         CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS \
+           $$ BEGIN NEW.changed = OLD.changed + 1; RETURN NEW; END $$; \
+         CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$; \
+         CREATE TRIGGER touch BEFORE UPDATE ON q1 FOR EACH ROW EXECUTE FUNCTION touch(); \
+         CREATE TRIGGER note AFTER UPDATE ON q FOR EACH ROW EXECUTE FUNCTION note(); \
+         INSERT INTO q VALUES (1, 'a'), (2, 'b');",
+    )
+    .await;
+    let update = json!({ "table": "q", "data": { "v": "z" }, "where": { "id": 1 } });
+    let done = world.act("update_row", update).await.unwrap();
+    assert_eq!(done.facts["triggers"], json!(["note (AFTER UPDATE)", "touch on public.q1 (BEFORE UPDATE)"]));
+    let undone = world.undo(&done, false).await.unwrap();
+    assert_eq!(undone.output["set_by_triggers"], json!(["public.q.changed"]));
+    // A partition that is named itself has those of the whole table too.
+    let update = json!({ "table": "q1", "data": { "v": "z" }, "where": { "id": 1 } });
+    let done = world.act("update_row", update).await.unwrap();
+    assert_eq!(done.facts["triggers"], json!(["note (AFTER UPDATE)", "touch (BEFORE UPDATE)"]));
 }
