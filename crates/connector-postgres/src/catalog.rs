@@ -49,6 +49,7 @@ pub(crate) struct Table {
     /// Foreign keys of other tables, and its own, that point here.
     pub(crate) incoming: Vec<ForeignKey>,
     /// What changes whenever any of this does.
+    #[serde(skip)]
     fingerprint: String,
 }
 
@@ -373,21 +374,22 @@ pub(crate) fn is_current(table: &Table, fingerprint: &str) -> bool {
     fingerprint == table.fingerprint
 }
 
+/// The fingerprint is asked for first: what changes before the description is made makes it a wrong one, and the
+/// next check says so. The other way round it would pass for right what it had not seen. One statement would not do,
+/// since some functions look at the catalog of this very moment, whatever the statement sees.
 async fn describe(tx: &Tx, name: &TableName) -> Result<Table, Error> {
-    let found = tx.query_opt(&format!("look up table {name}"), DESCRIBE, &[&name.sql()]).await?;
-    let text: Option<String> = found.and_then(|row| row.get(0));
-    let Some(text) = text else {
-        return Err(Error::new(
-            ErrorCode::NotFound,
-            format!("there is no table {name} that this role can see; a name is taken as it is, capital letters too"),
-        )
-        .left_nothing());
+    let unknown = || {
+        let message = format!(
+            "there is no table {name} that this role can see; a name is taken as it is, capital letters too"
+        );
+        Error::new(ErrorCode::NotFound, message).left_nothing()
     };
-    let mut table: Table = serde_json::from_str(&text)
+    let (doing, sql) = (format!("look up table {name}"), name.sql());
+    let fingerprint = tx.query_opt(&doing, FINGERPRINT, &[&sql]).await?.ok_or_else(unknown)?;
+    let found = tx.query_opt(&doing, DESCRIBE, &[&sql]).await?.ok_or_else(unknown)?;
+    let table: Table = serde_json::from_str(found.get(0))
         .map_err(|error| internal(format!("the catalog's answer on {name} cannot be read: {error}")))?;
-    let row = tx.query_one("look up the catalog", FINGERPRINT, &[&name.sql()]).await?;
-    table.fingerprint = row.get(1);
-    Ok(table)
+    Ok(Table { fingerprint: fingerprint.get(1), ..table })
 }
 
 const DESCRIBE: &str = r"
@@ -460,8 +462,7 @@ SELECT json_build_object(
     JOIN pg_catalog.pg_namespace fn ON fn.oid = fc.relnamespace
     WHERE f.contype = 'f' AND f.conparentid = 0
       AND (f.confrelid = ANY (tree.oids) OR f.confrelid IN (SELECT relid FROM pg_partition_ancestors(c.oid)))),
-    '[]'::json),
-  'fingerprint', ''
+    '[]'::json)
 )::text
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 CROSS JOIN LATERAL (SELECT c.oid || ARRAY(SELECT relid::oid FROM pg_partition_tree(c.oid)) AS oids) AS tree

@@ -9,8 +9,13 @@
 mod world;
 
 use enact_core::ErrorCode;
+use enact_testkit::postgres::{Proxy, Server};
 use serde_json::json;
 use world::Tables;
+
+/// How the questions begin that are asked of the catalog: whether a description is still right, and what to describe.
+const QUESTIONS: [&str; 2] =
+    ["SELECT current_setting('enact.session', true), concat_ws", "SELECT json_build_object"];
 
 #[tokio::test]
 async fn a_table_that_was_altered_meanwhile_is_looked_up_anew() {
@@ -59,4 +64,33 @@ async fn an_undo_onto_an_altered_table_is_a_conflict_where_a_column_is_gone_and_
     let error = world.undo(&done, false).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::Conflict);
     assert!(error.message().contains("'v'"), "{error}");
+}
+
+/// Whichever of the questions about a table comes too late to see the old one.
+#[tokio::test]
+async fn a_foreign_key_that_is_made_while_a_table_is_looked_up_is_not_overlooked() {
+    let server = Server::shared();
+    for word in QUESTIONS {
+        let db = server.database().await;
+        db.exec(
+            "CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (id int PRIMARY KEY, p int); \
+             INSERT INTO p VALUES (1); INSERT INTO c VALUES (1, 1);",
+        )
+        .await;
+        let proxy = Proxy::start(&server).await;
+        let url = proxy.url(&db);
+        let world = Tables::at(db, &url, |postgres| postgres);
+        let before = world.db.dump().await;
+        let held = proxy.hold(word);
+        let (done, ()) =
+            tokio::join!(world.act("delete_row", json!({ "table": "p", "where": { "id": 1 } })), async {
+                held.reached().await;
+                world.db.exec("ALTER TABLE c ADD FOREIGN KEY (p) REFERENCES p ON DELETE CASCADE").await;
+                held.release();
+            });
+        let done = done.unwrap();
+        assert_eq!(done.facts["cascades"], json!({ "public.c": 1 }), "{word}");
+        world.undo(&done, false).await.unwrap();
+        assert_eq!(world.db.dump().await, before, "{word}");
+    }
 }
