@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use tokio_postgres::error::SqlState;
 
-use crate::error::{internal, wrong};
+use crate::error::{internal, state, wrong};
 use crate::name::{TableName, quoted};
 use crate::tx::Tx;
 
@@ -302,24 +302,18 @@ pub(crate) fn unless_altered(error: Error) -> Error {
     error.with_source(Altered)
 }
 
-/// Whether an error may come from a description that is out of date: it was found so, or a column or table is
-/// not there, or a prepared statement no longer fits.
+/// Whether an error may come from a description that is out of date: it was found so, or the server does not
+/// understand a statement that was made by it, or a value in it.
 pub(crate) fn is_stale(error: &Error) -> bool {
-    let Some(source) = std::error::Error::source(error) else { return false };
-    source.is::<Altered>()
-        || source.downcast_ref::<tokio_postgres::Error>().and_then(|failed| failed.code()).is_some_and(
-            |code| {
-                let states = [
-                    SqlState::UNDEFINED_COLUMN,
-                    SqlState::UNDEFINED_TABLE,
-                    SqlState::UNDEFINED_OBJECT,
-                    SqlState::FEATURE_NOT_SUPPORTED,
-                    SqlState::DATATYPE_MISMATCH,
-                    SqlState::INVALID_TEXT_REPRESENTATION,
-                ];
-                states.contains(code)
-            },
-        )
+    let altered = std::error::Error::source(error).is_some_and(|source| source.is::<Altered>());
+    altered || state(error).is_some_and(may_be_stale)
+}
+
+/// A column, a table or an operator that is not there, a prepared statement that no longer fits. A right that is not
+/// there is none of them. For a request that is wrong itself, it costs one more try.
+fn may_be_stale(state: &SqlState) -> bool {
+    let not_understood = state.code().starts_with("42") && *state != SqlState::INSUFFICIENT_PRIVILEGE;
+    not_understood || [SqlState::FEATURE_NOT_SUPPORTED, SqlState::INVALID_TEXT_REPRESENTATION].contains(state)
 }
 
 /// Descriptions of tables that were used, by the name that they were asked for.

@@ -88,6 +88,18 @@ pub(crate) fn internal(message: impl Into<String>) -> Error {
     Error::new(ErrorCode::Internal, message).left_nothing()
 }
 
+/// The SQLSTATE that an error comes from, where the server gave one.
+pub(crate) fn state(error: &Error) -> Option<&SqlState> {
+    let mut next = error.source();
+    while let Some(cause) = next {
+        if let Some(said) = cause.downcast_ref::<tokio_postgres::Error>() {
+            return said.code();
+        }
+        next = cause.source();
+    }
+    None
+}
+
 /// What the server said, in its own words. Not its detail, which shows whole rows.
 fn words(said: &DbError) -> String {
     let hint = said.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();

@@ -94,3 +94,29 @@ async fn a_foreign_key_that_is_made_while_a_table_is_looked_up_is_not_overlooked
         assert_eq!(world.db.dump().await, before, "{word}");
     }
 }
+
+#[tokio::test]
+async fn a_column_whose_type_became_another_is_compared_as_the_new_type() {
+    let world =
+        Tables::with("CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 5);").await;
+    let delete = json!({ "table": "t", "where": { "v": 5 } });
+    world.there_and_back("delete_row", delete.clone()).await;
+    // There is no operator for a text and a number.
+    world.db.exec("ALTER TABLE t ALTER v TYPE text").await;
+    let found = world.act("select_rows", delete.clone()).await.unwrap();
+    assert_eq!(found.output["rows"], json!([{ "id": 1, "v": "5" }]));
+    world.db.exec("ALTER TABLE t ALTER v TYPE int USING v::int").await;
+    world.there_and_back("delete_row", delete).await;
+}
+
+/// The table is known, and the statement that gives its rows back was never prepared.
+#[tokio::test]
+async fn the_first_undo_onto_a_table_of_which_a_column_is_gone_is_a_conflict() {
+    let world =
+        Tables::with("CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 5);").await;
+    let done = world.act("delete_row", json!({ "table": "public.t", "where": { "id": 1 } })).await.unwrap();
+    world.db.exec("ALTER TABLE t DROP v").await;
+    let error = world.undo(&done, false).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Conflict, "{error}");
+    assert!(error.message().contains("'v'"), "{error}");
+}
