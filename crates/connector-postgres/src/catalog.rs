@@ -348,9 +348,8 @@ impl Catalog {
 }
 
 /// What is compared within each transaction: which table the name means now, and the versions of the catalog rows
-/// that say what is dangerous to overlook, of its partitions too: what they are, their columns, row-level security,
-/// triggers. A foreign key that points at a table has a trigger there. A key that is no longer one shows itself in the
-/// counts of rows.
+/// that say what is dangerous to overlook: its primary key, and of its partitions too what they are, their columns,
+/// row-level security and triggers. A foreign key that points at a table has a trigger there.
 pub(crate) const FINGERPRINT: &str = "SELECT current_setting('enact.session', true), \
      concat_ws('/', c.oid, \
        (SELECT concat(count(*), ':', sum(x.oid::int8), ':', sum(x.xmin::text::int8)) FROM pg_catalog.pg_class x \
@@ -358,7 +357,9 @@ pub(crate) const FINGERPRINT: &str = "SELECT current_setting('enact.session', tr
        (SELECT concat(count(*), ':', sum(a.xmin::text::int8)) FROM pg_catalog.pg_attribute a \
          WHERE a.attrelid = ANY (tree.oids) AND a.attnum > 0), \
        (SELECT concat(count(*), ':', sum(t.oid::int8), ':', sum(t.xmin::text::int8)) FROM pg_catalog.pg_trigger t \
-         WHERE t.tgrelid = ANY (tree.oids))) \
+         WHERE t.tgrelid = ANY (tree.oids)), \
+       (SELECT concat(i.indexrelid, ':', i.xmin) FROM pg_catalog.pg_index i \
+         WHERE i.indrelid = c.oid AND i.indisprimary)) \
      FROM pg_catalog.pg_class c \
      CROSS JOIN LATERAL (SELECT c.oid || ARRAY(SELECT relid::oid FROM pg_partition_tree(c.oid)) AS oids) AS tree \
      WHERE c.oid = to_regclass($1)";

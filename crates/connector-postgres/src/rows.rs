@@ -8,7 +8,7 @@ use enact_core::{Error, ErrorCode};
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
 
-use crate::catalog::{Column, Table};
+use crate::catalog::{Column, Table, altered};
 use crate::error::{internal, precondition};
 use crate::name::{TableName, quoted};
 use crate::tx::Tx;
@@ -235,8 +235,10 @@ async fn look_up<T: Clone>(
     let keys = literal(table, columns, images.iter().copied());
     for row in tx.query(&format!("read rows of {}", table.table_name()), &sql, &[&keys]).await? {
         let place = usize::try_from(row.get::<_, i64>(0)).unwrap_or_default();
-        if let Some(found) = place.checked_sub(1).and_then(|place| found.get_mut(place)) {
-            *found = Some(read(&row, 1)?);
+        let Some(found) = place.checked_sub(1).and_then(|place| found.get_mut(place)) else { continue };
+        if found.replace(read(&row, 1)?).is_some() {
+            // What was the key is none any more.
+            return Err(altered(&table.table_name().to_string()));
         }
     }
     Ok(found)

@@ -120,3 +120,19 @@ async fn the_first_undo_onto_a_table_of_which_a_column_is_gone_is_a_conflict() {
     assert_eq!(error.code(), ErrorCode::Conflict, "{error}");
     assert!(error.message().contains("'v'"), "{error}");
 }
+
+#[tokio::test]
+async fn a_primary_key_that_became_another_is_looked_up_anew() {
+    let world = Tables::with(
+        "CREATE TABLE t (a int NOT NULL, b int NOT NULL, v int, CONSTRAINT pk PRIMARY KEY (a)); \
+         INSERT INTO t VALUES (1, 2, 0);",
+    )
+    .await;
+    let update = json!({ "table": "t", "data": { "v": 1 }, "where": { "v": 0 } });
+    world.there_and_back("update_row", update.clone()).await;
+    world.db.exec("ALTER TABLE t DROP CONSTRAINT pk; ALTER TABLE t ADD PRIMARY KEY (b)").await;
+    let done = world.there_and_back("update_row", update.clone()).await;
+    assert_eq!(done.facts["primary_key"], json!(["b"]));
+    world.db.exec("ALTER TABLE t DROP CONSTRAINT t_pkey").await;
+    assert_eq!(world.refused("update_row", update).await.code(), ErrorCode::Irreversible);
+}
