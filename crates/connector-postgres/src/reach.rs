@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use enact_core::Error;
 
+use crate::Postgres;
 use crate::catalog::{Catalog, ForeignKey, Referential, Table};
 use crate::error::{unsupported, wrong};
 use crate::name::quoted;
@@ -20,26 +21,39 @@ pub(crate) enum Happens {
     /// They are deleted.
     Deleted,
     /// These columns are changed.
-    Changed(Vec<String>),
+    Changed(BTreeSet<String>),
 }
 
 /// Rows of one table that a change reaches, as they are before it.
 #[derive(Debug)]
 pub(crate) struct Reached {
     pub(crate) table: Arc<Table>,
-    pub(crate) rows: Vec<Image>,
+    pub(crate) rows: Vec<ReachedRow>,
+}
+
+/// A row that a change reaches, and how.
+#[derive(Debug)]
+pub(crate) struct ReachedRow {
+    /// The row before the change.
+    pub(crate) before: Image,
+    deleted: bool,
+    /// The columns that change, as far as that is known beforehand.
+    changed: BTreeSet<String>,
 }
 
 /// Finds what changes reach. The rows of a table are known by their keys.
 pub(crate) struct Search<'a> {
-    pub(crate) tx: &'a Tx,
-    pub(crate) catalog: &'a Catalog,
+    tx: &'a Tx,
+    catalog: &'a Catalog,
     /// How many rows may be reached.
-    pub(crate) budget: usize,
+    budget: usize,
 }
 
-/// A table with what is known to be reached in it, by key.
-type Known = BTreeMap<u32, (Arc<Table>, BTreeMap<Image, (Image, bool)>)>;
+/// What is known to be reached in a table, by key.
+struct Known {
+    table: Arc<Table>,
+    rows: BTreeMap<Image, ReachedRow>,
+}
 
 /// Rows whose consequences are still to be looked at.
 struct Pending {
@@ -48,51 +62,62 @@ struct Pending {
     happens: Happens,
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    pub(crate) fn new(postgres: &'a Postgres, tx: &'a Tx) -> Self {
+        Self { tx, catalog: &postgres.catalog, budget: postgres.max_rows }
+    }
+
     /// The rows that are reached when `happens` to `rows` of `table`, those rows themselves left out.
     pub(crate) async fn reached(
         &self,
         table: &Arc<Table>,
         rows: &[Image],
-        happens: Happens,
+        happens: &Happens,
     ) -> Result<Vec<Reached>, Error> {
-        if table.incoming.iter().all(|key| effect(key, &happens) == Referential::Refuse) {
+        if table.incoming.iter().all(|key| effect(key, happens) == Referential::Refuse) {
             return Ok(Vec::new());
         }
-        let mut known = Known::new();
-        note(&mut known, table, rows, happens == Happens::Deleted);
-        let mut pending =
-            VecDeque::from([Pending { table: Arc::clone(table), rows: rows.to_vec(), happens }]);
-        let mut left = self.budget;
+        let mut known = BTreeMap::new();
+        note(&mut known, table, rows, happens);
+        let own = count(&known);
+        let first = Pending { table: Arc::clone(table), rows: rows.to_vec(), happens: happens.clone() };
+        let mut pending = VecDeque::from([first]);
         while let Some(next) = pending.pop_front() {
             for key in &next.table.incoming {
                 let effect = effect(key, &next.happens);
                 if effect == Referential::Refuse || next.rows.is_empty() {
                     continue;
                 }
-                let (child, rows) = self.pointing(key, &next, left).await?;
-                let deleted = next.happens == Happens::Deleted && effect == Referential::Cascade;
-                check_key_stays(key, &child, &rows, deleted)?;
-                let fresh = note(&mut known, &child, &rows, deleted);
-                left = left.checked_sub(fresh.len()).ok_or_else(|| self.too_many())?;
-                let happens = if deleted { Happens::Deleted } else { Happens::Changed(key.columns.clone()) };
+                let left = self.budget.saturating_sub(count(&known).saturating_sub(own));
+                let (child, rows) = self.pointing(key, &next, &known, left).await?;
+                let happens = match next.happens {
+                    Happens::Deleted if effect == Referential::Cascade => Happens::Deleted,
+                    _ => Happens::Changed(key.columns.iter().cloned().collect()),
+                };
+                check_key_stays(key, &child, &rows, &happens)?;
+                let fresh = note(&mut known, &child, &rows, &happens);
+                if count(&known) > own.saturating_add(self.budget) {
+                    return Err(self.too_many());
+                }
                 pending.push_back(Pending { table: child, rows: fresh, happens });
             }
         }
         let own: BTreeSet<Image> = rows.iter().map(|row| key_of(table, row)).collect();
-        let reached = known.into_values().map(|(of, rows)| {
-            let is_own = |key: &Image| of.oid == table.oid && own.contains(key);
-            let rows = rows.into_iter().filter(|(key, _)| !is_own(key)).map(|(_, (row, _))| row).collect();
-            Reached { table: of, rows }
+        let reached = known.into_values().map(|known| {
+            let is_own = |key: &Image| known.table.oid == table.oid && own.contains(key);
+            let rows = known.rows.into_iter().filter(|(key, _)| !is_own(key)).map(|(_, row)| row).collect();
+            Reached { table: known.table, rows }
         });
         Ok(reached.filter(|reached| !reached.rows.is_empty()).collect())
     }
 
-    /// The rows that point, by `key`, at rows to which something happens; locked.
+    /// The rows that point, by `key`, at rows to which something happens; locked. `left` more may be reached than are
+    /// known.
     async fn pointing(
         &self,
         key: &ForeignKey,
         at: &Pending,
+        known: &BTreeMap<u32, Known>,
         left: usize,
     ) -> Result<(Arc<Table>, Vec<Image>), Error> {
         let name = key.child();
@@ -118,13 +143,15 @@ impl Search<'_> {
             let row = same_key(&at.table, "enact_p", "k");
             equal += &format!(" WHERE EXISTS (SELECT FROM {} AS enact_p WHERE {row})", partition.sql());
         }
+        // Those that are known may come first; one more than is left is too many.
+        let known = known.get(&child.oid).map_or(0, |known| known.rows.len());
         let sql = format!(
             "SELECT {} FROM {} AS enact_t JOIN {} ON {equal}{} LIMIT {} FOR UPDATE OF enact_t",
             child.image("enact_t"),
             child.sql(),
             unnested(&at.table, "$1", "k"),
             child.lock_order("enact_t"),
-            left.saturating_add(self.budget).saturating_add(1),
+            known.saturating_add(left).saturating_add(1),
         );
         let rows = literal(&at.table, &shapes(&at.table), &at.rows);
         let doing = format!("read the rows of {name} that foreign key '{}' changes too", key.name);
@@ -149,7 +176,7 @@ impl Search<'_> {
 fn effect(key: &ForeignKey, happens: &Happens) -> Referential {
     match happens {
         Happens::Deleted => key.on_delete(),
-        Happens::Changed(columns) if columns.iter().any(|column| key.referenced.contains(column)) => {
+        Happens::Changed(columns) if key.referenced.iter().any(|column| columns.contains(column)) => {
             key.on_update()
         }
         Happens::Changed(_) => Referential::Refuse,
@@ -157,8 +184,12 @@ fn effect(key: &ForeignKey, happens: &Happens) -> Referential {
 }
 
 /// Rows whose own key is changed with the key that they point at could not be found again.
-fn check_key_stays(key: &ForeignKey, child: &Table, rows: &[Image], deleted: bool) -> Result<(), Error> {
-    if deleted || rows.is_empty() || !key.columns.iter().any(|column| child.key.contains(column)) {
+fn check_key_stays(key: &ForeignKey, child: &Table, rows: &[Image], happens: &Happens) -> Result<(), Error> {
+    let stays = match happens {
+        Happens::Deleted => true,
+        Happens::Changed(columns) => !child.key.iter().any(|column| columns.contains(column)),
+    };
+    if stays || rows.is_empty() {
         return Ok(());
     }
     Err(unsupported(format!(
@@ -169,24 +200,47 @@ fn check_key_stays(key: &ForeignKey, child: &Table, rows: &[Image], deleted: boo
     )))
 }
 
-/// Notes rows; gives those to which something new happens.
-fn note(known: &mut Known, table: &Arc<Table>, rows: &[Image], deleted: bool) -> Vec<Image> {
-    let (_, noted) = known.entry(table.oid).or_insert_with(|| (Arc::clone(table), BTreeMap::new()));
-    let mut fresh = Vec::new();
-    for row in rows {
-        match noted.get_mut(&key_of(table, row)) {
-            Some((_, was_deleted)) if *was_deleted || !deleted => {}
-            Some((_, was_deleted)) => {
-                *was_deleted = true;
-                fresh.push(row.clone());
+/// How many rows are known.
+fn count(known: &BTreeMap<u32, Known>) -> usize {
+    known.values().map(|known| known.rows.len()).sum()
+}
+
+/// Notes what happens to rows; gives those to which that is new.
+fn note(
+    known: &mut BTreeMap<u32, Known>,
+    table: &Arc<Table>,
+    rows: &[Image],
+    happens: &Happens,
+) -> Vec<Image> {
+    let known =
+        known.entry(table.oid).or_insert_with(|| Known { table: Arc::clone(table), rows: BTreeMap::new() });
+    let is_new = |row: &&Image| {
+        let noted = known.rows.entry(key_of(table, row)).or_insert_with(|| ReachedRow {
+            before: (*row).clone(),
+            deleted: false,
+            changed: BTreeSet::new(),
+        });
+        noted.note(happens)
+    };
+    rows.iter().filter(is_new).cloned().collect()
+}
+
+impl ReachedRow {
+    /// Notes what happens to the row; whether that is new.
+    fn note(&mut self, happens: &Happens) -> bool {
+        match happens {
+            _ if self.deleted => false,
+            Happens::Deleted => {
+                self.deleted = true;
+                true
             }
-            None => {
-                noted.insert(key_of(table, row), (row.clone(), deleted));
-                fresh.push(row.clone());
+            Happens::Changed(columns) => {
+                let before = self.changed.len();
+                self.changed.extend(columns.iter().cloned());
+                self.changed.len() > before
             }
         }
     }
-    fresh
 }
 
 /// The key's values of a row; the whole row in a table without a key.
@@ -208,7 +262,7 @@ pub(crate) fn warnings(table: &Table, reached: &[Reached]) -> Vec<String> {
 
 /// Rows that are about to change along, before it is known how.
 pub(crate) fn outcome_of(tx: &Tx, reached: &Reached) -> Result<TableChange, Error> {
-    let rows = reached.rows.iter().map(|before| RowChange { before: Some(before.clone()), after: None });
+    let rows = reached.rows.iter().map(|row| RowChange { before: Some(row.before.clone()), after: None });
     Ok(TableChange::of(&reached.table, tx.role()?, rows.collect()))
 }
 
@@ -216,9 +270,10 @@ pub(crate) fn outcome_of(tx: &Tx, reached: &Reached) -> Result<TableChange, Erro
 pub(crate) async fn outcome(tx: &Tx, reached: Vec<Reached>) -> Result<Vec<TableChange>, Error> {
     let mut changes = Vec::with_capacity(reached.len());
     for Reached { table, rows } in reached {
-        let after = find(tx, &table, &shapes(&table), &rows.iter().collect::<Vec<_>>()).await?;
+        let before: Vec<&Image> = rows.iter().map(|row| &row.before).collect();
+        let after = find(tx, &table, &shapes(&table), &before).await?;
         let pairs = rows.into_iter().zip(after);
-        let rows = pairs.map(|(before, after)| RowChange { before: Some(before), after });
+        let rows = pairs.map(|(row, after)| RowChange { before: Some(row.before), after });
         changes.push(TableChange::of(&table, tx.role()?, rows.collect()));
     }
     Ok(changes)

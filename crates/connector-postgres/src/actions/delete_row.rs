@@ -86,8 +86,7 @@ impl ChangesRows for DeleteRow {
         if locked.rows.is_empty() {
             return Ok(Tried::AlreadyDone(RowsDeleted { rows_deleted: 0 }));
         }
-        let search = Search { tx, catalog: &postgres.catalog, budget: postgres.max_rows };
-        let reached = search.reached(&table, &locked.rows, Happens::Deleted).await?;
+        let reached = Search::new(postgres, tx).reached(&table, &locked.rows, &Happens::Deleted).await?;
         let xid = self.delete(tx, &table, &locked).await?;
         if table.deferrable || !table.triggers.is_empty() || !reached.is_empty() {
             tx.check_constraints().await?;

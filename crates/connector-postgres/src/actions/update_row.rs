@@ -154,8 +154,7 @@ impl ChangesRows for UpdateRow {
             return Ok(Tried::AlreadyDone(RowsUpdated { rows_updated: 0, rows: Vec::new() }));
         }
         let changed = Happens::Changed(self.data.columns().map(str::to_owned).collect());
-        let search = Search { tx, catalog: &postgres.catalog, budget: postgres.max_rows };
-        let reached = search.reached(&table, &locked.rows, changed).await?;
+        let reached = Search::new(postgres, tx).reached(&table, &locked.rows, &changed).await?;
         let (after, xid) = self.update(tx, &table, &locked, &values).await?;
         if self.is_there(&table, &locked.rows, &after) {
             let as_it_was = |(row, json): (Found, Option<String>)| match json {

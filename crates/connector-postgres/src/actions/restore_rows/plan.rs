@@ -94,7 +94,7 @@ impl Plan {
                     known.any(|known| key_of(&plan.table, known) == key_of(&plan.table, image))
                 })
             };
-            if let Some(other) = reached.rows.iter().find(|row| !own(row)) {
+            if let Some(other) = reached.rows.iter().map(|row| &row.before).find(|row| !own(row)) {
                 let change = TableChange::of(&reached.table, String::new(), Vec::new());
                 return Err(conflict(format!(
                     "{} points at a row that is to be taken back, and would be changed or deleted with it; \
@@ -269,13 +269,13 @@ impl TablePlan {
 
 /// The rows that foreign keys change along with those that are to be given back.
 async fn reached(postgres: &Postgres, tx: &Tx, tables: &[TablePlan]) -> Result<Vec<Reached>, Error> {
-    let search = Search { tx, catalog: &postgres.catalog, budget: postgres.max_rows };
+    let search = Search::new(postgres, tx);
     let mut all = Vec::new();
     for plan in tables {
         let (deleted, changed) = plan.takes_away();
-        all.extend(search.reached(&plan.table, &deleted, Happens::Deleted).await?);
+        all.extend(search.reached(&plan.table, &deleted, &Happens::Deleted).await?);
         let columns = plan.differing().into_iter().map(str::to_owned).collect();
-        all.extend(search.reached(&plan.table, &changed, Happens::Changed(columns)).await?);
+        all.extend(search.reached(&plan.table, &changed, &Happens::Changed(columns)).await?);
     }
     Ok(all)
 }

@@ -1,0 +1,55 @@
+//! Foreign keys: whatever a change reaches through them is captured and comes back, or the change is refused.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail the test by panicking"
+)]
+
+mod world;
+
+use enact_connector_postgres::Postgres;
+use serde_json::json;
+use world::Tables;
+
+/// By the first key rows are reached of which the second one finds most again.
+#[tokio::test]
+async fn rows_that_a_second_key_reaches_are_found_behind_those_that_are_known() {
+    let sql = "CREATE TABLE t (id int PRIMARY KEY, grp int, \
+                 a int REFERENCES t ON DELETE CASCADE, b int REFERENCES t ON DELETE CASCADE); \
+               INSERT INTO t VALUES (1, 1, NULL, 1), (2, 1, NULL, 1), (3, 1, NULL, 1), (4, 1, NULL, 1), \
+                 (5, 0, 1, 1), (6, 0, 1, 1), (7, 0, 1, 1), (8, 0, NULL, 1);";
+    let delete = json!({ "table": "t", "where": { "grp": 1 } });
+    let world = Tables::of(sql, |postgres: Postgres| postgres.max_rows(4)).await;
+    let done = world.there_and_back("delete_row", delete.clone()).await;
+    assert_eq!(done.facts["cascades"], json!({ "public.t": 4 }));
+    world.db.exec("INSERT INTO t VALUES (9, 0, NULL, 8)").await;
+    let error = world.refused("delete_row", delete).await;
+    assert!(error.message().contains("max_rows"), "{error}");
+}
+
+/// A row that is set by one key and deleted by another counts once.
+#[tokio::test]
+async fn a_row_that_is_reached_in_two_ways_counts_once() {
+    let sql = "CREATE TABLE p (id int PRIMARY KEY); INSERT INTO p VALUES (1); \
+               CREATE TABLE c (id int PRIMARY KEY, a int REFERENCES p ON DELETE SET NULL, \
+                 b int REFERENCES p ON DELETE CASCADE); INSERT INTO c VALUES (1, 1, 1), (2, 1, 1);";
+    let world = Tables::of(sql, |postgres: Postgres| postgres.max_rows(2)).await;
+    world.there_and_back("delete_row", json!({ "table": "p", "where": { "id": 1 } })).await;
+}
+
+/// The first key that reaches a row sets one column, and the second one another, which a third one follows.
+#[tokio::test]
+async fn rows_that_follow_a_second_column_of_a_row_are_found() {
+    let world = Tables::with(
+        "CREATE TABLE p (id int PRIMARY KEY, k int UNIQUE); \
+         CREATE TABLE c (id int PRIMARY KEY, a int REFERENCES p (id) ON UPDATE CASCADE, \
+           b int UNIQUE REFERENCES p (k) ON UPDATE CASCADE); \
+         CREATE TABLE d (id int PRIMARY KEY, b int REFERENCES c (b) ON UPDATE CASCADE); \
+         INSERT INTO p VALUES (1, 1); INSERT INTO c VALUES (1, 1, 1); INSERT INTO d VALUES (1, 1);",
+    )
+    .await;
+    let params = json!({ "table": "p", "data": { "id": 2, "k": 3 }, "where": { "id": 1 } });
+    let done = world.there_and_back("update_row", params).await;
+    assert_eq!(done.facts["cascades"], json!({ "public.c": 1, "public.d": 1 }));
+}
