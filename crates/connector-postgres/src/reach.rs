@@ -111,6 +111,23 @@ impl<'a> Search<'a> {
         Ok(reached.filter(|reached| !reached.rows.is_empty()).collect())
     }
 
+    /// Refuses where it could not be seen who points at a row when it is taken back.
+    pub(crate) async fn check_seen(&self, table: &Table) -> Result<(), Error> {
+        for key in table.incoming.iter().filter(|key| key.on_delete() != Referential::Refuse) {
+            self.child(key, table).await?;
+        }
+        Ok(())
+    }
+
+    /// The table that points at another by `key`, whose rows can all be seen.
+    async fn child(&self, key: &ForeignKey, at: &Table) -> Result<Arc<Table>, Error> {
+        let child = self.catalog.table(self.tx, &key.child()).await?;
+        if child.row_security {
+            return Err(refuse(key, at, "row-level security hides some of its rows from this role"));
+        }
+        Ok(child)
+    }
+
     /// The rows that point, by `key`, at rows to which something happens; locked. `left` more may be reached than are
     /// known.
     async fn pointing(
@@ -120,19 +137,7 @@ impl<'a> Search<'a> {
         known: &BTreeMap<u32, Known>,
         left: usize,
     ) -> Result<(Arc<Table>, Vec<Image>), Error> {
-        let name = key.child();
-        let child = self.catalog.table(self.tx, &name).await?;
-        let refuse = |why: &str| {
-            unsupported(format!(
-                "{name} points at {} by foreign key '{}' and would be changed too, but {why}; nothing was changed",
-                at.table.table_name(),
-                key.name
-            ))
-        };
-        if child.row_security {
-            return Err(refuse("row-level security hides some of its rows from this role"));
-        }
-        child.check_writable().map_err(|error| refuse(error.message()))?;
+        let (name, child) = (key.child(), self.child(key, &at.table).await?);
         let equal = key.columns.iter().zip(&key.referenced).map(|(column, referenced)| {
             let place = at.table.position(referenced).unwrap_or_default();
             format!("enact_t.{} = k.f{place}", quoted(column))
@@ -156,8 +161,12 @@ impl<'a> Search<'a> {
         let rows = literal(&at.table, &shapes(&at.table), &at.rows);
         let doing = format!("read the rows of {name} that foreign key '{}' changes too", key.name);
         let rows = self.tx.query_table(&doing, (&child, &name), &sql, &[&rows]).await?;
-        if !rows.is_empty() && child.key.is_empty() {
-            return Err(refuse("it has no primary key by which its rows could be found again"));
+        if !rows.is_empty() {
+            child.check_writable().map_err(|error| refuse(key, &at.table, error.message()))?;
+            if child.key.is_empty() {
+                let why = "it has no primary key by which its rows could be found again";
+                return Err(refuse(key, &at.table, why));
+            }
         }
         let rows = rows.iter().map(|row| image(row, 0)).collect();
         Ok((child, rows))
@@ -170,6 +179,16 @@ impl<'a> Search<'a> {
             self.budget
         ))
     }
+}
+
+/// Why rows that point at others cannot be changed along.
+fn refuse(key: &ForeignKey, at: &Table, why: &str) -> Error {
+    unsupported(format!(
+        "{} points at {} by foreign key '{}' and would be changed too, but {why}; nothing was changed",
+        key.child(),
+        at.table_name(),
+        key.name
+    ))
 }
 
 /// What a foreign key does when that happens to the rows that it points at.

@@ -9,6 +9,8 @@
 mod world;
 
 use enact_connector_postgres::Postgres;
+use enact_core::ErrorCode;
+use enact_testkit::postgres::Server;
 use serde_json::json;
 use world::Tables;
 
@@ -52,4 +54,43 @@ async fn rows_that_follow_a_second_column_of_a_row_are_found() {
     let params = json!({ "table": "p", "data": { "id": 2, "k": 3 }, "where": { "id": 1 } });
     let done = world.there_and_back("update_row", params).await;
     assert_eq!(done.facts["cascades"], json!({ "public.c": 1, "public.d": 1 }));
+}
+
+#[tokio::test]
+async fn an_insert_whose_undo_could_not_see_who_points_at_the_row_is_refused() {
+    let role = "enact_test_pointed_at";
+    let db = Server::shared().database().await;
+    db.exec(&format!(
+        "DO $$ BEGIN CREATE ROLE {role} LOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$; \
+         CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (id int PRIMARY KEY, p int REFERENCES p ON DELETE CASCADE); \
+         CREATE TABLE q (id int PRIMARY KEY); CREATE TABLE d (id int PRIMARY KEY, q int REFERENCES q); \
+         ALTER TABLE c ENABLE ROW LEVEL SECURITY; ALTER TABLE d ENABLE ROW LEVEL SECURITY; \
+         GRANT ALL ON ALL TABLES IN SCHEMA public TO {role};"
+    ))
+    .await;
+    let url = db.url_as(role);
+    let world = Tables::at(db, &url, |postgres| postgres);
+    let error = world.refused("insert_row", json!({ "table": "p", "data": { "id": 1 } })).await;
+    assert_eq!(error.code(), ErrorCode::Unsupported, "{error}");
+    assert!(
+        error.message().contains("row-level security") && error.message().contains("public.c"),
+        "{error}"
+    );
+    // Here the server refuses what would reach a row.
+    world.there_and_back("insert_row", json!({ "table": "q", "data": { "id": 1 } })).await;
+}
+
+#[tokio::test]
+async fn a_table_that_cannot_be_changed_counts_only_where_its_rows_point_at_what_goes_away() {
+    let world = Tables::with(
+        "CREATE TABLE p (id int PRIMARY KEY); INSERT INTO p VALUES (1), (2); \
+         CREATE UNLOGGED TABLE c (id int PRIMARY KEY, p int REFERENCES p ON DELETE CASCADE); \
+         INSERT INTO c VALUES (1, 1);",
+    )
+    .await;
+    world.there_and_back("insert_row", json!({ "table": "p", "data": { "id": 3 } })).await;
+    world.there_and_back("delete_row", json!({ "table": "p", "where": { "id": 2 } })).await;
+    let error = world.refused("delete_row", json!({ "table": "p", "where": { "id": 1 } })).await;
+    assert_eq!(error.code(), ErrorCode::Unsupported, "{error}");
+    assert!(error.message().contains("not logged"), "{error}");
 }
