@@ -94,3 +94,17 @@ async fn a_table_that_cannot_be_changed_counts_only_where_its_rows_point_at_what
     assert_eq!(error.code(), ErrorCode::Unsupported, "{error}");
     assert!(error.message().contains("not logged"), "{error}");
 }
+
+#[tokio::test]
+async fn what_comes_back_to_a_row_by_way_of_another_table_is_recorded_of_it() {
+    let world = Tables::with(
+        "CREATE TABLE p (id int PRIMARY KEY, c int); \
+         CREATE TABLE c (id int PRIMARY KEY, k int UNIQUE REFERENCES p (id) ON UPDATE CASCADE); \
+         INSERT INTO p VALUES (1, NULL); INSERT INTO c VALUES (1, 1); UPDATE p SET c = 1; \
+         ALTER TABLE p ADD FOREIGN KEY (c) REFERENCES c (k) ON UPDATE CASCADE;",
+    )
+    .await;
+    let params = json!({ "table": "p", "data": { "id": 2 }, "where": { "id": 1 } });
+    let done = world.there_and_back("update_row", params).await;
+    assert_eq!(done.output["rows"], json!([{ "id": 2, "c": 2 }]));
+}

@@ -13,7 +13,7 @@ use crate::Postgres;
 use crate::catalog::Table;
 use crate::error::precondition;
 use crate::name::TableName;
-use crate::reach::{Happens, Search, outcome, warnings};
+use crate::reach::{Happens, Reached, Search, outcome, warnings};
 use crate::rows::{Found, Image, RowChange, TableChange, find_whole, wanted};
 use crate::tx::{Param, Tx};
 use crate::value::Text;
@@ -92,9 +92,16 @@ impl UpdateRow {
             .all(|(before, after)| places.iter().all(|place| before.get(*place) == after.image.get(*place)))
     }
 
-    /// The rows after what runs afterwards: triggers, and foreign keys of the table onto itself.
-    async fn settled(&self, tx: &Tx, table: &Table, after: Vec<Found>) -> Result<Vec<Found>, Error> {
-        let changed_once_more = !table.triggers.is_empty() || table.points_at_itself();
+    /// The rows after what runs afterwards: triggers, and foreign keys that come back to the table, from itself or
+    /// from the tables that are reached.
+    async fn settled(
+        &self,
+        tx: &Tx,
+        table: &Table,
+        after: Vec<Found>,
+        reached: &[Reached],
+    ) -> Result<Vec<Found>, Error> {
+        let changed_once_more = !table.triggers.is_empty() || !reached.is_empty() || table.points_at_itself();
         if !changed_once_more || table.key.is_empty() {
             return Ok(after);
         }
@@ -167,7 +174,7 @@ impl ChangesRows for UpdateRow {
         if table.deferrable || !table.triggers.is_empty() || !reached.is_empty() {
             tx.check_constraints().await?;
         }
-        let after = self.settled(tx, &table, after).await?;
+        let after = self.settled(tx, &table, after, &reached).await?;
         let warnings = warnings(&table, &reached);
         let others = outcome(tx, reached).await?;
         let change = self.change(tx, &table, (locked.rows, after), others, xid)?;
