@@ -9,8 +9,8 @@ use std::sync::Arc;
 use enact_core::Error;
 
 use crate::Postgres;
-use crate::catalog::{Catalog, ForeignKey, Referential, Table};
-use crate::error::{unsupported, wrong};
+use crate::catalog::{Catalog, Column, ForeignKey, Referential, Table};
+use crate::error::{precondition, unsupported, wrong};
 use crate::name::quoted;
 use crate::rows::{Image, RowChange, TableChange, find, image, literal, same_key, shapes, unnested};
 use crate::tx::Tx;
@@ -47,6 +47,8 @@ pub(crate) struct Search<'a> {
     catalog: &'a Catalog,
     /// How many rows may be reached.
     budget: usize,
+    /// The columns, by table, that changed in an earlier try although nobody asked for it, and that others follow.
+    unasked: BTreeMap<u32, BTreeSet<String>>,
 }
 
 /// What is known to be reached in a table, by key.
@@ -64,7 +66,7 @@ struct Pending {
 
 impl<'a> Search<'a> {
     pub(crate) fn new(postgres: &'a Postgres, tx: &'a Tx) -> Self {
-        Self { tx, catalog: &postgres.catalog, budget: postgres.max_rows }
+        Self { tx, catalog: &postgres.catalog, budget: postgres.max_rows, unasked: BTreeMap::new() }
     }
 
     /// The rows that are reached when `happens` to `rows` of `table`, those rows themselves left out.
@@ -74,6 +76,10 @@ impl<'a> Search<'a> {
         rows: &[Image],
         happens: &Happens,
     ) -> Result<Vec<Reached>, Error> {
+        let happens = &match happens {
+            Happens::Deleted => Happens::Deleted,
+            Happens::Changed(columns) => self.changed(table, columns),
+        };
         if table.incoming.iter().all(|key| effect(key, happens) == Referential::Refuse) {
             return Ok(Vec::new());
         }
@@ -92,7 +98,7 @@ impl<'a> Search<'a> {
                 let (child, rows) = self.pointing(key, &next, &known, left).await?;
                 let happens = match next.happens {
                     Happens::Deleted if effect == Referential::Cascade => Happens::Deleted,
-                    _ => Happens::Changed(key.columns.iter().cloned().collect()),
+                    _ => self.changed(&child, &key.columns),
                 };
                 check_key_stays(key, &child, &rows, &happens)?;
                 let fresh = note(&mut known, &child, &rows, &happens);
@@ -109,6 +115,13 @@ impl<'a> Search<'a> {
             Reached { table: known.table, rows }
         });
         Ok(reached.filter(|reached| !reached.rows.is_empty()).collect())
+    }
+
+    /// These columns of a table are changed, and with them those of which that was seen in an earlier try.
+    fn changed<'c>(&self, table: &Table, columns: impl IntoIterator<Item = &'c String>) -> Happens {
+        let mut all: BTreeSet<String> = columns.into_iter().cloned().collect();
+        all.extend(self.unasked.get(&table.oid).into_iter().flatten().cloned());
+        Happens::Changed(all)
     }
 
     /// Refuses where it could not be seen who points at a row when it is taken back.
@@ -285,15 +298,120 @@ pub(crate) fn outcome_of(tx: &Tx, reached: &Reached) -> Result<TableChange, Erro
     Ok(TableChange::of(&reached.table, tx.role()?, rows.collect()))
 }
 
+/// What has become of rows that were reached.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    reached: Reached,
+    after: Vec<Option<Image>>,
+}
+
 /// What has become of the rows that were reached, after the change.
-pub(crate) async fn outcome(tx: &Tx, reached: Vec<Reached>) -> Result<Vec<TableChange>, Error> {
-    let mut changes = Vec::with_capacity(reached.len());
-    for Reached { table, rows } in reached {
-        let before: Vec<&Image> = rows.iter().map(|row| &row.before).collect();
-        let after = find(tx, &table, &shapes(&table), &before).await?;
+pub(crate) async fn outcome(tx: &Tx, reached: Vec<Reached>) -> Result<Vec<Outcome>, Error> {
+    let mut outcomes = Vec::with_capacity(reached.len());
+    for reached in reached {
+        let table = &reached.table;
+        let before: Vec<&Image> = reached.rows.iter().map(|row| &row.before).collect();
+        let after = find(tx, table, &shapes(table), &before).await?;
+        let mut pairs = reached.rows.iter().zip(&after);
+        if pairs.any(|(row, after)| after.is_none() && !row.deleted) {
+            return Err(precondition(format!(
+                "a row of {} that a foreign key was to change is gone: a trigger took it away; nothing was changed",
+                table.table_name()
+            )));
+        }
+        outcomes.push(Outcome { reached, after });
+    }
+    Ok(outcomes)
+}
+
+/// Rows that were reached and changed, for the record.
+pub(crate) fn recorded(tx: &Tx, outcomes: Vec<Outcome>) -> Result<Vec<TableChange>, Error> {
+    let mut changes = Vec::with_capacity(outcomes.len());
+    for Outcome { reached: Reached { table, rows }, after } in outcomes {
         let pairs = rows.into_iter().zip(after);
         let rows = pairs.map(|(row, after)| RowChange { before: Some(row.before), after });
-        changes.push(TableChange::of(&table, tx.role()?, rows.collect()));
+        let rows: Vec<RowChange> = rows.filter(|row| row.before != row.after).collect();
+        if !rows.is_empty() {
+            changes.push(TableChange::of(&table, tx.role()?, rows));
+        }
     }
     Ok(changes)
+}
+
+/// Columns may change that nobody named: the server computes them, or a trigger sets them. Which of them others follow is
+/// seen when the change was carried out; then it is taken back, and made again after a search that knows of them. Each
+/// time at least one column more is known, so that comes to an end.
+impl Search<'_> {
+    /// Gets ready for a change that may have to be taken back; gives whether it can be.
+    pub(crate) async fn get_ready(
+        &self,
+        table: &Table,
+        happens: &Happens,
+        reached: &[Reached],
+    ) -> Result<bool, Error> {
+        let own = std::iter::once(table);
+        let all = || own.clone().chain(reached.iter().map(|reached| &*reached.table));
+        let stay = || all().skip(usize::from(*happens == Happens::Deleted));
+        let computed = stay().any(|table| followed(table).any(|(_, column)| column.generated));
+        let set = stay().any(|table| followed(table).next().is_some())
+            && all().any(|table| !table.triggers.is_empty());
+        if computed || set {
+            self.tx.execute("get ready for a change", "SAVEPOINT enact_change").await?;
+        }
+        Ok(computed || set)
+    }
+
+    /// Whether all rows were found that the change has reached. Where they were not, the change was taken back.
+    pub(crate) async fn has_found_all<'r>(
+        &mut self,
+        ready: bool,
+        (table, happens): (&Table, &Happens),
+        own: impl Iterator<Item = (&'r Image, &'r Image)>,
+        others: &[Outcome],
+    ) -> Result<bool, Error> {
+        let mut learned = false;
+        if let Happens::Changed(columns) = happens {
+            for (before, after) in own {
+                learned |= self.learn(table, columns, before, after);
+            }
+        }
+        for Outcome { reached, after } in others {
+            for (row, after) in reached.rows.iter().zip(after) {
+                let after = after.as_ref();
+                learned |=
+                    after.is_some_and(|after| self.learn(&reached.table, &row.changed, &row.before, after));
+            }
+        }
+        if !learned {
+            return Ok(true);
+        }
+        if !ready {
+            return Err(precondition(format!(
+                "columns of {} or of rows that follow them changed by themselves, and others follow those; nothing was \
+                 changed",
+                table.table_name()
+            )));
+        }
+        self.tx.execute("take a change back", "ROLLBACK TO enact_change").await?;
+        Ok(false)
+    }
+
+    /// Notes the columns that changed although nobody asked for it, and that others follow; whether there are new ones.
+    fn learn(&mut self, table: &Table, asked: &BTreeSet<String>, before: &Image, after: &Image) -> bool {
+        let mut learned = false;
+        for (place, column) in followed(table) {
+            if before.get(place) != after.get(place) && !asked.contains(&column.name) {
+                let known = self.unasked.entry(table.oid).or_default();
+                learned |= known.insert(column.name.clone());
+            }
+        }
+        learned
+    }
+}
+
+/// The columns of a table, with their places, that other rows follow when they change.
+fn followed(table: &Table) -> impl Iterator<Item = (usize, &Column)> {
+    let keys = || table.incoming.iter().filter(|key| key.on_update() != Referential::Refuse);
+    let columns = table.columns.iter().enumerate();
+    columns.filter(move |(_, column)| keys().any(|key| key.referenced.contains(&column.name)))
 }

@@ -108,3 +108,60 @@ async fn what_comes_back_to_a_row_by_way_of_another_table_is_recorded_of_it() {
     let done = world.there_and_back("update_row", params).await;
     assert_eq!(done.output["rows"], json!([{ "id": 2, "c": 2 }]));
 }
+
+#[tokio::test]
+async fn rows_follow_a_generated_column_and_come_back() {
+    let world = Tables::with(
+        "CREATE TABLE g (id int PRIMARY KEY, a int, g int GENERATED ALWAYS AS (a * 2) STORED UNIQUE); \
+         CREATE TABLE c (id int PRIMARY KEY, g int REFERENCES g (g) ON UPDATE CASCADE ON DELETE SET NULL, \
+           h int GENERATED ALWAYS AS (g + 1) STORED UNIQUE); \
+         CREATE TABLE d (id int PRIMARY KEY, h int REFERENCES c (h) ON UPDATE CASCADE ON DELETE SET NULL); \
+         INSERT INTO g (id, a) VALUES (1, 1), (2, 2); INSERT INTO c VALUES (1, 2), (2, 4); \
+         INSERT INTO d VALUES (1, 3), (2, 5);",
+    )
+    .await;
+    let params = json!({ "table": "g", "data": { "a": 5 }, "where": { "id": 1 } });
+    let done = world.there_and_back("update_row", params).await;
+    assert_eq!(done.facts["cascades"], json!({ "public.c": 1, "public.d": 1 }));
+    let done = world.there_and_back("delete_row", json!({ "table": "g", "where": { "id": 1 } })).await;
+    assert_eq!(done.facts["cascades"], json!({ "public.c": 1, "public.d": 1 }));
+}
+
+#[tokio::test]
+async fn rows_follow_a_column_that_a_trigger_sets_and_come_back() {
+    let world = Tables::with(
+        "CREATE TABLE p (id int PRIMARY KEY, name text, code text UNIQUE); \
+         CREATE FUNCTION code() RETURNS trigger LANGUAGE plpgsql AS \
+           $$ BEGIN NEW.code = upper(NEW.name); RETURN NEW; END $$; \
+         CREATE TRIGGER code BEFORE INSERT OR UPDATE ON p FOR EACH ROW EXECUTE FUNCTION code(); \
+         CREATE TABLE c (id int PRIMARY KEY, code text REFERENCES p (code) ON UPDATE CASCADE); \
+         INSERT INTO p VALUES (1, 'a'), (2, 'b'); INSERT INTO c VALUES (1, 'A'), (2, 'B');",
+    )
+    .await;
+    let params = json!({ "table": "p", "data": { "name": "x" }, "where": { "id": 1 } });
+    let done = world.there_and_back("update_row", params).await;
+    assert_eq!(done.facts["cascades"], json!({ "public.c": 1 }));
+}
+
+/// Only what a change does change is captured: a trigger alone makes nobody follow.
+#[tokio::test]
+async fn rows_that_point_at_a_key_that_stays_are_left_out() {
+    let sql = "CREATE TABLE p (id int PRIMARY KEY, name text, changed int DEFAULT 0); \
+               CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS \
+                 $$ BEGIN NEW.changed = OLD.changed + 1; RETURN NEW; END $$; \
+               CREATE TRIGGER touch BEFORE UPDATE ON p FOR EACH ROW EXECUTE FUNCTION touch(); \
+               CREATE TABLE c (p int REFERENCES p ON UPDATE CASCADE); \
+               INSERT INTO p VALUES (1, 'a'); INSERT INTO c SELECT 1 FROM generate_series(1, 9);";
+    let world = Tables::of(sql, |postgres: Postgres| postgres.max_rows(5)).await;
+    let params = json!({ "table": "p", "data": { "name": "x" }, "where": { "id": 1 } });
+    let done = world.act("update_row", params).await.unwrap();
+    assert_eq!(done.facts["cascades"], json!({}));
+    world.undo(&done, false).await.unwrap();
+    // Nor is a row that was found and stayed as it was somebody's conflict later.
+    let params = json!({ "table": "p", "data": { "id": 1, "name": "y" }, "where": { "id": 1 } });
+    world.db.exec("TRUNCATE c; ALTER TABLE c ADD id int PRIMARY KEY; INSERT INTO c VALUES (1, 1)").await;
+    let done = world.act("update_row", params).await.unwrap();
+    assert_eq!(done.facts["cascades"], json!({}));
+    world.db.exec("DELETE FROM c").await;
+    world.undo(&done, false).await.unwrap();
+}

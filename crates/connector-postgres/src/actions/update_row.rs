@@ -13,7 +13,7 @@ use crate::Postgres;
 use crate::catalog::Table;
 use crate::error::precondition;
 use crate::name::TableName;
-use crate::reach::{Happens, Reached, Search, outcome, warnings};
+use crate::reach::{Happens, Reached, Search, outcome, recorded, warnings};
 use crate::rows::{Found, Image, RowChange, TableChange, find_whole, wanted};
 use crate::tx::{Param, Tx};
 use crate::value::Text;
@@ -160,28 +160,41 @@ impl ChangesRows for UpdateRow {
         if locked.rows.is_empty() {
             return Ok(Tried::AlreadyDone(RowsUpdated { rows_updated: 0, rows: Vec::new() }));
         }
-        let changed = Happens::Changed(self.data.columns().map(str::to_owned).collect());
-        let reached = Search::new(postgres, tx).reached(&table, &locked.rows, &changed).await?;
-        let (after, xid) = self.update(tx, &table, &locked, &values).await?;
-        if self.is_there(&table, &locked.rows, &after) {
-            let as_it_was = |(row, json): (Found, Option<String>)| match json {
-                Some(json) => JsonText::parse(&json),
-                None => Ok(row.json),
-            };
-            let rows = after.into_iter().zip(locked.json).map(as_it_was).collect::<Result<_, _>>()?;
-            return Ok(Tried::AlreadyDone(RowsUpdated { rows_updated: 0, rows }));
+        let asked = Happens::Changed(self.data.columns().map(str::to_owned).collect());
+        let mut search = Search::new(postgres, tx);
+        loop {
+            let reached = search.reached(&table, &locked.rows, &asked).await?;
+            let ready = search.get_ready(&table, &asked, &reached).await?;
+            let (after, xid) = self.update(tx, &table, &locked, &values).await?;
+            if self.is_there(&table, &locked.rows, &after) {
+                return already_there(after, locked.json);
+            }
+            if table.deferrable || !table.triggers.is_empty() || !reached.is_empty() {
+                tx.check_constraints().await?;
+            }
+            let after = self.settled(tx, &table, after, &reached).await?;
+            let warnings = warnings(&table, &reached);
+            let others = outcome(tx, reached).await?;
+            let own = locked.rows.iter().zip(after.iter().map(|row| &row.image));
+            if search.has_found_all(ready, (&table, &asked), own, &others).await? {
+                let others = recorded(tx, others)?;
+                let change = self.change(tx, &table, (locked.rows, after), others, xid)?;
+                return Ok(Tried::Changed(Box::new(Change { warnings, ..change })));
+            }
         }
-        if table.deferrable || !table.triggers.is_empty() || !reached.is_empty() {
-            tx.check_constraints().await?;
-        }
-        let after = self.settled(tx, &table, after, &reached).await?;
-        let warnings = warnings(&table, &reached);
-        let others = outcome(tx, reached).await?;
-        let change = self.change(tx, &table, (locked.rows, after), others, xid)?;
-        Ok(Tried::Changed(Box::new(Change { warnings, ..change })))
     }
 
     fn undone_by(pre: &Written<RowsUpdated>) -> Undo<RestoreRows> {
         super::undo(pre)
     }
+}
+
+/// Every row had the wanted values before: as it was then, where triggers made something else of it.
+fn already_there(after: Vec<Found>, before: Vec<Option<String>>) -> Result<Tried<RowsUpdated>, Error> {
+    let as_it_was = |(row, json): (Found, Option<String>)| match json {
+        Some(json) => JsonText::parse(&json),
+        None => Ok(row.json),
+    };
+    let rows = after.into_iter().zip(before).map(as_it_was).collect::<Result<_, _>>()?;
+    Ok(Tried::AlreadyDone(RowsUpdated { rows_updated: 0, rows }))
 }
