@@ -292,12 +292,6 @@ pub(crate) fn warnings(table: &Table, reached: &[Reached]) -> Vec<String> {
     })
 }
 
-/// Rows that are about to change along, before it is known how.
-pub(crate) fn outcome_of(tx: &Tx, reached: &Reached) -> Result<TableChange, Error> {
-    let rows = reached.rows.iter().map(|row| RowChange { before: Some(row.before.clone()), after: None });
-    Ok(TableChange::of(&reached.table, tx.role()?, rows.collect()))
-}
-
 /// What has become of rows that were reached.
 #[derive(Debug)]
 pub(crate) struct Outcome {

@@ -165,3 +165,22 @@ async fn rows_that_point_at_a_key_that_stays_are_left_out() {
     world.db.exec("DELETE FROM c").await;
     world.undo(&done, false).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_forced_undo_keeps_rows_of_others_in_the_same_table_that_go_with_it() {
+    let world = Tables::with(
+        "CREATE TABLE staff (id int PRIMARY KEY, boss int REFERENCES staff ON DELETE CASCADE, name text);",
+    )
+    .await;
+    let insert = json!({ "table": "staff", "data": { "id": 7, "name": "new" } });
+    let done = world.act("insert_row", insert).await.unwrap();
+    world.db.exec("INSERT INTO staff VALUES (8, 7, 'theirs')").await;
+    let error = world.undo(&done, false).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Conflict, "{error}");
+    let forced = world.undo(&done, true).await.unwrap();
+    assert_eq!(world.value("SELECT count(*)::text FROM staff").await, "0");
+    let changes = forced.pre.value()["changes"]["here"].clone();
+    let kept = changes.as_array().unwrap().iter().flat_map(|change| change["rows"].as_array().unwrap());
+    let kept: Vec<_> = kept.map(|row| row["before"].clone()).collect();
+    assert_eq!(kept, [json!(["7", null, "new"]), json!(["8", "7", "theirs"])]);
+}

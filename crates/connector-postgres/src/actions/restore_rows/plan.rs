@@ -11,7 +11,7 @@ use super::statement::carry_out;
 use crate::Postgres;
 use crate::catalog::{Referential, Table, unless_altered};
 use crate::error::{conflict, precondition};
-use crate::reach::{Happens, Reached, Search, key_of, outcome_of};
+use crate::reach::{Happens, Reached, Search, key_of};
 use crate::rows::{Image, RowChange, TableChange, find, lock_equal, places, shapes, shown};
 use crate::tx::Tx;
 
@@ -88,13 +88,9 @@ impl Plan {
     /// Rows that the action did not touch must not change along with those that it did.
     fn check_others(&self) -> Result<(), Error> {
         for reached in &self.reached {
-            let own = |image: &Image| {
-                self.tables.iter().filter(|plan| plan.table.oid == reached.table.oid).any(|plan| {
-                    let mut known = plan.change.rows.iter().filter_map(|row| row.after.as_ref());
-                    known.any(|known| key_of(&plan.table, known) == key_of(&plan.table, image))
-                })
-            };
-            if let Some(other) = reached.rows.iter().map(|row| &row.before).find(|row| !own(row)) {
+            let left =
+                |plan: &TablePlan| plan.keys(plan.change.rows.iter().filter_map(|row| row.after.as_ref()));
+            if let Some(other) = self.others(reached, left).next() {
                 let change = TableChange::of(&reached.table, String::new(), Vec::new());
                 return Err(conflict(format!(
                     "{} points at a row that is to be taken back, and would be changed or deleted with it; \
@@ -106,6 +102,18 @@ impl Plan {
         Ok(())
     }
 
+    /// The rows that are reached and have none of the keys that `known` gives of each plan.
+    fn others<'a>(
+        &self,
+        reached: &'a Reached,
+        known: impl Fn(&TablePlan) -> BTreeSet<Image>,
+    ) -> impl Iterator<Item = &'a Image> {
+        let plans = self.tables.iter().filter(|plan| plan.table.oid == reached.table.oid);
+        let known: BTreeSet<Image> = plans.flat_map(known).collect();
+        let rows = reached.rows.iter().map(|row| &row.before);
+        rows.filter(move |row| !known.contains(&key_of(&reached.table, row)))
+    }
+
     /// What the undo replaces, for its own record: also what others did, where `force` overwrites it.
     pub(super) fn replaces(&self, tx: &Tx) -> Result<Vec<TableChange>, Error> {
         let mut replaced = Vec::new();
@@ -115,9 +123,14 @@ impl Plan {
             replaced.push(TableChange { rows: rows.collect(), ..plan.change.clone() });
         }
         for reached in &self.reached {
-            let known = self.tables.iter().any(|plan| plan.table.oid == reached.table.oid);
-            if !known {
-                replaced.push(outcome_of(tx, reached)?);
+            let given_back =
+                |plan: &TablePlan| plan.keys(plan.steps.iter().filter_map(|step| step.now.as_ref()));
+            // What becomes of them is not known yet.
+            let others = self.others(reached, given_back);
+            let rows: Vec<_> =
+                others.map(|row| RowChange { before: Some(row.clone()), after: None }).collect();
+            if !rows.is_empty() {
+                replaced.push(TableChange::of(&reached.table, tx.role()?, rows));
             }
         }
         Ok(replaced)
@@ -158,7 +171,8 @@ impl Plan {
         for plan in &self.tables {
             let wanted: Vec<&Image> = plan.wanted().collect();
             let found = find(tx, &plan.table, &plan.change.columns, &wanted).await?;
-            let then = |found: Option<Image>| found.map(|found| plan.in_columns_then(&found));
+            let then =
+                |found: Option<Image>| found.map(|found| in_columns_then(&plan.table, &plan.change, &found));
             all.push(found.into_iter().map(then).collect());
         }
         Ok(all)
@@ -252,12 +266,9 @@ impl TablePlan {
         })
     }
 
-    /// An image of the table's columns now, in the columns of the change.
-    fn in_columns_then(&self, image: &Image) -> Image {
-        let columns = self.change.columns.iter();
-        columns
-            .map(|column| self.table.position(&column.name).and_then(|at| image.get(at)?.clone()))
-            .collect()
+    /// The keys of images in the columns of the change.
+    fn keys<'a>(&self, images: impl Iterator<Item = &'a Image>) -> BTreeSet<Image> {
+        images.map(|image| key_of(&self.table, &self.in_columns_now(image))).collect()
     }
 
     /// An image in the columns of the change, in the table's columns now.
@@ -265,6 +276,12 @@ impl TablePlan {
         let places = places(&self.table, &self.change.columns);
         places.into_iter().map(|place| place.and_then(|at| image.get(at)?.clone())).collect()
     }
+}
+
+/// An image of a table's columns now, in those of a change.
+fn in_columns_then(table: &Table, change: &TableChange, image: &Image) -> Image {
+    let columns = change.columns.iter();
+    columns.map(|column| table.position(&column.name).and_then(|at| image.get(at)?.clone())).collect()
 }
 
 /// The rows that foreign keys change along with those that are to be given back.
@@ -317,11 +334,10 @@ fn check_role(tx: &Tx, change: &TableChange) -> Result<(), Error> {
 /// Finds each row by its key, now and before, and says what is to be done. Rows that somebody else changed are named.
 async fn compare(
     tx: &Tx,
-    table: &Arc<Table>,
+    table: &Table,
     change: &TableChange,
     foreign: &mut Vec<String>,
 ) -> Result<Vec<Step>, Error> {
-    let plan = TablePlan { table: Arc::clone(table), change: change.clone(), steps: Vec::new() };
     // Under the key that the action left, and where that is gone or never was, under the one from before.
     let left: Vec<&Image> =
         change.rows.iter().filter_map(|row| row.after.as_ref().or(row.before.as_ref())).collect();
@@ -331,7 +347,7 @@ async fn compare(
     let earlier = if left == was { found.clone() } else { find(tx, table, &change.columns, &was).await? };
     let mut steps = Vec::new();
     for ((row, found), earlier) in change.rows.iter().zip(found).zip(earlier) {
-        let now = found.or(earlier).map(|found| plan.in_columns_then(&found));
+        let now = found.or(earlier).map(|found| in_columns_then(table, change, &found));
         if now == row.before {
             continue;
         }
@@ -346,7 +362,7 @@ async fn compare(
 /// A new row without a key is known by all its columns, if there is just one like it.
 async fn compare_keyless(
     tx: &Tx,
-    table: &Arc<Table>,
+    table: &Table,
     change: &TableChange,
     foreign: &mut Vec<String>,
 ) -> Result<Vec<Step>, Error> {
