@@ -244,24 +244,34 @@ async fn look_up<T: Clone>(
     Ok(found)
 }
 
+/// Where a row without a key is. That stays so while it is locked.
+#[derive(Debug)]
+pub(crate) struct Place {
+    /// The number of the table, or of the partition, that it is in.
+    pub(crate) table: String,
+    /// The place in that table's own file.
+    pub(crate) at: String,
+}
+
 /// Locks the rows that are equal to an image in every column, and gives the place of each.
 pub(crate) async fn lock_equal(
     tx: &Tx,
     table: &Table,
     columns: &[ColumnShape],
     image: &Image,
-) -> Result<Vec<String>, Error> {
+) -> Result<Vec<Place>, Error> {
     let places = places(table, columns).into_iter();
     let wanted: Vec<Option<&str>> =
         places.map(|place| place.and_then(|at| image.get(at)?.as_deref())).collect();
     let sql = format!(
-        "SELECT enact_t.ctid::text FROM {} AS enact_t WHERE {} IS NOT DISTINCT FROM $1::text[] FOR UPDATE",
+        "SELECT enact_t.tableoid::text, enact_t.ctid::text FROM {} AS enact_t \
+         WHERE {} IS NOT DISTINCT FROM $1::text[] FOR UPDATE",
         table.sql(),
         table.image("enact_t"),
     );
     let doing = format!("read rows of {}", table.table_name());
     let rows = tx.query(&doing, &sql, &[&wanted]).await?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+    Ok(rows.iter().map(|row| Place { table: row.get(0), at: row.get(1) }).collect())
 }
 
 /// A few words on a row, for messages: its key.

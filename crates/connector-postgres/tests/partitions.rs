@@ -108,3 +108,14 @@ async fn triggers_of_partitions_are_named_and_what_they_set_does_not_stop_the_un
     let done = world.act("update_row", update).await.unwrap();
     assert_eq!(done.facts["triggers"], json!(["note (AFTER UPDATE)", "touch (BEFORE UPDATE)"]));
 }
+
+/// The first rows of both partitions are in the same place of their files.
+#[tokio::test]
+async fn a_new_row_without_a_key_is_taken_back_alone_whatever_is_in_other_partitions() {
+    let world = Tables::with(
+        "CREATE TABLE k (a int, v text) PARTITION BY LIST (a); CREATE TABLE k1 PARTITION OF k FOR VALUES IN (1); \
+         CREATE TABLE k2 PARTITION OF k FOR VALUES IN (2); INSERT INTO k VALUES (2, 'x');",
+    )
+    .await;
+    world.there_and_back("insert_row", json!({ "table": "k", "data": { "a": 1, "v": "y" } })).await;
+}

@@ -173,7 +173,7 @@ impl Locked {
             let one = "(SELECT $1::tid AS f, 1::int8 AS n) AS k".to_owned();
             return (one, by_place, Text(Some(place.clone())));
         }
-        let places = value::tids(self.places.iter().map(String::as_str));
+        let places = value::list(self.places.iter().map(String::as_str));
         ("unnest($1::tid[]) WITH ORDINALITY AS k(f, n)".to_owned(), by_place, places)
     }
 }

@@ -12,7 +12,7 @@ use crate::Postgres;
 use crate::catalog::{Referential, Table, unless_altered};
 use crate::error::{conflict, precondition};
 use crate::reach::{Happens, Reached, Search, key_of};
-use crate::rows::{Image, RowChange, TableChange, find, lock_equal, places, shapes, shown};
+use crate::rows::{Image, Place, RowChange, TableChange, find, lock_equal, places, shapes, shown};
 use crate::tx::Tx;
 
 /// How many rows a conflict names.
@@ -40,7 +40,7 @@ pub(super) struct Step {
     /// The row as it is now, in the columns of the change; none where it is not there.
     pub(super) now: Option<Image>,
     /// Where it is now, in a table without a key.
-    pub(super) place: Option<String>,
+    pub(super) place: Option<Place>,
 }
 
 impl Plan {
@@ -370,16 +370,18 @@ async fn compare_keyless(
     for row in &change.rows {
         let Some(after) = &row.after else { continue };
         let places = lock_equal(tx, table, &change.columns, after).await?;
-        match places.as_slice() {
-            [place] => {
-                steps.push(Step { wanted: None, now: Some(after.clone()), place: Some(place.clone()) });
+        match <[Place; 1]>::try_from(places) {
+            Ok([place]) => {
+                steps.push(Step { wanted: None, now: Some(after.clone()), place: Some(place) });
             }
-            [] => foreign.push(format!("the row in {} is not there as it was left", change.table)),
-            _ => {
+            Err(none) if none.is_empty() => {
+                foreign.push(format!("the row in {} is not there as it was left", change.table));
+            }
+            Err(several) => {
                 return Err(conflict(format!(
                     "{} has no primary key and {} rows that are equal to the one to be taken back; nothing was changed",
                     change.table,
-                    places.len()
+                    several.len()
                 )));
             }
         }

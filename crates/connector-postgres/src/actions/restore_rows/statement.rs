@@ -8,7 +8,7 @@ use enact_core::Error;
 use super::plan::{Step, TablePlan};
 use crate::error::precondition;
 use crate::name::quoted;
-use crate::rows::{Image, literal, same_key, unnested};
+use crate::rows::{Image, Place, literal, same_key, unnested};
 use crate::tx::{Param, Tx};
 use crate::value::{self, Text};
 
@@ -67,8 +67,13 @@ impl Parts {
         }
         self.rows += gone.len();
         let (source, joined) = if plan.change.key.is_empty() {
-            let param = self.param(value::tids(gone.iter().filter_map(|step| step.place.as_deref())));
-            (format!("unnest({param}::tid[]) AS k(f)"), "enact_t.ctid = k.f".to_owned())
+            let places: Vec<&Place> = gone.iter().filter_map(|step| step.place.as_ref()).collect();
+            let tables = self.param(value::list(places.iter().map(|place| place.table.as_str())));
+            let at = self.param(value::list(places.iter().map(|place| place.at.as_str())));
+            (
+                format!("unnest({tables}::oid[], {at}::tid[]) AS k(t, f)"),
+                "enact_t.tableoid = k.t AND enact_t.ctid = k.f".to_owned(),
+            )
         } else {
             let param = self.rows(plan, gone.iter().filter_map(|step| step.now.as_ref()));
             (unnested(&plan.table, &param, "k"), same_key(&plan.table, "enact_t", "k"))
