@@ -10,9 +10,8 @@ use std::sync::Arc;
 use enact_core::{Error, ErrorCode};
 use parking_lot::Mutex;
 use serde::Deserialize;
-use tokio_postgres::error::SqlState;
 
-use crate::error::{internal, state, wrong};
+use crate::error::{internal, is_not_understood, wrong};
 use crate::name::{TableName, quoted};
 use crate::tx::Tx;
 
@@ -303,17 +302,9 @@ pub(crate) fn unless_altered(error: Error) -> Error {
 }
 
 /// Whether an error may come from a description that is out of date: it was found so, or the server does not
-/// understand a statement that was made by it, or a value in it.
+/// understand a statement that was made by it. For a request that is wrong itself, that costs one more try.
 pub(crate) fn is_stale(error: &Error) -> bool {
-    let altered = std::error::Error::source(error).is_some_and(|source| source.is::<Altered>());
-    altered || state(error).is_some_and(may_be_stale)
-}
-
-/// A column, a table or an operator that is not there, a prepared statement that no longer fits. A right that is not
-/// there is none of them. For a request that is wrong itself, it costs one more try.
-fn may_be_stale(state: &SqlState) -> bool {
-    let not_understood = state.code().starts_with("42") && *state != SqlState::INSUFFICIENT_PRIVILEGE;
-    not_understood || [SqlState::FEATURE_NOT_SUPPORTED, SqlState::INVALID_TEXT_REPRESENTATION].contains(state)
+    std::error::Error::source(error).is_some_and(|source| source.is::<Altered>()) || is_not_understood(error)
 }
 
 /// Descriptions of tables that were used, by the name that they were asked for.

@@ -89,7 +89,7 @@ pub(crate) fn internal(message: impl Into<String>) -> Error {
 }
 
 /// The SQLSTATE that an error comes from, where the server gave one.
-pub(crate) fn state(error: &Error) -> Option<&SqlState> {
+fn state(error: &Error) -> Option<&SqlState> {
     let mut next = error.source();
     while let Some(cause) = next {
         if let Some(said) = cause.downcast_ref::<tokio_postgres::Error>() {
@@ -98,6 +98,33 @@ pub(crate) fn state(error: &Error) -> Option<&SqlState> {
         next = cause.source();
     }
     None
+}
+
+/// Whether the server did not understand a statement, or a value in it: a column, a table or an operator that is not
+/// there, a prepared statement that no longer fits. A right that is not there is none of them.
+pub(crate) fn is_not_understood(error: &Error) -> bool {
+    state(error).is_some_and(|state| match state.code() {
+        "42501" => false,
+        "0A000" | "22P02" => true,
+        code => code.starts_with("42"),
+    })
+}
+
+/// By what a constraint is violated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Violated {
+    /// By other rows: one that points at the row, one that has its key.
+    ByRows,
+    /// By the values of the row itself.
+    ByValues,
+}
+
+/// By what a constraint is violated, where that is the error.
+pub(crate) fn violated(error: &Error) -> Option<Violated> {
+    match state(error)?.code() {
+        "23502" | "23514" => Some(Violated::ByValues),
+        code => code.starts_with("23").then_some(Violated::ByRows),
+    }
 }
 
 /// What the server said, in its own words. Not its detail, which shows whole rows.

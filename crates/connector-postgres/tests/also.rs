@@ -10,7 +10,7 @@ mod world;
 
 use enact_connector_postgres::Postgres;
 use enact_core::ErrorCode;
-use enact_testkit::postgres::Server;
+use enact_testkit::postgres::{Proxy, Server};
 use serde_json::json;
 use world::Tables;
 
@@ -156,6 +156,51 @@ async fn rows_that_a_constraint_would_not_let_in_again_are_not_changed() {
     world.there_and_back("insert_row", json!({ "table": "t", "data": { "id": 4 } })).await;
     world.db.exec("DELETE FROM t WHERE id < 3").await;
     world.there_and_back("delete_row", json!({ "table": "p", "where": { "id": 1 } })).await;
+}
+
+/// A constraint that is NOT VALID has nothing to do with it.
+#[tokio::test]
+async fn a_connection_that_is_lost_while_an_undo_is_tried_beforehand_may_be_tried_again() {
+    let db = Server::shared().database().await;
+    db.exec(
+        "CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 1); \
+         ALTER TABLE t ADD CHECK (v > 0) NOT VALID;",
+    )
+    .await;
+    let proxy = Proxy::start(db.server()).await;
+    let url = proxy.url(&db);
+    let world = Tables::at(db, &url, |postgres| postgres);
+    let delete = json!({ "table": "t", "where": { "id": 1 } });
+    let lost = proxy.lose_request("WITH");
+    let error = world.refused("delete_row", delete.clone()).await;
+    assert!(lost.was_reached());
+    assert_eq!((error.code(), error.is_retryable()), (ErrorCode::Unavailable, true), "{error}");
+    assert!(!error.message().contains("NOT VALID"), "{error}");
+    world.there_and_back("delete_row", delete).await;
+}
+
+#[tokio::test]
+async fn an_undo_that_the_database_refuses_by_itself_is_not_laid_to_somebody_elses_rows() {
+    let no = "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'never'; END $$; \
+              CREATE TRIGGER no BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION no();";
+    for (since, reason) in [
+        ("ALTER TABLE t ADD CHECK (v > 2)", "no longer takes"),
+        ("ALTER TABLE t ALTER w SET NOT NULL", "no longer takes"),
+        (no, "never"),
+    ] {
+        let world =
+            Tables::with("CREATE TABLE t (id int PRIMARY KEY, v int, w int); INSERT INTO t VALUES (1, 1);")
+                .await;
+        let params = json!({ "table": "t", "data": { "v": 3, "w": 3 }, "where": { "id": 1 } });
+        let done = world.act("update_row", params).await.unwrap();
+        world.db.exec(since).await;
+        let error = world.undo(&done, false).await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::PreconditionFailed, "{since}: {error}");
+        assert!(
+            error.message().contains(reason) && !error.message().contains("somebody"),
+            "{since}: {error}"
+        );
+    }
 }
 
 #[tokio::test]
