@@ -73,6 +73,34 @@ pub(crate) struct Session {
 /// A connection that goes back to the pool when it is dropped.
 pub(crate) type Pooled = managed::Object<Manager>;
 
+/// A connection that waits for an answer. Dropped without it, the connection is closed and not used again: what it was
+/// in the midst of is nobody else's.
+pub(crate) struct Unanswered(Option<Pooled>);
+
+impl Unanswered {
+    pub(crate) fn new(session: impl Into<Option<Pooled>>) -> Self {
+        Self(session.into())
+    }
+
+    /// The connection.
+    pub(crate) fn session(&self) -> Result<&Session, Error> {
+        self.0.as_deref().ok_or_else(|| internal("the connection was given back"))
+    }
+
+    /// The connection goes back.
+    pub(crate) fn answered(mut self) {
+        drop(self.0.take());
+    }
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if let Some(session) = self.0.take() {
+            drop(Pooled::take(session));
+        }
+    }
+}
+
 type Pool = managed::Pool<Manager>;
 
 /// The database, by way of a pool of connections.
@@ -153,16 +181,14 @@ impl Client {
     /// Whether two connections are two sessions, whichever of them has a transaction open meanwhile. A pooler that is
     /// idle gives the second connection the session of the first; a busy one mixes them up within a few tries.
     async fn check_sessions(&self) -> Result<(), Error> {
-        let (first, second) = (self.get().await?, self.get().await?);
-        let compared = self.compare(&first, &second).await;
-        if compared.is_err() {
-            // One of them may never answer.
-            drop((Pooled::take(first), Pooled::take(second)));
-        }
-        compared
+        let (first, second) = (Unanswered::new(self.get().await?), Unanswered::new(self.get().await?));
+        self.compare(first.session()?, second.session()?).await?;
+        first.answered();
+        second.answered();
+        Ok(())
     }
 
-    async fn compare(&self, first: &Pooled, second: &Pooled) -> Result<(), Error> {
+    async fn compare(&self, first: &Session, second: &Session) -> Result<(), Error> {
         for _ in 0..TRIES {
             for (holding, asking) in [(first, second), (second, first)] {
                 self.execute(holding, "BEGIN READ ONLY").await?;
@@ -176,11 +202,11 @@ impl Client {
         Ok(())
     }
 
-    async fn execute(&self, session: &Pooled, sql: &str) -> Result<(), Error> {
+    async fn execute(&self, session: &Session, sql: &str) -> Result<(), Error> {
         self.bounded("look at the session", session.client.batch_execute(sql)).await
     }
 
-    async fn has_its_mark(&self, session: &Pooled) -> Result<bool, Error> {
+    async fn has_its_mark(&self, session: &Session) -> Result<bool, Error> {
         let asked = session.client.simple_query("SELECT current_setting('enact.session', true)");
         let answer = self.bounded("look at the session", asked).await?;
         let mark = answer.iter().find_map(|message| match message {
@@ -243,17 +269,15 @@ impl Client {
             return Ok(flush.by < begun);
         }
         let upto = self.asked.load(Ordering::SeqCst);
-        let session = self.get().await?;
+        let session = Unanswered::new(self.get().await?);
+        let of = session.session()?;
         // A commit that has written something waits for the log up to its own end. The message means nothing to
         // anyone. It does not wait for standbys: another timeline is asked about by nobody.
         let sql = "BEGIN READ WRITE; SET LOCAL synchronous_commit = local; \
                    SELECT pg_logical_emit_message(true, 'enact', ''); COMMIT";
-        let done = self.bounded("make the transaction's id durable", session.client.batch_execute(sql)).await;
-        if done.is_err() {
-            drop(Pooled::take(session));
-            return done.map(|()| false);
-        }
-        let by = session.since;
+        self.bounded("make the transaction's id durable", of.client.batch_execute(sql)).await?;
+        let by = of.since;
+        session.answered();
         *last = Some(Flush { upto, by });
         Ok(by < begun)
     }

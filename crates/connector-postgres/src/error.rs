@@ -165,6 +165,8 @@ fn judge(state: &SqlState) -> (ErrorCode, bool) {
         "42P01" | "3D000" | "3F000" => (NotFound, false),
         // A server that became a standby: another one serves writes, and is found by the next connection.
         "25006" => (Unavailable, true),
+        // A session that is in the midst of a transaction of which nobody knows, or whose transaction was ended.
+        "25001" | "25P02" | "25P03" => (Unavailable, true),
         "58P01" | "58030" => (Unavailable, false),
         code => match code.get(..2).unwrap_or_default() {
             "08" | "53" | "57" => (Unavailable, true),
@@ -193,6 +195,7 @@ mod tests {
             ("42501", "forbidden", false),
             ("53300", "unavailable", true),
             ("55P03", "timeout", true),
+            ("25P02", "unavailable", true),
             ("57P01", "unavailable", true),
             ("28P01", "unauthenticated", false),
             ("P0001", "precondition_failed", false),

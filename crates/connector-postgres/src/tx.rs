@@ -19,7 +19,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 
 use crate::catalog::{FINGERPRINT, Table, altered, is_current};
-use crate::client::{About, Client, Pooled, Session};
+use crate::client::{About, Client, Pooled, Session, Unanswered};
 use crate::error::{self, internal};
 use crate::name::TableName;
 
@@ -245,12 +245,11 @@ impl Tx {
     /// # Errors
     /// `in_doubt`, where the server did not say whether it did; else nothing was changed.
     pub(crate) async fn commit(mut self) -> Result<(), Error> {
-        let session = self.session.take().ok_or_else(|| internal("the transaction is over"))?;
         // From here on the connection goes back only after the server has answered.
-        let session = Unanswered(Some(session));
-        let Some(connection) = &session.0 else { return Err(internal("the transaction is over")) };
-        let sql = format!("SET LOCAL synchronous_commit = {}; COMMIT", connection.about.commit);
-        match timeout(self.client.timeout(), connection.client.batch_execute(&sql)).await {
+        let session = Unanswered::new(self.session.take());
+        let Session { client, about, .. } = session.session()?;
+        let sql = format!("SET LOCAL synchronous_commit = {}; COMMIT", about.commit);
+        match timeout(self.client.timeout(), client.batch_execute(&sql)).await {
             Ok(Ok(())) => {
                 session.answered();
                 Ok(())
@@ -340,23 +339,6 @@ async fn roll_back(session: Pooled) {
     if !matches!(done, Ok(Ok(()))) {
         // A connection that is closed is rolled back by the server.
         drop(Pooled::take(session));
-    }
-}
-
-/// A connection that waits for the answer to COMMIT. Dropped without it, the connection is closed and not used again.
-struct Unanswered(Option<Pooled>);
-
-impl Unanswered {
-    fn answered(mut self) {
-        drop(self.0.take());
-    }
-}
-
-impl Drop for Unanswered {
-    fn drop(&mut self) {
-        if let Some(session) = self.0.take() {
-            drop(Pooled::take(session));
-        }
     }
 }
 

@@ -1,0 +1,55 @@
+//! Connections of a pool: one that is dead, in the midst of something, or another server's is not taken for a good one.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test by panicking")]
+
+mod served;
+mod world;
+
+use enact_core::ids::Direction;
+use enact_core::json::JsonText;
+use enact_core::{Capture, Prepared};
+use enact_testkit::postgres::{Proxy, Server};
+use served::{FLUSH, Kind, within};
+use world::Tables;
+
+const THINGS: &str =
+    "CREATE TABLE things (id int PRIMARY KEY, n int); INSERT INTO things VALUES (1, 10), (2, 20), (3, 30);";
+
+/// A database, and a connector on it by way of a proxy, that waits a second for an answer.
+async fn by_proxy(server: &Server) -> (Proxy, Tables) {
+    let db = server.database().await;
+    db.exec(THINGS).await;
+    let proxy = Proxy::start(server).await;
+    let url = proxy.url(&db);
+    (proxy, Tables::at(db, &url, |_| within(&url, 1)))
+}
+
+fn update(world: &Tables) -> Prepared {
+    world.prepare("update_row", &Kind::Update.params()).unwrap()
+}
+
+/// The intent of a change that was then given up.
+async fn intended(world: &Tables) -> (Prepared, JsonText) {
+    let action = update(world);
+    match action.capture(&world.cx(Direction::Forward, false)).await.unwrap() {
+        Capture::Ready { pre, .. } => (action, pre),
+        Capture::AlreadyDone(_) => panic!("it was so already"),
+    }
+}
+
+/// Whoever asked has gone: what a connection is in the midst of is not handed on to the next who asks.
+#[tokio::test]
+async fn a_connection_that_was_given_up_in_the_midst_of_a_question_is_not_used_again() {
+    for word in ["BEGIN READ ONLY", FLUSH] {
+        let (proxy, world) = by_proxy(&Server::shared()).await;
+        let held = proxy.hold(word);
+        let (action, cx) = (update(&world), world.cx(Direction::Forward, false));
+        let given_up = tokio::spawn(async move { action.capture(&cx).await.map(drop) });
+        held.reached().await;
+        given_up.abort();
+        assert!(given_up.await.unwrap_err().is_cancelled());
+        // While it is still held, another one is taken.
+        intended(&world).await;
+        drop(held);
+    }
+}
