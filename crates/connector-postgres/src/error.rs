@@ -110,6 +110,11 @@ pub(crate) fn is_not_understood(error: &Error) -> bool {
     })
 }
 
+/// Whether the server was asked about a transaction id that it has not come to: "transaction ID … is in the future".
+pub(crate) fn is_of_later_id(error: &Error) -> bool {
+    state(error) == Some(&SqlState::INVALID_PARAMETER_VALUE)
+}
+
 /// By what a constraint is violated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Violated {

@@ -14,7 +14,6 @@ use enact_core::{Error, ErrorCode};
 use futures::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep, timeout};
-use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 
@@ -343,8 +342,14 @@ async fn roll_back(session: Pooled) {
 }
 
 /// What became of a transaction whose end is not known. Only what the server says of that very id counts.
-pub(crate) async fn fate(client: &Arc<Client>, id: &TransactionId) -> Result<Doubt<()>, Error> {
-    let session = client.session().await?;
+pub(crate) async fn fate(client: &Client, id: &TransactionId) -> Result<Doubt<()>, Error> {
+    let session = Unanswered::new(client.session().await?);
+    let fate = settle(client, session.session()?, id).await?;
+    session.answered();
+    Ok(fate)
+}
+
+async fn settle(client: &Client, session: &Session, id: &TransactionId) -> Result<Doubt<()>, Error> {
     let about = &session.about;
     if about.timeline.as_deref() != Some(id.timeline.as_str()) || about.system != id.system {
         let now = about.timeline.as_deref().unwrap_or("unknown (a standby)");
@@ -357,11 +362,11 @@ pub(crate) async fn fate(client: &Arc<Client>, id: &TransactionId) -> Result<Dou
     let mut began = Instant::now();
     let mut ended = false;
     loop {
-        match status(client, &session, id).await? {
+        match status(client, session, id).await? {
             Status::Known(fate) => return Ok(fate),
             Status::UnderWay if began.elapsed() < PATIENCE => sleep(Duration::from_millis(50)).await,
             Status::UnderWay if !ended => {
-                end_backend(client, &session, id).await?;
+                end_backend(client, session, id).await?;
                 (began, ended) = (Instant::now(), true);
             }
             Status::UnderWay => {
@@ -377,21 +382,19 @@ enum Status {
     UnderWay,
 }
 
-async fn status(client: &Client, session: &Pooled, id: &TransactionId) -> Result<Status, Error> {
+async fn status(client: &Client, session: &Session, id: &TransactionId) -> Result<Status, Error> {
     let params: [Param<'_>; 1] = [&id.xid];
     let asked = session.client.query_one("SELECT pg_xact_status($1::text::xid8)", &params);
-    let answer = match timeout(client.timeout(), asked).await {
-        Ok(Ok(row)) => row.get::<_, Option<String>>(0),
-        // "transaction ID … is in the future"
-        Ok(Err(failed)) if failed.code() == Some(&SqlState::INVALID_PARAMETER_VALUE) => {
+    let answer = match client.bounded("ask what became of a transaction", asked).await {
+        Ok(row) => row.get::<_, Option<String>>(0),
+        Err(error) if error::is_of_later_id(&error) => {
             return Ok(Status::Known(Doubt::Unknown(format!(
                 "the server has not come to transaction {} yet: it is a copy from before, or was restored; look at \
                  the rows",
                 id.xid
             ))));
         }
-        Ok(Err(failed)) => return Err(error::statement("ask what became of a transaction", failed)),
-        Err(_) => return Err(error::no_answer("ask what became of a transaction", client.timeout())),
+        Err(error) => return Err(error),
     };
     Ok(match answer.as_deref() {
         Some("committed") => Status::Known(Doubt::Applied(())),
@@ -405,7 +408,7 @@ async fn status(client: &Client, session: &Pooled, id: &TransactionId) -> Result
 }
 
 /// Ends the connection that still carries the transaction out, and no other that has its number by now.
-async fn end_backend(client: &Client, session: &Pooled, id: &TransactionId) -> Result<(), Error> {
+async fn end_backend(client: &Client, session: &Session, id: &TransactionId) -> Result<(), Error> {
     tracing::warn!(
         xid = id.xid,
         backend = id.backend,

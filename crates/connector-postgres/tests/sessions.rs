@@ -5,11 +5,13 @@
 mod served;
 mod world;
 
+use enact_core::ErrorCode;
+use enact_core::action::Doubt;
 use enact_core::ids::Direction;
 use enact_core::json::JsonText;
 use enact_core::{Capture, Prepared};
 use enact_testkit::postgres::{Proxy, Server};
-use served::{FLUSH, Kind, within};
+use served::{FLUSH, Kind, STATUS, within};
 use world::Tables;
 
 const THINGS: &str =
@@ -52,4 +54,18 @@ async fn a_connection_that_was_given_up_in_the_midst_of_a_question_is_not_used_a
         intended(&world).await;
         drop(held);
     }
+}
+
+#[tokio::test]
+async fn a_connection_that_did_not_answer_what_became_of_a_change_is_not_asked_again() {
+    let (proxy, world) = by_proxy(&Server::shared()).await;
+    let (action, pre) = intended(&world).await;
+    let held = proxy.delay_reply(STATUS);
+    let cx = world.cx(Direction::Forward, false);
+    let error = action.probe(&cx, &pre).await.unwrap_err();
+    assert_eq!((error.code(), error.is_retryable()), (ErrorCode::Timeout, true), "{error}");
+    assert!(held.was_reached());
+    // It still says nothing.
+    assert!(matches!(action.probe(&cx, &pre).await.unwrap(), Doubt::NotApplied));
+    drop(held);
 }
