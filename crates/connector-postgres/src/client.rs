@@ -178,6 +178,14 @@ impl Client {
         self.get().await
     }
 
+    /// A new connection instead of one to a server that will not do. That may have changed since it was made, or another
+    /// server has taken over: those that wait in the pool know no better.
+    pub(crate) async fn session_instead_of(&self, session: Pooled) -> Result<Pooled, Error> {
+        drop(Pooled::take(session));
+        self.forget_idle();
+        self.session().await
+    }
+
     /// Whether two connections are two sessions, whichever of them has a transaction open meanwhile. A pooler that is
     /// idle gives the second connection the session of the first; a busy one mixes them up within a few tries.
     async fn check_sessions(&self) -> Result<(), Error> {

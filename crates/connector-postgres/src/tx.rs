@@ -86,10 +86,7 @@ impl Tx {
         let since = Instant::now();
         let mut session = client.session().await?;
         if access == Access::Write && refusal(&session.about).is_some() {
-            // That may have changed since the connection was made: a new one sees it.
-            drop(Pooled::take(session));
-            client.forget_idle();
-            session = client.session().await?;
+            session = client.session_instead_of(session).await?;
             if let Some(refused) = refusal(&session.about) {
                 return Err(refused);
             }
@@ -343,7 +340,11 @@ async fn roll_back(session: Pooled) {
 
 /// What became of a transaction whose end is not known. Only what the server says of that very id counts.
 pub(crate) async fn fate(client: &Client, id: &TransactionId) -> Result<Doubt<()>, Error> {
-    let session = Unanswered::new(client.session().await?);
+    let mut session = client.session().await?;
+    if session.about.timeline.is_none() {
+        session = client.session_instead_of(session).await?;
+    }
+    let session = Unanswered::new(session);
     let fate = settle(client, session.session()?, id).await?;
     session.answered();
     Ok(fate)
@@ -351,13 +352,22 @@ pub(crate) async fn fate(client: &Client, id: &TransactionId) -> Result<Doubt<()
 
 async fn settle(client: &Client, session: &Session, id: &TransactionId) -> Result<Doubt<()>, Error> {
     let about = &session.about;
-    if about.timeline.as_deref() != Some(id.timeline.as_str()) || about.system != id.system {
-        let now = about.timeline.as_deref().unwrap_or("unknown (a standby)");
-        return Ok(Doubt::Unknown(format!(
-            "transaction {} was begun on timeline {} and the server is on timeline {now}: after a failover or a \
-             restore its ids no longer tell; look at the rows",
-            id.xid, id.timeline
-        )));
+    match &about.timeline {
+        Some(timeline) if *timeline == id.timeline && about.system == id.system => {}
+        // A standby may follow the very server, which may come back.
+        None if about.system == id.system => {
+            let message =
+                format!("a standby answers, which does not know what became of transaction {}", id.xid);
+            return Err(Error::new(ErrorCode::Unavailable, message).retryable().left_nothing());
+        }
+        now => {
+            let now = now.as_deref().unwrap_or("unknown (a standby)");
+            return Ok(Doubt::Unknown(format!(
+                "transaction {} was begun on timeline {} and the server is on timeline {now}: after a failover or a \
+                 restore its ids no longer tell; look at the rows",
+                id.xid, id.timeline
+            )));
+        }
     }
     let mut began = Instant::now();
     let mut ended = false;

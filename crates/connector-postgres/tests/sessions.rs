@@ -11,7 +11,8 @@ use enact_core::ids::Direction;
 use enact_core::json::JsonText;
 use enact_core::{Capture, Prepared};
 use enact_testkit::postgres::{Proxy, Server};
-use served::{FLUSH, Kind, STATUS, within};
+use serde_json::json;
+use served::{FLUSH, Kind, LAZY, STATUS, within};
 use world::Tables;
 
 const THINGS: &str =
@@ -68,4 +69,20 @@ async fn a_connection_that_did_not_answer_what_became_of_a_change_is_not_asked_a
     // It still says nothing.
     assert!(matches!(action.probe(&cx, &pre).await.unwrap(), Doubt::NotApplied));
     drop(held);
+}
+
+/// A standby may follow the very server, which comes back.
+#[tokio::test]
+async fn what_became_of_a_change_is_asked_again_where_a_standby_answers() {
+    let server = Server::start(LAZY);
+    let (_proxy, world) = by_proxy(&server).await;
+    let (action, pre) = intended(&world).await;
+    server.restart_as_standby();
+    let cx = world.cx(Direction::Forward, false);
+    let error = action.probe(&cx, &pre).await.unwrap_err();
+    assert_eq!((error.code(), error.is_retryable()), (ErrorCode::Unavailable, true), "{error}");
+    // Once it has taken over it is on another timeline, and a person is asked, whatever the pool still has.
+    world.act("select_rows", json!({ "table": "things" })).await.unwrap();
+    world.db.exec("SELECT pg_promote()").await;
+    assert!(matches!(action.probe(&cx, &pre).await.unwrap(), Doubt::Unknown(_)));
 }
