@@ -115,13 +115,21 @@ pub(crate) struct Client {
     asked: AtomicU64,
 }
 
-/// What was made durable at the server last.
-#[derive(Clone, Copy)]
+/// What was made durable last.
 struct Flush {
     /// The last of those who asked for it.
     upto: u64,
-    /// Since when the connection has been there by which it was done.
+    /// The connection by which it was done.
+    about: About,
+    /// Since when that connection had been there.
     by: Instant,
+}
+
+impl About {
+    /// Whether two connections are to one server.
+    fn is_same_server(&self, other: &Self) -> bool {
+        self.system == other.system && self.timeline == other.timeline
+    }
 }
 
 impl Debug for Client {
@@ -260,8 +268,8 @@ impl Client {
         }
     }
 
-    /// Makes all that the server has written to its log so far durable there. Gives whether that was certainly the
-    /// server that a transaction was begun on at `begun`.
+    /// Makes all that the server of a transaction has written to its log so far durable there. Gives whether the server
+    /// was certainly there when the transaction was begun, at `begun`.
     ///
     /// A transaction's id is in the server's log with its first change, and not durably until something is
     /// committed. After a crash the server would give the same id to another transaction, and
@@ -270,23 +278,37 @@ impl Client {
     ///
     /// A connection that was there before the transaction, and answers now, was not ended by a crash in between. A
     /// younger one may be of the server that came back, whose log has nothing of the transaction.
-    pub(crate) async fn make_ids_durable(&self, begun: Instant) -> Result<bool, Error> {
+    ///
+    /// # Errors
+    /// `unavailable`, where new connections are to another server than that of the transaction, of which there may be
+    /// several behind one URL.
+    pub(crate) async fn make_ids_durable(&self, about: &About, begun: Instant) -> Result<bool, Error> {
         let ticket = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
         let mut last = self.wal.lock().await;
-        if let Some(flush) = last.filter(|flush| flush.upto >= ticket) {
+        if let Some(flush) =
+            last.as_ref().filter(|flush| flush.upto >= ticket && flush.about.is_same_server(about))
+        {
             return Ok(flush.by < begun);
         }
         let upto = self.asked.load(Ordering::SeqCst);
-        let session = Unanswered::new(self.get().await?);
+        let mut session = self.get().await?;
+        if !session.about.is_same_server(about) {
+            session = self.session_instead_of(session).await?;
+        }
+        let session = Unanswered::new(session);
         let of = session.session()?;
+        if !of.about.is_same_server(about) {
+            let message = "a connection is to another server than the one before; nothing was changed";
+            return Err(Error::new(ErrorCode::Unavailable, message).retryable().left_nothing());
+        }
         // A commit that has written something waits for the log up to its own end. The message means nothing to
         // anyone. It does not wait for standbys: another timeline is asked about by nobody.
         let sql = "BEGIN READ WRITE; SET LOCAL synchronous_commit = local; \
                    SELECT pg_logical_emit_message(true, 'enact', ''); COMMIT";
         self.bounded("make the transaction's id durable", of.client.batch_execute(sql)).await?;
         let by = of.since;
+        *last = Some(Flush { upto, about: of.about.clone(), by });
         session.answered();
-        *last = Some(Flush { upto, by });
         Ok(by < begun)
     }
 }

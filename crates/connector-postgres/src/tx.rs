@@ -208,7 +208,7 @@ impl Tx {
     pub(crate) async fn named(&self, xid: String) -> Result<TransactionId, Error> {
         let about = &self.session()?.about;
         let timeline = about.timeline.clone().ok_or_else(standby)?;
-        if !self.client.make_ids_durable(self.since).await? {
+        if !self.client.make_ids_durable(about, self.since).await? {
             // Its own connection answers: there was no crash since it was begun.
             self.execute("go on with the transaction", "SELECT 1").await?;
         }

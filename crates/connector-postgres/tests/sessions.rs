@@ -12,7 +12,8 @@ use enact_core::json::JsonText;
 use enact_core::{Capture, Prepared};
 use enact_testkit::postgres::{Proxy, Server};
 use serde_json::json;
-use served::{FLUSH, Kind, LAZY, STATUS, within};
+use served::{FLUSH, Kind, LAZY, STATUS, until_async, within};
+use tokio::net::{TcpListener, TcpStream};
 use world::Tables;
 
 const THINGS: &str =
@@ -85,4 +86,54 @@ async fn what_became_of_a_change_is_asked_again_where_a_standby_answers() {
     world.act("select_rows", json!({ "table": "things" })).await.unwrap();
     world.db.exec("SELECT pg_promote()").await;
     assert!(matches!(action.probe(&cx, &pre).await.unwrap(), Doubt::Unknown(_)));
+}
+
+/// A way to a server that lets two connections through and is gone for all others.
+async fn two_connections_to(port: u16) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let own = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        for _ in 0..2 {
+            let (mut client, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                tokio::io::copy_bidirectional(&mut client, &mut server).await.ok();
+            });
+        }
+    });
+    own
+}
+
+/// The connection that would make the transaction's id durable is gone, and the next one goes to another host.
+#[tokio::test]
+async fn a_change_whose_id_was_made_durable_at_another_server_is_not_intended() {
+    let (server, other) = (Server::start(LAZY), Server::start_initialised(&[]));
+    let db = server.database().await;
+    db.exec(THINGS).await;
+    let elsewhere = other.database().await;
+    elsewhere.exec(&format!("CREATE DATABASE {}", db.name())).await;
+    let way = two_connections_to(server.port()).await;
+    let url = format!("postgres://postgres@127.0.0.1:{way},127.0.0.1:{}/{}", other.port(), db.name());
+    let world = Tables::at(db, &url, |_| within(&url, 30));
+    let holding = world.db.client().await;
+    holding.batch_execute("BEGIN; UPDATE things SET n = n").await.unwrap();
+    let (action, cx) = (update(&world), world.cx(Direction::Forward, false));
+    let (captured, ()) = tokio::join!(action.capture(&cx), async {
+        until_async("it waits for the row", async || is_there(&world, "wait_event_type = 'Lock'").await)
+            .await;
+        let idle = "SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity WHERE state = 'idle' AND \
+                    application_name = 'enact'";
+        assert_eq!(world.value(idle).await, "true");
+        until_async("the other one is gone", async || !is_there(&world, "state = 'idle'").await).await;
+        holding.batch_execute("COMMIT").await.unwrap();
+    });
+    let error = captured.unwrap_err();
+    assert_eq!((error.code(), error.is_retryable()), (ErrorCode::Unavailable, true), "{error}");
+}
+
+/// Whether the connector has a connection that is like this.
+async fn is_there(world: &Tables, like: &str) -> bool {
+    let sql =
+        format!("SELECT count(*)::text FROM pg_stat_activity WHERE application_name = 'enact' AND {like}");
+    world.value(&sql).await != "0"
 }
