@@ -2,6 +2,10 @@
 //!
 //! A description is kept between actions and checked within each transaction, after the table is locked: where
 //! anything of it has changed since, the action begins anew with a new description.
+//!
+//! Every function in a statement of this connector stands with its schema, `pg_catalog`. In any schema of the role's
+//! search path others may make one whose parameters fit better, which would run with the role's rights and forge what
+//! is recorded. Operators stand without: those of a type of an extension are found by the search path.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -179,8 +183,8 @@ impl Column {
             format!("{value}::oid::text")
         } else {
             // A composite of nulls alone "is null" as well; only a null is not distinct from null.
-            let again = format!("format('%s', {value})::{}", self.type_name);
-            format!("CASE WHEN {value} IS DISTINCT FROM NULL THEN format('%s', {again}) END")
+            let again = format!("pg_catalog.format('%s', {value})::{}", self.type_name);
+            format!("CASE WHEN {value} IS DISTINCT FROM NULL THEN pg_catalog.format('%s', {again}) END")
         }
     }
 
@@ -341,19 +345,22 @@ impl Catalog {
 /// What is compared within each transaction: which table the name means now, and the versions of the catalog rows
 /// that say what is dangerous to overlook: its primary key, and of its partitions too what they are, their columns,
 /// row-level security and triggers. A foreign key that points at a table has a trigger there.
-pub(crate) const FINGERPRINT: &str = "SELECT current_setting('enact.session', true), \
-     concat_ws('/', c.oid, \
-       (SELECT concat(count(*), ':', sum(x.oid::int8), ':', sum(x.xmin::text::int8)) FROM pg_catalog.pg_class x \
-         WHERE x.oid = ANY (tree.oids)), \
-       (SELECT concat(count(*), ':', sum(a.xmin::text::int8)) FROM pg_catalog.pg_attribute a \
-         WHERE a.attrelid = ANY (tree.oids) AND a.attnum > 0), \
-       (SELECT concat(count(*), ':', sum(t.oid::int8), ':', sum(t.xmin::text::int8)) FROM pg_catalog.pg_trigger t \
-         WHERE t.tgrelid = ANY (tree.oids)), \
-       (SELECT concat(i.indexrelid, ':', i.xmin) FROM pg_catalog.pg_index i \
-         WHERE i.indrelid = c.oid AND i.indisprimary)) \
+pub(crate) const FINGERPRINT: &str = "SELECT pg_catalog.current_setting('enact.session', true), \
+     pg_catalog.concat_ws('/', c.oid, \
+       (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(x.oid::int8), \
+           pg_catalog.sum(x.xmin::text::int8)) \
+         FROM pg_catalog.pg_class x WHERE x.oid = ANY (tree.oids)), \
+       (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(a.xmin::text::int8)) \
+         FROM pg_catalog.pg_attribute a WHERE a.attrelid = ANY (tree.oids) AND a.attnum > 0), \
+       (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(t.oid::int8), \
+           pg_catalog.sum(t.xmin::text::int8)) \
+         FROM pg_catalog.pg_trigger t WHERE t.tgrelid = ANY (tree.oids)), \
+       (SELECT pg_catalog.concat_ws(':', i.indexrelid, i.xmin) \
+         FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)) \
      FROM pg_catalog.pg_class c \
-     CROSS JOIN LATERAL (SELECT c.oid || ARRAY(SELECT relid::oid FROM pg_partition_tree(c.oid)) AS oids) AS tree \
-     WHERE c.oid = to_regclass($1)";
+     CROSS JOIN LATERAL (SELECT pg_catalog.array_prepend(c.oid, \
+       ARRAY(SELECT relid::oid FROM pg_catalog.pg_partition_tree(c.oid))) AS oids) AS tree \
+     WHERE c.oid = pg_catalog.to_regclass($1)";
 
 /// Whether a description is still right, by the answer to [`FINGERPRINT`].
 pub(crate) fn is_current(table: &Table, fingerprint: &str) -> bool {
@@ -379,17 +386,17 @@ async fn describe(tx: &Tx, name: &TableName) -> Result<Table, Error> {
 }
 
 const DESCRIBE: &str = r"
-SELECT json_build_object(
+SELECT pg_catalog.json_build_object(
   'oid', c.oid::int8, 'schema', n.nspname, 'name', c.relname, 'kind', c.relkind,
   'logged', NOT EXISTS (SELECT FROM pg_catalog.pg_class x WHERE x.oid = ANY (tree.oids) AND x.relpersistence <> 'p'),
   'foreign_partitions',
     EXISTS (SELECT FROM pg_catalog.pg_class x WHERE x.oid = ANY (tree.oids) AND x.oid <> c.oid AND x.relkind = 'f'),
   'inherited', c.relkind <> 'p' AND EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid),
   'rules', EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN'),
-  'row_security', row_security_active(c.oid),
+  'row_security', pg_catalog.row_security_active(c.oid),
   'columns', coalesce((
-    SELECT json_agg(json_build_object(
-        'name', a.attname, 'type', quote_ident(tn.nspname) || '.' || quote_ident(t.typname), 'typmod', a.atttypmod,
+    SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+        'name', a.attname, 'type', pg_catalog.format('%I.%I', tn.nspname, t.typname), 'typmod', a.atttypmod,
         'base', b.oid::int8, 'domain', t.typtype = 'd',
         'element', coalesce((
           WITH RECURSIVE down AS (
@@ -410,46 +417,50 @@ SELECT json_build_object(
       SELECT * FROM up WHERE typtype <> 'd') b
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]'::json),
   'key', coalesce((
-    SELECT json_agg(a.attname ORDER BY k.place)
+    SELECT pg_catalog.json_agg(a.attname ORDER BY k.place)
     FROM pg_catalog.pg_index i
-    CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place)
+    CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place)
     JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
     WHERE i.indrelid = c.oid AND i.indisprimary AND k.place <= i.indnkeyatts), '[]'::json),
   'unvalidated', EXISTS (SELECT FROM pg_catalog.pg_constraint v WHERE NOT v.convalidated
       AND v.conrelid = ANY (tree.oids)),
   'deferrable', EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = ANY (tree.oids) AND t.tgdeferrable),
   'triggers', coalesce((
-    SELECT json_agg(format('%s%s (%s%s)', t.tgname,
-        CASE WHEN t.tgrelid <> c.oid THEN format(' on %s.%s', xn.nspname, x.relname) END,
-        CASE WHEN t.tgtype & 2 <> 0 THEN 'BEFORE' WHEN t.tgtype & 64 <> 0 THEN 'INSTEAD OF' ELSE 'AFTER' END,
-        concat(CASE WHEN t.tgtype & 4 <> 0 THEN ' INSERT' END, CASE WHEN t.tgtype & 8 <> 0 THEN ' DELETE' END,
-               CASE WHEN t.tgtype & 16 <> 0 THEN ' UPDATE' END, CASE WHEN t.tgtype & 32 <> 0 THEN ' TRUNCATE' END))
+    SELECT pg_catalog.json_agg(pg_catalog.format('%s%s (%s%s)', t.tgname,
+        CASE WHEN t.tgrelid <> c.oid THEN pg_catalog.format(' on %s.%s', xn.nspname, x.relname) END,
+        CASE WHEN t.tgtype::int4 & 2 <> 0 THEN 'BEFORE' WHEN t.tgtype::int4 & 64 <> 0 THEN 'INSTEAD OF' ELSE 'AFTER' END,
+        pg_catalog.concat(CASE WHEN t.tgtype::int4 & 4 <> 0 THEN ' INSERT' END, CASE WHEN t.tgtype::int4 & 8 <> 0 THEN ' DELETE' END,
+               CASE WHEN t.tgtype::int4 & 16 <> 0 THEN ' UPDATE' END, CASE WHEN t.tgtype::int4 & 32 <> 0 THEN ' TRUNCATE' END))
         ORDER BY t.tgname, xn.nspname, x.relname)
     FROM pg_catalog.pg_trigger t
     JOIN pg_catalog.pg_class x ON x.oid = t.tgrelid
     JOIN pg_catalog.pg_namespace xn ON xn.oid = x.relnamespace
     WHERE t.tgrelid = ANY (tree.oids) AND NOT t.tgisinternal AND t.tgenabled <> 'D'
       -- Of a partition those alone that run for rows, and that the table itself does not have.
-      AND (t.tgrelid = c.oid OR t.tgtype & 1 <> 0 AND NOT EXISTS (
+      AND (t.tgrelid = c.oid OR t.tgtype::int4 & 1 <> 0 AND NOT EXISTS (
         SELECT FROM pg_catalog.pg_trigger up WHERE up.oid = t.tgparentid AND up.tgenabled <> 'D'))), '[]'::json),
   'incoming', coalesce((
-    SELECT json_agg(json_build_object(
+    SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
         'name', f.conname, 'schema', fn.nspname, 'table', fc.relname,
-        'columns', (SELECT json_agg(a.attname ORDER BY k.place) FROM unnest(f.conkey) WITH ORDINALITY AS k(n, place)
+        'columns', (SELECT pg_catalog.json_agg(a.attname ORDER BY k.place)
+                    FROM pg_catalog.unnest(f.conkey) WITH ORDINALITY AS k(n, place)
                     JOIN pg_catalog.pg_attribute a ON a.attrelid = f.conrelid AND a.attnum = k.n),
-        'referenced', (SELECT json_agg(a.attname ORDER BY k.place) FROM unnest(f.confkey) WITH ORDINALITY AS k(n, place)
+        'referenced', (SELECT pg_catalog.json_agg(a.attname ORDER BY k.place)
+                    FROM pg_catalog.unnest(f.confkey) WITH ORDINALITY AS k(n, place)
                     JOIN pg_catalog.pg_attribute a ON a.attrelid = f.confrelid AND a.attnum = k.n),
         'partition', CASE WHEN f.confrelid <> c.oid AND f.confrelid = ANY (tree.oids) THEN (
-          SELECT json_build_array(pn.nspname, pc.relname) FROM pg_catalog.pg_class pc
+          SELECT pg_catalog.json_build_array(pn.nspname, pc.relname) FROM pg_catalog.pg_class pc
           JOIN pg_catalog.pg_namespace pn ON pn.oid = pc.relnamespace WHERE pc.oid = f.confrelid) END,
         'on_delete', f.confdeltype, 'on_update', f.confupdtype) ORDER BY f.oid)
     FROM pg_catalog.pg_constraint f
     JOIN pg_catalog.pg_class fc ON fc.oid = f.conrelid
     JOIN pg_catalog.pg_namespace fn ON fn.oid = fc.relnamespace
     WHERE f.contype = 'f' AND f.conparentid = 0
-      AND (f.confrelid = ANY (tree.oids) OR f.confrelid IN (SELECT relid FROM pg_partition_ancestors(c.oid)))),
+      AND (f.confrelid = ANY (tree.oids)
+        OR f.confrelid IN (SELECT relid FROM pg_catalog.pg_partition_ancestors(c.oid)))),
     '[]'::json)
 )::text
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-CROSS JOIN LATERAL (SELECT c.oid || ARRAY(SELECT relid::oid FROM pg_partition_tree(c.oid)) AS oids) AS tree
-WHERE c.oid = to_regclass($1)";
+CROSS JOIN LATERAL (SELECT pg_catalog.array_prepend(c.oid,
+  ARRAY(SELECT relid::oid FROM pg_catalog.pg_partition_tree(c.oid))) AS oids) AS tree
+WHERE c.oid = pg_catalog.to_regclass($1)";

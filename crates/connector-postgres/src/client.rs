@@ -223,7 +223,7 @@ impl Client {
     }
 
     async fn has_its_mark(&self, session: &Session) -> Result<bool, Error> {
-        let asked = session.client.simple_query("SELECT current_setting('enact.session', true)");
+        let asked = session.client.simple_query("SELECT pg_catalog.current_setting('enact.session', true)");
         let answer = self.bounded("look at the session", asked).await?;
         let mark = answer.iter().find_map(|message| match message {
             SimpleQueryMessage::Row(row) => row.get(0),
@@ -304,7 +304,7 @@ impl Client {
         // A commit that has written something waits for the log up to its own end. The message means nothing to
         // anyone. It does not wait for standbys: another timeline is asked about by nobody.
         let sql = "BEGIN READ WRITE; SET LOCAL synchronous_commit = local; \
-                   SELECT pg_logical_emit_message(true, 'enact', ''); COMMIT";
+                   SELECT pg_catalog.pg_logical_emit_message(true, 'enact', ''); COMMIT";
         self.bounded("make the transaction's id durable", of.client.batch_execute(sql)).await?;
         let by = of.since;
         *last = Some(Flush { upto, about: of.about.clone(), by });
@@ -388,20 +388,20 @@ async fn set_up(client: ClientWrapper, limits: &Limits) -> Result<Session, Error
 
 /// What the session has before anything of it is set: another one's mark, and whether the server's owner wants it to
 /// read alone.
-const BEFORE: &str = "SELECT current_setting('enact.session', true), \
-     current_setting('default_transaction_read_only')::bool";
+const BEFORE: &str = "SELECT pg_catalog.current_setting('enact.session', true), \
+     pg_catalog.current_setting('default_transaction_read_only')::bool";
 
 /// What is there at the other end of a connection.
-const ABOUT: &str = "SELECT current_setting('server_version_num')::int4 AS version, \
+const ABOUT: &str = "SELECT pg_catalog.current_setting('server_version_num')::int4 AS version, \
      (SELECT system_identifier::text FROM pg_catalog.pg_control_system()) AS system, \
-     format('%s (oid %s)', current_database(), \
-       (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())) AS database, \
-     CASE WHEN NOT pg_is_in_recovery() \
-       THEN left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) END AS timeline, \
-     pg_backend_pid() AS backend, \
-     (SELECT backend_start::text FROM pg_stat_get_activity(pg_backend_pid())) AS started, \
-     current_user::text AS role, current_setting('synchronous_commit') AS commit, \
-     current_setting('enact.session', true) AS mark";
+     pg_catalog.format('%s (oid %s)', pg_catalog.current_database(), \
+       (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())) AS database, \
+     CASE WHEN NOT pg_catalog.pg_is_in_recovery() \
+       THEN pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8) END AS timeline, \
+     pg_catalog.pg_backend_pid() AS backend, \
+     (SELECT backend_start::text FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())) AS started, \
+     current_user::text AS role, pg_catalog.current_setting('synchronous_commit') AS commit, \
+     pg_catalog.current_setting('enact.session', true) AS mark";
 
 fn settings(limits: &Limits, mark: &str) -> String {
     let (request, lock) = (limits.request.as_millis(), limits.lock.as_millis());
@@ -413,9 +413,9 @@ fn settings(limits: &Limits, mark: &str) -> String {
          SET array_nulls = on; SET transform_null_equals = off; \
          SET statement_timeout = {request}; SET lock_timeout = {lock}; \
          SET idle_in_transaction_session_timeout = {idle}; \
-         SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit') \
+         SELECT pg_catalog.set_config('synchronous_commit', CASE pg_catalog.current_setting('synchronous_commit') \
            WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false); \
-         SELECT set_config('enact.session', '{mark}', false)"
+         SELECT pg_catalog.set_config('enact.session', '{mark}', false)"
     )
 }
 

@@ -141,7 +141,7 @@ pub(crate) struct Found {
 
 /// What to select of a row named `enact_t`, for [`Found::read`].
 pub(crate) fn wanted(table: &Table) -> String {
-    format!("{}, to_json(enact_t.*)::text", table.image("enact_t"))
+    format!("{}, pg_catalog.to_json(enact_t.*)::text", table.image("enact_t"))
 }
 
 impl Found {
@@ -182,7 +182,7 @@ pub(crate) fn literal<'a>(
 /// `unnest` of such a parameter as a table, with a number for each row: `alias(f0, f1, …, n)`.
 pub(crate) fn unnested(table: &Table, param: &str, alias: &str) -> String {
     let fields = (0..table.columns.len()).map(|place| format!("f{place}, ")).collect::<String>();
-    format!("unnest({param}::{}[]) WITH ORDINALITY AS {alias}({fields}n)", table.sql())
+    format!("pg_catalog.unnest({param}::{}[]) WITH ORDINALITY AS {alias}({fields}n)", table.sql())
 }
 
 /// Whether the rows of `row` and of the unnested `alias` have one key.

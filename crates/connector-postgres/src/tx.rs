@@ -394,7 +394,7 @@ enum Status {
 
 async fn status(client: &Client, session: &Session, id: &TransactionId) -> Result<Status, Error> {
     let params: [Param<'_>; 1] = [&id.xid];
-    let asked = session.client.query_one("SELECT pg_xact_status($1::text::xid8)", &params);
+    let asked = session.client.query_one("SELECT pg_catalog.pg_xact_status($1::text::xid8)", &params);
     let answer = match client.bounded("ask what became of a transaction", asked).await {
         Ok(row) => row.get::<_, Option<String>>(0),
         Err(error) if error::is_of_later_id(&error) => {
@@ -424,7 +424,7 @@ async fn end_backend(client: &Client, session: &Session, id: &TransactionId) -> 
         backend = id.backend,
         "ending a connection whose transaction nobody waits for"
     );
-    let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_get_activity($1) WHERE backend_start::text = $2";
+    let sql = "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_get_activity($1) WHERE backend_start::text = $2";
     let params: [Param<'_>; 2] = [&id.backend, &id.started];
     let asked = session.client.query(sql, &params);
     client.bounded("end the connection of a transaction that does not end", asked).await?;

@@ -9,7 +9,7 @@
 mod world;
 
 use enact_connector_postgres::Postgres;
-use enact_core::ErrorCode;
+use enact_core::{Capture, ErrorCode};
 use enact_testkit::postgres::{Proxy, Server};
 use serde_json::json;
 use world::Tables;
@@ -42,6 +42,65 @@ async fn names_and_values_that_look_like_sql_are_names_and_values() {
     }
     let error = world.act("select_rows", json!({ "table": "t", "order_by": "id; DROP TABLE t" })).await;
     assert_eq!(error.unwrap_err().code(), ErrorCode::InvalidParameters);
+}
+
+/// Others may make functions in a schema of the search path, and one that fits better is taken for the server's own.
+#[tokio::test]
+async fn functions_of_others_in_the_search_path_are_not_called() {
+    let world = Tables::with(
+        "CREATE TYPE mood AS ENUM ('glad', 'sad'); CREATE TABLE t (id int PRIMARY KEY, m mood); \
+         INSERT INTO t VALUES (1, 'glad'); \
+         CREATE FUNCTION to_json(t) RETURNS json LANGUAGE sql AS $$ SELECT '{\"forged\": 1}'::json $$; \
+         CREATE FUNCTION format(text, mood) RETURNS text LANGUAGE sql AS $$ SELECT 'sad' $$; \
+         CREATE FUNCTION unnest(t[]) RETURNS SETOF t LANGUAGE sql AS $$ SELECT 1, 'sad'::mood $$;",
+    )
+    .await;
+    let update = json!({ "table": "t", "data": { "m": "sad" }, "where": { "id": 1 } });
+    let done = world.there_and_back("update_row", update).await;
+    assert_eq!(done.output["rows"], json!([{ "id": 1, "m": "sad" }]));
+    let done = world.there_and_back("delete_row", json!({ "table": "t", "where": { "id": 1 } })).await;
+    let before = &done.pre.value()["changes"]["here"][0]["rows"][0]["before"];
+    assert_eq!(*before, json!(["1", "glad"]));
+}
+
+#[tokio::test]
+async fn every_function_stands_with_its_schema() {
+    let db = Server::shared().database().await;
+    db.exec(
+        "CREATE TABLE p (id int PRIMARY KEY, v xml[]); INSERT INTO p VALUES (1), (2); \
+         CREATE TABLE c (id int PRIMARY KEY, p int REFERENCES p ON DELETE CASCADE ON UPDATE CASCADE); \
+         INSERT INTO c VALUES (1, 1); CREATE TABLE loose (i interval);",
+    )
+    .await;
+    let proxy = Proxy::start(db.server()).await;
+    let url = proxy.url(&db);
+    let world = Tables::at(db, &url, |postgres| postgres);
+    world.act("select_rows", json!({ "table": "c" })).await.unwrap();
+    world.there_and_back("insert_row", json!({ "table": "loose", "data": { "i": "1 day" } })).await;
+    world
+        .there_and_back("update_row", json!({ "table": "p", "data": { "id": 3 }, "where": { "id": 1 } }))
+        .await;
+    world
+        .there_and_back("update_row", json!({ "table": "c", "data": { "p": 2 }, "where": { "p": 1 } }))
+        .await;
+    let (action, cx) = (
+        world.prepare("delete_row", &json!({ "table": "p", "where": { "v": null } })).unwrap(),
+        world.cx(enact_core::ids::Direction::Forward, false),
+    );
+    let Capture::Ready { pre, .. } = action.capture(&cx).await.unwrap() else { panic!("it was so already") };
+    action.probe(&cx, &pre).await.unwrap();
+    // What is called so is no function: an expression, and the names of rows with those of their columns.
+    let others = ["coalesce", "k", "a", "b"];
+    for statement in proxy.statements() {
+        for (before, _) in statement.match_indices('(').map(|(at, _)| statement.split_at(at)) {
+            let word = before.rsplit(|c: char| c != '_' && !c.is_ascii_lowercase()).next().unwrap();
+            let schema = before.strip_suffix(word).unwrap();
+            assert!(
+                word.is_empty() || others.contains(&word) || schema.ends_with("pg_catalog."),
+                "{word} in {statement}"
+            );
+        }
+    }
 }
 
 #[tokio::test]

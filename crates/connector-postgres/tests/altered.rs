@@ -14,8 +14,10 @@ use serde_json::json;
 use world::Tables;
 
 /// How the questions begin that are asked of the catalog: whether a description is still right, and what to describe.
-const QUESTIONS: [&str; 2] =
-    ["SELECT current_setting('enact.session', true), concat_ws", "SELECT json_build_object"];
+const QUESTIONS: [&str; 2] = [
+    "SELECT pg_catalog.current_setting('enact.session', true), pg_catalog.concat_ws",
+    "SELECT pg_catalog.json_build_object",
+];
 
 #[tokio::test]
 async fn a_table_that_was_altered_meanwhile_is_looked_up_anew() {

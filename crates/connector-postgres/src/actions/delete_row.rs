@@ -43,7 +43,7 @@ impl DeleteRow {
     async fn delete(&self, tx: &Tx, table: &Table, locked: &Locked) -> Result<String, Error> {
         let (source, joined, rows) = locked.source(table);
         let sql = format!(
-            "DELETE FROM {} AS enact_t USING {source} WHERE {joined} RETURNING pg_current_xact_id()::text",
+            "DELETE FROM {} AS enact_t USING {source} WHERE {joined} RETURNING pg_catalog.pg_current_xact_id()::text",
             table.sql()
         );
         let deleted = tx.query(&format!("delete from {}", self.table), &sql, &[&rows as Param<'_>]).await?;

@@ -49,7 +49,7 @@ impl InsertRow {
             format!("({columns}) VALUES ({places})")
         };
         let sql = format!(
-            "INSERT INTO {} AS enact_t {what} RETURNING pg_current_xact_id()::text, {}",
+            "INSERT INTO {} AS enact_t {what} RETURNING pg_catalog.pg_current_xact_id()::text, {}",
             table.sql(),
             wanted(table)
         );

@@ -60,7 +60,7 @@ impl UpdateRow {
         let set = values.iter().enumerate().map(|(at, (column, _))| format!("{column} = ${}", at + 2));
         let sql = format!(
             "UPDATE {} AS enact_t SET {} FROM {source} WHERE {joined} \
-             RETURNING k.n, pg_current_xact_id()::text, {}",
+             RETURNING k.n, pg_catalog.pg_current_xact_id()::text, {}",
             table.sql(),
             set.collect::<Vec<_>>().join(", "),
             wanted(table)

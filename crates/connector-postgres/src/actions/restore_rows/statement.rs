@@ -33,9 +33,9 @@ pub(super) async fn carry_out(tx: &Tx, tables: &[TablePlan]) -> Result<(usize, S
         let comma = if number > 0 { ", " } else { "" };
         let _infallible = write!(sql, "{comma}c{number} AS ({part} RETURNING 1)");
     }
-    let counts = (0..parts.sql.len()).map(|number| format!("(SELECT count(*) FROM c{number})"));
+    let counts = (0..parts.sql.len()).map(|number| format!("(SELECT pg_catalog.count(*) FROM c{number})"));
     let counts = counts.collect::<Vec<_>>().join(" + ");
-    let _infallible = write!(sql, " SELECT ({counts})::int8, pg_current_xact_id()::text");
+    let _infallible = write!(sql, " SELECT ({counts})::int8, pg_catalog.pg_current_xact_id()::text");
     let params: Vec<Param<'_>> = parts.params.iter().map(|text| text as Param<'_>).collect();
     let row = tx.query_one("give rows back", &sql, &params).await?;
     let done = usize::try_from(row.get::<_, i64>(0)).unwrap_or_default();
@@ -71,7 +71,9 @@ impl Parts {
             let tables = self.param(value::list(places.iter().map(|place| place.table.as_str())));
             let at = self.param(value::list(places.iter().map(|place| place.at.as_str())));
             (
-                format!("unnest({tables}::oid[], {at}::tid[]) AS k(t, f)"),
+                format!(
+                    "ROWS FROM (pg_catalog.unnest({tables}::oid[]), pg_catalog.unnest({at}::tid[])) AS k(t, f)"
+                ),
                 "enact_t.tableoid = k.t AND enact_t.ctid = k.f".to_owned(),
             )
         } else {
