@@ -184,3 +184,22 @@ async fn a_forced_undo_keeps_rows_of_others_in_the_same_table_that_go_with_it() 
     let kept: Vec<_> = kept.map(|row| row["before"].clone()).collect();
     assert_eq!(kept, [json!(["7", null, "new"]), json!(["8", "7", "theirs"])]);
 }
+
+/// Once without triggers, and once with one that does nothing to it.
+#[tokio::test]
+async fn rows_that_follow_what_comes_back_to_a_row_are_found() {
+    for more in ["", "CREATE TRIGGER same BEFORE UPDATE ON c FOR EACH ROW EXECUTE FUNCTION same();"] {
+        let world = Tables::with(&format!(
+            "CREATE TABLE p (id int PRIMARY KEY, c int UNIQUE); \
+             CREATE TABLE c (id int PRIMARY KEY, k int UNIQUE REFERENCES p (id) ON UPDATE CASCADE); \
+             INSERT INTO p VALUES (1, NULL); INSERT INTO c VALUES (1, 1); UPDATE p SET c = 1; \
+             ALTER TABLE p ADD FOREIGN KEY (c) REFERENCES c (k) ON UPDATE CASCADE; \
+             CREATE TABLE e (id int PRIMARY KEY, c int REFERENCES p (c) ON UPDATE CASCADE); INSERT INTO e VALUES (1, 1); \
+             CREATE FUNCTION same() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$; {more}"
+        ))
+        .await;
+        let params = json!({ "table": "p", "data": { "id": 2 }, "where": { "id": 1 } });
+        let done = world.there_and_back("update_row", params).await;
+        assert_eq!(done.facts["cascades"], json!({ "public.c": 1, "public.e": 1 }), "{more}");
+    }
+}
