@@ -233,12 +233,13 @@ async fn look_up<T: Clone>(
         table.lock_order("enact_t"),
     );
     let keys = literal(table, columns, images.iter().copied());
-    for row in tx.query(&format!("read rows of {}", table.table_name()), &sql, &[&keys]).await? {
+    let name = table.table_name();
+    for row in tx.query_table(&format!("read rows of {name}"), (table, &name), &sql, &[&keys]).await? {
         let place = usize::try_from(row.get::<_, i64>(0)).unwrap_or_default();
         let Some(found) = place.checked_sub(1).and_then(|place| found.get_mut(place)) else { continue };
         if found.replace(read(&row, 1)?).is_some() {
             // What was the key is none any more.
-            return Err(altered(&table.table_name().to_string()));
+            return Err(altered(&name.to_string()));
         }
     }
     Ok(found)

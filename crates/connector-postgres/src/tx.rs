@@ -176,7 +176,8 @@ impl Tx {
             let statement = client.prepare_cached(sql).await?;
             let check = client.prepare_cached(FINGERPRINT).await?;
             let names: [Param<'_>; 1] = [&name];
-            // The statement locks the table; what the check then sees stays so.
+            // The statement locks the table; what the check then sees stays so. Of a row that was only read and locked
+            // that is not all of it: a foreign key or a trigger may still be made until something is changed.
             let both = async {
                 Ok(futures::join!(all(client, &statement, params), client.query_opt(&check, &names)))
             };

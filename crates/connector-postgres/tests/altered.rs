@@ -138,3 +138,61 @@ async fn a_primary_key_that_became_another_is_looked_up_anew() {
     world.db.exec("ALTER TABLE t DROP CONSTRAINT t_pkey").await;
     assert_eq!(world.refused("update_row", update).await.code(), ErrorCode::Irreversible);
 }
+
+/// Rows that are locked do not keep a foreign key from being made; rows that are changed do.
+#[tokio::test]
+async fn a_foreign_key_that_is_made_between_the_look_at_a_row_and_its_change_is_not_overlooked() {
+    let server = Server::shared();
+    for at in ["p", "c"] {
+        let db = server.database().await;
+        db.exec(
+            "CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (id int PRIMARY KEY, p int REFERENCES p ON DELETE CASCADE); \
+             INSERT INTO p VALUES (1); INSERT INTO c VALUES (1, 1); \
+             CREATE TABLE d (id int PRIMARY KEY, up int); INSERT INTO d VALUES (1, 1);",
+        )
+        .await;
+        let proxy = Proxy::start(&server).await;
+        let url = proxy.url(&db);
+        let world = Tables::at(db, &url, |postgres| postgres);
+        let delete = json!({ "table": "p", "where": { "id": 1 } });
+        // A statement that is new to the server locks the table earlier.
+        world.there_and_back("delete_row", delete.clone()).await;
+        let before = world.db.dump().await;
+        let key = format!("ALTER TABLE d ADD FOREIGN KEY (up) REFERENCES {at} ON DELETE CASCADE");
+        let held = proxy.hold("DELETE FROM");
+        let (done, ()) = tokio::join!(world.act("delete_row", delete), async {
+            held.reached().await;
+            world.db.exec(&key).await;
+            held.release();
+        });
+        let done = done.unwrap();
+        assert_eq!(done.facts["cascades"], json!({ "public.c": 1, "public.d": 1 }), "{key}");
+        world.undo(&done, false).await.unwrap();
+        assert_eq!(world.db.dump().await, before, "{key}");
+    }
+}
+
+/// The undo takes no rows of others along, and finds that out before its COMMIT.
+#[tokio::test]
+async fn a_foreign_key_that_is_made_while_a_row_is_taken_back_is_not_overlooked() {
+    let server = Server::shared();
+    let db = server.database().await;
+    db.exec("CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (id int PRIMARY KEY, p int)").await;
+    let proxy = Proxy::start(&server).await;
+    let url = proxy.url(&db);
+    let world = Tables::at(db, &url, |postgres| postgres);
+    let insert = json!({ "table": "p", "data": { "id": 1 } });
+    world.there_and_back("insert_row", insert.clone()).await;
+    let done = world.act("insert_row", insert).await.unwrap();
+    let held = proxy.hold("WITH");
+    let (undone, ()) = tokio::join!(world.undo(&done, false), async {
+        held.reached().await;
+        let key =
+            "INSERT INTO c VALUES (1, 1); ALTER TABLE c ADD FOREIGN KEY (p) REFERENCES p ON DELETE CASCADE";
+        world.db.exec(key).await;
+        held.release();
+    });
+    let error = undone.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Conflict, "{error}");
+    assert_eq!(world.value("SELECT count(*)::text FROM c").await, "1");
+}

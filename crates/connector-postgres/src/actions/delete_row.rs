@@ -46,7 +46,9 @@ impl DeleteRow {
             "DELETE FROM {} AS enact_t USING {source} WHERE {joined} RETURNING pg_catalog.pg_current_xact_id()::text",
             table.sql()
         );
-        let deleted = tx.query(&format!("delete from {}", self.table), &sql, &[&rows as Param<'_>]).await?;
+        let doing = format!("delete from {}", self.table);
+        let params = [&rows as Param<'_>];
+        let deleted = tx.query_table(&doing, (table, &self.table), &sql, &params).await?;
         match deleted.first() {
             Some(row) if deleted.len() == locked.rows.len() => Ok(row.get(0)),
             _ => Err(precondition(format!(

@@ -68,7 +68,8 @@ impl UpdateRow {
         let params: Vec<Param<'_>> = std::iter::once(&rows as Param<'_>)
             .chain(values.iter().map(|(_, text)| text as Param<'_>))
             .collect();
-        let mut updated = tx.query(&format!("update {}", self.table), &sql, &params).await?;
+        let doing = format!("update {}", self.table);
+        let mut updated = tx.query_table(&doing, (table, &self.table), &sql, &params).await?;
         if updated.len() != locked.rows.len() {
             return Err(precondition(format!(
                 "{} rows of {} were to be updated, and the server would update {}: a trigger or row-level security \

@@ -107,6 +107,7 @@ impl ChangesRows for RestoreRows {
         }
         let replaced = plan.replaces(tx)?;
         let (rows_restored, xid) = statement::carry_out(tx, &plan.tables).await.map_err(of_constraint)?;
+        plan.check_tables(tx).await?;
         tx.check_constraints().await.map_err(of_constraint)?;
         let set_by_triggers = plan.settle(tx, cx.force()).await.map_err(of_constraint)?;
         Ok(Tried::Changed(Box::new(Change {

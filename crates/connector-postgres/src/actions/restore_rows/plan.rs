@@ -85,6 +85,15 @@ impl Plan {
         self.tables.iter().all(|table| table.steps.is_empty())
     }
 
+    /// Asks once more whether the tables are still as they were, now that rows are changed: until then a foreign key or
+    /// a trigger may be made on them.
+    pub(super) async fn check_tables(&self, tx: &Tx) -> Result<(), Error> {
+        for plan in &self.tables {
+            tx.check_table(&plan.table, &plan.change.table).await?;
+        }
+        Ok(())
+    }
+
     /// Rows that the action did not touch must not change along with those that it did.
     fn check_others(&self) -> Result<(), Error> {
         for reached in &self.reached {
