@@ -76,6 +76,8 @@ pub(crate) struct ForeignSpec {
     in_key: bool,
     /// Points at its own table.
     at_itself: bool,
+    /// Points at one partition, where there are some.
+    at_partition: bool,
 }
 
 pub(crate) fn table() -> impl Strategy<Value = TableSpec> {
@@ -108,11 +110,12 @@ pub(crate) fn foreign() -> impl Strategy<Value = ForeignSpec> {
         prop::bool::weighted(0.3),
         prop::bool::weighted(0.2),
         prop::bool::weighted(0.15),
+        prop::bool::weighted(0.3),
     );
     (any::<[u8; 6]>(), flags).prop_map(
         |(
             [child, parent, on_delete, on_update, deferrable, default],
-            (at_unique, not_null, shared, in_key, at_itself),
+            (at_unique, not_null, shared, in_key, at_itself, at_partition),
         )| ForeignSpec {
             child,
             parent,
@@ -125,6 +128,7 @@ pub(crate) fn foreign() -> impl Strategy<Value = ForeignSpec> {
             shared,
             in_key,
             at_itself,
+            at_partition,
         },
     )
 }
@@ -273,6 +277,11 @@ impl Table {
         unique.map_or_else(|| self.key.clone(), |at| vec![at])
     }
 
+    /// The name of a partition.
+    fn partition(&self, number: u8) -> String {
+        format!("{}p{number}\"", self.name.strip_suffix('"').unwrap_or(&self.name))
+    }
+
     fn list(&self, columns: &[usize]) -> String {
         columns.iter().map(|at| quoted(&self.columns[*at].name)).collect::<Vec<_>>().join(", ")
     }
@@ -291,8 +300,7 @@ impl Table {
         let how = ["HASH", "LIST", "RANGE"][usize::from(self.names) % 3];
         let low = first.of.literal(0);
         let partition = |number: u8, what: &str| {
-            let name = self.name.strip_suffix('"').unwrap_or(&self.name);
-            format!("CREATE TABLE {name}p{number}\" PARTITION OF {} {what};", self.name)
+            format!("CREATE TABLE {} PARTITION OF {} {what};", self.partition(number), self.name)
         };
         let (one, two) = match how {
             "HASH" => (
@@ -349,7 +357,9 @@ fn point(tables: &mut [Table], spec: &ForeignSpec) -> Option<String> {
         return None;
     }
     let types: Vec<&'static Type> = pointed_at.iter().map(|at| tables[parent].columns[*at].of).collect();
-    let (referenced, to) = (tables[parent].list(&pointed_at), tables[parent].name.clone());
+    let referenced = tables[parent].list(&pointed_at);
+    let one = tables[parent].partitioned && spec.at_partition;
+    let to = if one { tables[parent].partition(1) } else { tables[parent].name.clone() };
     tables[parent].pointed_at = true;
     let of = &mut tables[child];
     let before = of.columns.len();
