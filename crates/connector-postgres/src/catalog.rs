@@ -2,6 +2,10 @@
 //!
 //! A description is kept between actions and checked within each transaction, after the table is locked: where
 //! anything of it has changed since, the action begins anew with a new description.
+//!
+//! Every function in a statement of this connector stands with its schema, `pg_catalog`. In any schema of the role's
+//! search path others may make one whose parameters fit better, which would run with the role's rights and forge what
+//! is recorded. Operators stand without: those of a type of an extension are found by the search path.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,9 +14,8 @@ use std::sync::Arc;
 use enact_core::{Error, ErrorCode};
 use parking_lot::Mutex;
 use serde::Deserialize;
-use tokio_postgres::error::SqlState;
 
-use crate::error::{internal, wrong};
+use crate::error::{internal, is_not_understood, wrong};
 use crate::name::{TableName, quoted};
 use crate::tx::Tx;
 
@@ -27,8 +30,10 @@ pub(crate) struct Table {
     pub(crate) name: String,
     /// `r` a table, `p` a partitioned one, `v`, `m`, `f`: views and foreign tables.
     kind: String,
-    /// `p` where its rows survive a crash of the server.
-    persistence: String,
+    /// Whether its rows survive a crash of the server, those of all its partitions.
+    logged: bool,
+    /// Whether some of its partitions are foreign tables.
+    foreign_partitions: bool,
     /// Whether other tables inherit from it, without being partitions.
     inherited: bool,
     /// Whether rules rewrite statements on it.
@@ -42,11 +47,12 @@ pub(crate) struct Table {
     pub(crate) deferrable: bool,
     /// Whether rows may be there that some constraint would not let in again, because it is NOT VALID.
     pub(crate) unvalidated: bool,
-    /// Triggers that people made, as `NAME (BEFORE UPDATE …)`.
+    /// Triggers that people made, as `NAME (BEFORE UPDATE …)`, those that run for rows of its partitions too.
     pub(crate) triggers: Vec<String>,
     /// Foreign keys of other tables, and its own, that point here.
     pub(crate) incoming: Vec<ForeignKey>,
     /// What changes whenever any of this does.
+    #[serde(skip)]
     fingerprint: String,
 }
 
@@ -71,7 +77,7 @@ pub(crate) struct Column {
     pub(crate) generated: bool,
 }
 
-/// A foreign key that points at a table.
+/// A foreign key that points at a table, at what it is a partition of, or at one of its partitions.
 #[derive(Debug, Deserialize)]
 pub(crate) struct ForeignKey {
     pub(crate) name: String,
@@ -81,6 +87,8 @@ pub(crate) struct ForeignKey {
     pub(crate) columns: Vec<String>,
     /// The columns pointed at.
     pub(crate) referenced: Vec<String>,
+    /// Schema and name of the partition pointed at: rows of other partitions are not meant.
+    partition: Option<(String, String)>,
     /// `a` and `r` refuse, `c` cascades, `n` and `d` set null and default.
     on_delete: String,
     on_update: String,
@@ -108,6 +116,11 @@ impl ForeignKey {
 
     pub(crate) fn child(&self) -> TableName {
         TableName::qualified(&self.schema, &self.table)
+    }
+
+    /// The partition pointed at: rows of other partitions are not meant.
+    pub(crate) fn partition(&self) -> Option<TableName> {
+        self.partition.as_ref().map(|(schema, name)| TableName::qualified(schema, name))
     }
 }
 
@@ -170,8 +183,8 @@ impl Column {
             format!("{value}::oid::text")
         } else {
             // A composite of nulls alone "is null" as well; only a null is not distinct from null.
-            let again = format!("format('%s', {value})::{}", self.type_name);
-            format!("CASE WHEN {value} IS DISTINCT FROM NULL THEN format('%s', {again}) END")
+            let again = format!("pg_catalog.format('%s', {value})::{}", self.type_name);
+            format!("CASE WHEN {value} IS DISTINCT FROM NULL THEN pg_catalog.format('%s', {again}) END")
         }
     }
 
@@ -230,7 +243,12 @@ impl Table {
         let what = match self.kind.as_str() {
             "r" | "p" if self.rules => "has rules that rewrite statements",
             "r" if self.inherited => "has children by inheritance, whose rows would be changed with it",
-            "r" | "p" if self.persistence != "p" => "is not logged, and empty after a crash of the server",
+            "r" | "p" if !self.logged => {
+                "is not logged, or has a partition that is not, and is empty after a crash of the server"
+            }
+            "p" if self.foreign_partitions => {
+                "has a partition that is a foreign table, whose server is outside the transaction"
+            }
             "r" | "p" => return Ok(()),
             "v" => "is a view",
             "m" => "is a materialised view",
@@ -287,24 +305,10 @@ pub(crate) fn unless_altered(error: Error) -> Error {
     error.with_source(Altered)
 }
 
-/// Whether an error may come from a description that is out of date: it was found so, or a column or table is
-/// not there, or a prepared statement no longer fits.
+/// Whether an error may come from a description that is out of date: it was found so, or the server does not
+/// understand a statement that was made by it. For a request that is wrong itself, that costs one more try.
 pub(crate) fn is_stale(error: &Error) -> bool {
-    let Some(source) = std::error::Error::source(error) else { return false };
-    source.is::<Altered>()
-        || source.downcast_ref::<tokio_postgres::Error>().and_then(|failed| failed.code()).is_some_and(
-            |code| {
-                let states = [
-                    SqlState::UNDEFINED_COLUMN,
-                    SqlState::UNDEFINED_TABLE,
-                    SqlState::UNDEFINED_OBJECT,
-                    SqlState::FEATURE_NOT_SUPPORTED,
-                    SqlState::DATATYPE_MISMATCH,
-                    SqlState::INVALID_TEXT_REPRESENTATION,
-                ];
-                states.contains(code)
-            },
-        )
+    std::error::Error::source(error).is_some_and(|source| source.is::<Altered>()) || is_not_understood(error)
 }
 
 /// Descriptions of tables that were used, by the name that they were asked for.
@@ -339,47 +343,60 @@ impl Catalog {
 }
 
 /// What is compared within each transaction: which table the name means now, and the versions of the catalog rows
-/// that say what is dangerous to overlook: columns, row-level security, triggers. A foreign key that points here has
-/// a trigger here. A key that is no longer one shows itself in the counts of rows.
-pub(crate) const FINGERPRINT: &str = "SELECT current_setting('enact.session', true), \
-     concat_ws('/', c.oid, c.xmin, \
-       (SELECT concat(count(*), ':', sum(a.xmin::text::int8)) FROM pg_catalog.pg_attribute a \
-         WHERE a.attrelid = c.oid AND a.attnum > 0), \
-       (SELECT concat(count(*), ':', sum(t.oid::int8), ':', sum(t.xmin::text::int8)) FROM pg_catalog.pg_trigger t \
-         WHERE t.tgrelid = c.oid)) \
-     FROM pg_catalog.pg_class c WHERE c.oid = to_regclass($1)";
+/// that say what is dangerous to overlook: its primary key, and of its partitions too what they are, their columns,
+/// row-level security and triggers. A foreign key that points at a table has a trigger there.
+pub(crate) const FINGERPRINT: &str = "SELECT pg_catalog.current_setting('enact.session', true), \
+     pg_catalog.concat_ws('/', c.oid, \
+       (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(x.oid::int8), \
+           pg_catalog.sum(x.xmin::text::int8)) \
+         FROM pg_catalog.pg_class x WHERE x.oid = ANY (tree.oids)), \
+       (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(a.xmin::text::int8)) \
+         FROM pg_catalog.pg_attribute a WHERE a.attrelid = ANY (tree.oids) AND a.attnum > 0), \
+       (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(t.oid::int8), \
+           pg_catalog.sum(t.xmin::text::int8)) \
+         FROM pg_catalog.pg_trigger t WHERE t.tgrelid = ANY (tree.oids)), \
+       (SELECT pg_catalog.concat_ws(':', i.indexrelid, i.xmin) \
+         FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)) \
+     FROM pg_catalog.pg_class c \
+     CROSS JOIN LATERAL (SELECT pg_catalog.array_prepend(c.oid, \
+       ARRAY(SELECT relid::oid FROM pg_catalog.pg_partition_tree(c.oid))) AS oids) AS tree \
+     WHERE c.oid = pg_catalog.to_regclass($1)";
 
 /// Whether a description is still right, by the answer to [`FINGERPRINT`].
 pub(crate) fn is_current(table: &Table, fingerprint: &str) -> bool {
     fingerprint == table.fingerprint
 }
 
+/// The fingerprint is asked for first: what changes before the description is made makes it a wrong one, and the
+/// next check says so. The other way round it would pass for right what it had not seen. One statement would not do,
+/// since some functions look at the catalog of this very moment, whatever the statement sees.
 async fn describe(tx: &Tx, name: &TableName) -> Result<Table, Error> {
-    let found = tx.query_opt(&format!("look up table {name}"), DESCRIBE, &[&name.sql()]).await?;
-    let text: Option<String> = found.and_then(|row| row.get(0));
-    let Some(text) = text else {
-        return Err(Error::new(
-            ErrorCode::NotFound,
-            format!("there is no table {name} that this role can see; a name is taken as it is, capital letters too"),
-        )
-        .left_nothing());
+    let unknown = || {
+        let message = format!(
+            "there is no table {name} that this role can see; a name is taken as it is, capital letters too"
+        );
+        Error::new(ErrorCode::NotFound, message).left_nothing()
     };
-    let mut table: Table = serde_json::from_str(&text)
+    let (doing, sql) = (format!("look up table {name}"), name.sql());
+    let fingerprint = tx.query_opt(&doing, FINGERPRINT, &[&sql]).await?.ok_or_else(unknown)?;
+    let found = tx.query_opt(&doing, DESCRIBE, &[&sql]).await?.ok_or_else(unknown)?;
+    let table: Table = serde_json::from_str(found.get(0))
         .map_err(|error| internal(format!("the catalog's answer on {name} cannot be read: {error}")))?;
-    let row = tx.query_one("look up the catalog", FINGERPRINT, &[&name.sql()]).await?;
-    table.fingerprint = row.get(1);
-    Ok(table)
+    Ok(Table { fingerprint: fingerprint.get(1), ..table })
 }
 
 const DESCRIBE: &str = r"
-SELECT json_build_object(
-  'oid', c.oid::int8, 'schema', n.nspname, 'name', c.relname, 'kind', c.relkind, 'persistence', c.relpersistence,
+SELECT pg_catalog.json_build_object(
+  'oid', c.oid::int8, 'schema', n.nspname, 'name', c.relname, 'kind', c.relkind,
+  'logged', NOT EXISTS (SELECT FROM pg_catalog.pg_class x WHERE x.oid = ANY (tree.oids) AND x.relpersistence <> 'p'),
+  'foreign_partitions',
+    EXISTS (SELECT FROM pg_catalog.pg_class x WHERE x.oid = ANY (tree.oids) AND x.oid <> c.oid AND x.relkind = 'f'),
   'inherited', c.relkind <> 'p' AND EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid),
   'rules', EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN'),
-  'row_security', row_security_active(c.oid),
+  'row_security', pg_catalog.row_security_active(c.oid),
   'columns', coalesce((
-    SELECT json_agg(json_build_object(
-        'name', a.attname, 'type', quote_ident(tn.nspname) || '.' || quote_ident(t.typname), 'typmod', a.atttypmod,
+    SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+        'name', a.attname, 'type', pg_catalog.format('%I.%I', tn.nspname, t.typname), 'typmod', a.atttypmod,
         'base', b.oid::int8, 'domain', t.typtype = 'd',
         'element', coalesce((
           WITH RECURSIVE down AS (
@@ -400,35 +417,50 @@ SELECT json_build_object(
       SELECT * FROM up WHERE typtype <> 'd') b
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]'::json),
   'key', coalesce((
-    SELECT json_agg(a.attname ORDER BY k.place)
+    SELECT pg_catalog.json_agg(a.attname ORDER BY k.place)
     FROM pg_catalog.pg_index i
-    CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place)
+    CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place)
     JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
     WHERE i.indrelid = c.oid AND i.indisprimary AND k.place <= i.indnkeyatts), '[]'::json),
   'unvalidated', EXISTS (SELECT FROM pg_catalog.pg_constraint v WHERE NOT v.convalidated
-      AND (v.conrelid = c.oid OR v.conrelid IN (SELECT relid FROM pg_partition_tree(c.oid)))),
-  'deferrable', EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND t.tgdeferrable),
+      AND v.conrelid = ANY (tree.oids)),
+  'deferrable', EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = ANY (tree.oids) AND t.tgdeferrable),
   'triggers', coalesce((
-    SELECT json_agg(format('%s (%s%s)', t.tgname,
-        CASE WHEN t.tgtype & 2 <> 0 THEN 'BEFORE' WHEN t.tgtype & 64 <> 0 THEN 'INSTEAD OF' ELSE 'AFTER' END,
-        concat(CASE WHEN t.tgtype & 4 <> 0 THEN ' INSERT' END, CASE WHEN t.tgtype & 8 <> 0 THEN ' DELETE' END,
-               CASE WHEN t.tgtype & 16 <> 0 THEN ' UPDATE' END, CASE WHEN t.tgtype & 32 <> 0 THEN ' TRUNCATE' END))
-        ORDER BY t.tgname)
-    FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'), '[]'::json),
+    SELECT pg_catalog.json_agg(pg_catalog.format('%s%s (%s%s)', t.tgname,
+        CASE WHEN t.tgrelid <> c.oid THEN pg_catalog.format(' on %s.%s', xn.nspname, x.relname) END,
+        CASE WHEN t.tgtype::int4 & 2 <> 0 THEN 'BEFORE' WHEN t.tgtype::int4 & 64 <> 0 THEN 'INSTEAD OF' ELSE 'AFTER' END,
+        pg_catalog.concat(CASE WHEN t.tgtype::int4 & 4 <> 0 THEN ' INSERT' END, CASE WHEN t.tgtype::int4 & 8 <> 0 THEN ' DELETE' END,
+               CASE WHEN t.tgtype::int4 & 16 <> 0 THEN ' UPDATE' END, CASE WHEN t.tgtype::int4 & 32 <> 0 THEN ' TRUNCATE' END))
+        ORDER BY t.tgname, xn.nspname, x.relname)
+    FROM pg_catalog.pg_trigger t
+    JOIN pg_catalog.pg_class x ON x.oid = t.tgrelid
+    JOIN pg_catalog.pg_namespace xn ON xn.oid = x.relnamespace
+    WHERE t.tgrelid = ANY (tree.oids) AND NOT t.tgisinternal AND t.tgenabled <> 'D'
+      -- Of a partition those alone that run for rows, and that the table itself does not have.
+      AND (t.tgrelid = c.oid OR t.tgtype::int4 & 1 <> 0 AND NOT EXISTS (
+        SELECT FROM pg_catalog.pg_trigger up WHERE up.oid = t.tgparentid AND up.tgenabled <> 'D'))), '[]'::json),
   'incoming', coalesce((
-    SELECT json_agg(json_build_object(
+    SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
         'name', f.conname, 'schema', fn.nspname, 'table', fc.relname,
-        'columns', (SELECT json_agg(a.attname ORDER BY k.place) FROM unnest(f.conkey) WITH ORDINALITY AS k(n, place)
+        'columns', (SELECT pg_catalog.json_agg(a.attname ORDER BY k.place)
+                    FROM pg_catalog.unnest(f.conkey) WITH ORDINALITY AS k(n, place)
                     JOIN pg_catalog.pg_attribute a ON a.attrelid = f.conrelid AND a.attnum = k.n),
-        'referenced', (SELECT json_agg(a.attname ORDER BY k.place) FROM unnest(f.confkey) WITH ORDINALITY AS k(n, place)
+        'referenced', (SELECT pg_catalog.json_agg(a.attname ORDER BY k.place)
+                    FROM pg_catalog.unnest(f.confkey) WITH ORDINALITY AS k(n, place)
                     JOIN pg_catalog.pg_attribute a ON a.attrelid = f.confrelid AND a.attnum = k.n),
+        'partition', CASE WHEN f.confrelid <> c.oid AND f.confrelid = ANY (tree.oids) THEN (
+          SELECT pg_catalog.json_build_array(pn.nspname, pc.relname) FROM pg_catalog.pg_class pc
+          JOIN pg_catalog.pg_namespace pn ON pn.oid = pc.relnamespace WHERE pc.oid = f.confrelid) END,
         'on_delete', f.confdeltype, 'on_update', f.confupdtype) ORDER BY f.oid)
     FROM pg_catalog.pg_constraint f
     JOIN pg_catalog.pg_class fc ON fc.oid = f.conrelid
     JOIN pg_catalog.pg_namespace fn ON fn.oid = fc.relnamespace
     WHERE f.contype = 'f' AND f.conparentid = 0
-      AND (f.confrelid = c.oid OR f.confrelid IN (SELECT relid FROM pg_partition_ancestors(c.oid)))), '[]'::json),
-  'fingerprint', ''
+      AND (f.confrelid = ANY (tree.oids)
+        OR f.confrelid IN (SELECT relid FROM pg_catalog.pg_partition_ancestors(c.oid)))),
+    '[]'::json)
 )::text
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.oid = to_regclass($1)";
+CROSS JOIN LATERAL (SELECT pg_catalog.array_prepend(c.oid,
+  ARRAY(SELECT relid::oid FROM pg_catalog.pg_partition_tree(c.oid))) AS oids) AS tree
+WHERE c.oid = pg_catalog.to_regclass($1)";

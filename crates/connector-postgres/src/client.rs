@@ -73,6 +73,34 @@ pub(crate) struct Session {
 /// A connection that goes back to the pool when it is dropped.
 pub(crate) type Pooled = managed::Object<Manager>;
 
+/// A connection that waits for an answer. Dropped without it, the connection is closed and not used again: what it was
+/// in the midst of is nobody else's.
+pub(crate) struct Unanswered(Option<Pooled>);
+
+impl Unanswered {
+    pub(crate) fn new(session: impl Into<Option<Pooled>>) -> Self {
+        Self(session.into())
+    }
+
+    /// The connection.
+    pub(crate) fn session(&self) -> Result<&Session, Error> {
+        self.0.as_deref().ok_or_else(|| internal("the connection was given back"))
+    }
+
+    /// The connection goes back.
+    pub(crate) fn answered(mut self) {
+        drop(self.0.take());
+    }
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if let Some(session) = self.0.take() {
+            drop(Pooled::take(session));
+        }
+    }
+}
+
 type Pool = managed::Pool<Manager>;
 
 /// The database, by way of a pool of connections.
@@ -87,13 +115,21 @@ pub(crate) struct Client {
     asked: AtomicU64,
 }
 
-/// What was made durable at the server last.
-#[derive(Clone, Copy)]
+/// What was made durable last.
 struct Flush {
     /// The last of those who asked for it.
     upto: u64,
-    /// Since when the connection has been there by which it was done.
+    /// The connection by which it was done.
+    about: About,
+    /// Since when that connection had been there.
     by: Instant,
+}
+
+impl About {
+    /// Whether two connections are to one server.
+    fn is_same_server(&self, other: &Self) -> bool {
+        self.system == other.system && self.timeline == other.timeline
+    }
 }
 
 impl Debug for Client {
@@ -150,19 +186,25 @@ impl Client {
         self.get().await
     }
 
+    /// A new connection instead of one to a server that will not do. That may have changed since it was made, or another
+    /// server has taken over: those that wait in the pool know no better.
+    pub(crate) async fn session_instead_of(&self, session: Pooled) -> Result<Pooled, Error> {
+        drop(Pooled::take(session));
+        self.forget_idle();
+        self.session().await
+    }
+
     /// Whether two connections are two sessions, whichever of them has a transaction open meanwhile. A pooler that is
     /// idle gives the second connection the session of the first; a busy one mixes them up within a few tries.
     async fn check_sessions(&self) -> Result<(), Error> {
-        let (first, second) = (self.get().await?, self.get().await?);
-        let compared = self.compare(&first, &second).await;
-        if compared.is_err() {
-            // One of them may never answer.
-            drop((Pooled::take(first), Pooled::take(second)));
-        }
-        compared
+        let (first, second) = (Unanswered::new(self.get().await?), Unanswered::new(self.get().await?));
+        self.compare(first.session()?, second.session()?).await?;
+        first.answered();
+        second.answered();
+        Ok(())
     }
 
-    async fn compare(&self, first: &Pooled, second: &Pooled) -> Result<(), Error> {
+    async fn compare(&self, first: &Session, second: &Session) -> Result<(), Error> {
         for _ in 0..TRIES {
             for (holding, asking) in [(first, second), (second, first)] {
                 self.execute(holding, "BEGIN READ ONLY").await?;
@@ -176,12 +218,12 @@ impl Client {
         Ok(())
     }
 
-    async fn execute(&self, session: &Pooled, sql: &str) -> Result<(), Error> {
+    async fn execute(&self, session: &Session, sql: &str) -> Result<(), Error> {
         self.bounded("look at the session", session.client.batch_execute(sql)).await
     }
 
-    async fn has_its_mark(&self, session: &Pooled) -> Result<bool, Error> {
-        let asked = session.client.simple_query("SELECT current_setting('enact.session', true)");
+    async fn has_its_mark(&self, session: &Session) -> Result<bool, Error> {
+        let asked = session.client.simple_query("SELECT pg_catalog.current_setting('enact.session', true)");
         let answer = self.bounded("look at the session", asked).await?;
         let mark = answer.iter().find_map(|message| match message {
             SimpleQueryMessage::Row(row) => row.get(0),
@@ -226,8 +268,8 @@ impl Client {
         }
     }
 
-    /// Makes all that the server has written to its log so far durable there. Gives whether that was certainly the
-    /// server that a transaction was begun on at `begun`.
+    /// Makes all that the server of a transaction has written to its log so far durable there. Gives whether the server
+    /// was certainly there when the transaction was begun, at `begun`.
     ///
     /// A transaction's id is in the server's log with its first change, and not durably until something is
     /// committed. After a crash the server would give the same id to another transaction, and
@@ -236,25 +278,37 @@ impl Client {
     ///
     /// A connection that was there before the transaction, and answers now, was not ended by a crash in between. A
     /// younger one may be of the server that came back, whose log has nothing of the transaction.
-    pub(crate) async fn make_ids_durable(&self, begun: Instant) -> Result<bool, Error> {
+    ///
+    /// # Errors
+    /// `unavailable`, where new connections are to another server than that of the transaction, of which there may be
+    /// several behind one URL.
+    pub(crate) async fn make_ids_durable(&self, about: &About, begun: Instant) -> Result<bool, Error> {
         let ticket = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
         let mut last = self.wal.lock().await;
-        if let Some(flush) = last.filter(|flush| flush.upto >= ticket) {
+        if let Some(flush) =
+            last.as_ref().filter(|flush| flush.upto >= ticket && flush.about.is_same_server(about))
+        {
             return Ok(flush.by < begun);
         }
         let upto = self.asked.load(Ordering::SeqCst);
-        let session = self.get().await?;
+        let mut session = self.get().await?;
+        if !session.about.is_same_server(about) {
+            session = self.session_instead_of(session).await?;
+        }
+        let session = Unanswered::new(session);
+        let of = session.session()?;
+        if !of.about.is_same_server(about) {
+            let message = "a connection is to another server than the one before; nothing was changed";
+            return Err(Error::new(ErrorCode::Unavailable, message).retryable().left_nothing());
+        }
         // A commit that has written something waits for the log up to its own end. The message means nothing to
         // anyone. It does not wait for standbys: another timeline is asked about by nobody.
         let sql = "BEGIN READ WRITE; SET LOCAL synchronous_commit = local; \
-                   SELECT pg_logical_emit_message(true, 'enact', ''); COMMIT";
-        let done = self.bounded("make the transaction's id durable", session.client.batch_execute(sql)).await;
-        if done.is_err() {
-            drop(Pooled::take(session));
-            return done.map(|()| false);
-        }
-        let by = session.since;
-        *last = Some(Flush { upto, by });
+                   SELECT pg_catalog.pg_logical_emit_message(true, 'enact', ''); COMMIT";
+        self.bounded("make the transaction's id durable", of.client.batch_execute(sql)).await?;
+        let by = of.since;
+        *last = Some(Flush { upto, about: of.about.clone(), by });
+        session.answered();
         Ok(by < begun)
     }
 }
@@ -334,20 +388,20 @@ async fn set_up(client: ClientWrapper, limits: &Limits) -> Result<Session, Error
 
 /// What the session has before anything of it is set: another one's mark, and whether the server's owner wants it to
 /// read alone.
-const BEFORE: &str = "SELECT current_setting('enact.session', true), \
-     current_setting('default_transaction_read_only')::bool";
+const BEFORE: &str = "SELECT pg_catalog.current_setting('enact.session', true), \
+     pg_catalog.current_setting('default_transaction_read_only')::bool";
 
 /// What is there at the other end of a connection.
-const ABOUT: &str = "SELECT current_setting('server_version_num')::int4 AS version, \
+const ABOUT: &str = "SELECT pg_catalog.current_setting('server_version_num')::int4 AS version, \
      (SELECT system_identifier::text FROM pg_catalog.pg_control_system()) AS system, \
-     format('%s (oid %s)', current_database(), \
-       (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())) AS database, \
-     CASE WHEN NOT pg_is_in_recovery() \
-       THEN left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) END AS timeline, \
-     pg_backend_pid() AS backend, \
-     (SELECT backend_start::text FROM pg_stat_get_activity(pg_backend_pid())) AS started, \
-     current_user::text AS role, current_setting('synchronous_commit') AS commit, \
-     current_setting('enact.session', true) AS mark";
+     pg_catalog.format('%s (oid %s)', pg_catalog.current_database(), \
+       (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())) AS database, \
+     CASE WHEN NOT pg_catalog.pg_is_in_recovery() \
+       THEN pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8) END AS timeline, \
+     pg_catalog.pg_backend_pid() AS backend, \
+     (SELECT backend_start::text FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())) AS started, \
+     current_user::text AS role, pg_catalog.current_setting('synchronous_commit') AS commit, \
+     pg_catalog.current_setting('enact.session', true) AS mark";
 
 fn settings(limits: &Limits, mark: &str) -> String {
     let (request, lock) = (limits.request.as_millis(), limits.lock.as_millis());
@@ -359,9 +413,9 @@ fn settings(limits: &Limits, mark: &str) -> String {
          SET array_nulls = on; SET transform_null_equals = off; \
          SET statement_timeout = {request}; SET lock_timeout = {lock}; \
          SET idle_in_transaction_session_timeout = {idle}; \
-         SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit') \
+         SELECT pg_catalog.set_config('synchronous_commit', CASE pg_catalog.current_setting('synchronous_commit') \
            WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false); \
-         SELECT set_config('enact.session', '{mark}', false)"
+         SELECT pg_catalog.set_config('enact.session', '{mark}', false)"
     )
 }
 

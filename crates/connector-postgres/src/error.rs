@@ -88,6 +88,50 @@ pub(crate) fn internal(message: impl Into<String>) -> Error {
     Error::new(ErrorCode::Internal, message).left_nothing()
 }
 
+/// The SQLSTATE that an error comes from, where the server gave one.
+fn state(error: &Error) -> Option<&SqlState> {
+    let mut next = error.source();
+    while let Some(cause) = next {
+        if let Some(said) = cause.downcast_ref::<tokio_postgres::Error>() {
+            return said.code();
+        }
+        next = cause.source();
+    }
+    None
+}
+
+/// Whether the server did not understand a statement, or a value in it: a column, a table or an operator that is not
+/// there, a prepared statement that no longer fits. A right that is not there is none of them.
+pub(crate) fn is_not_understood(error: &Error) -> bool {
+    state(error).is_some_and(|state| match state.code() {
+        "42501" => false,
+        "0A000" | "22P02" => true,
+        code => code.starts_with("42"),
+    })
+}
+
+/// Whether the server was asked about a transaction id that it has not come to: "transaction ID … is in the future".
+pub(crate) fn is_of_later_id(error: &Error) -> bool {
+    state(error) == Some(&SqlState::INVALID_PARAMETER_VALUE)
+}
+
+/// By what a constraint is violated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Violated {
+    /// By other rows: one that points at the row, one that has its key.
+    ByRows,
+    /// By the values of the row itself.
+    ByValues,
+}
+
+/// By what a constraint is violated, where that is the error.
+pub(crate) fn violated(error: &Error) -> Option<Violated> {
+    match state(error)?.code() {
+        "23502" | "23514" => Some(Violated::ByValues),
+        code => code.starts_with("23").then_some(Violated::ByRows),
+    }
+}
+
 /// What the server said, in its own words. Not its detail, which shows whole rows.
 fn words(said: &DbError) -> String {
     let hint = said.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
@@ -126,6 +170,8 @@ fn judge(state: &SqlState) -> (ErrorCode, bool) {
         "42P01" | "3D000" | "3F000" => (NotFound, false),
         // A server that became a standby: another one serves writes, and is found by the next connection.
         "25006" => (Unavailable, true),
+        // A session that is in the midst of a transaction of which nobody knows, or whose transaction was ended.
+        "25001" | "25P02" | "25P03" => (Unavailable, true),
         "58P01" | "58030" => (Unavailable, false),
         code => match code.get(..2).unwrap_or_default() {
             "08" | "53" | "57" => (Unavailable, true),
@@ -154,6 +200,7 @@ mod tests {
             ("42501", "forbidden", false),
             ("53300", "unavailable", true),
             ("55P03", "timeout", true),
+            ("25P02", "unavailable", true),
             ("57P01", "unavailable", true),
             ("28P01", "unauthenticated", false),
             ("P0001", "precondition_failed", false),

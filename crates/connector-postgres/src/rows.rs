@@ -8,7 +8,7 @@ use enact_core::{Error, ErrorCode};
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
 
-use crate::catalog::{Column, Table};
+use crate::catalog::{Column, Table, altered};
 use crate::error::{internal, precondition};
 use crate::name::{TableName, quoted};
 use crate::tx::Tx;
@@ -141,7 +141,7 @@ pub(crate) struct Found {
 
 /// What to select of a row named `enact_t`, for [`Found::read`].
 pub(crate) fn wanted(table: &Table) -> String {
-    format!("{}, to_json(enact_t.*)::text", table.image("enact_t"))
+    format!("{}, pg_catalog.to_json(enact_t.*)::text", table.image("enact_t"))
 }
 
 impl Found {
@@ -182,7 +182,7 @@ pub(crate) fn literal<'a>(
 /// `unnest` of such a parameter as a table, with a number for each row: `alias(f0, f1, …, n)`.
 pub(crate) fn unnested(table: &Table, param: &str, alias: &str) -> String {
     let fields = (0..table.columns.len()).map(|place| format!("f{place}, ")).collect::<String>();
-    format!("unnest({param}::{}[]) WITH ORDINALITY AS {alias}({fields}n)", table.sql())
+    format!("pg_catalog.unnest({param}::{}[]) WITH ORDINALITY AS {alias}({fields}n)", table.sql())
 }
 
 /// Whether the rows of `row` and of the unnested `alias` have one key.
@@ -233,13 +233,25 @@ async fn look_up<T: Clone>(
         table.lock_order("enact_t"),
     );
     let keys = literal(table, columns, images.iter().copied());
-    for row in tx.query(&format!("read rows of {}", table.table_name()), &sql, &[&keys]).await? {
+    let name = table.table_name();
+    for row in tx.query_table(&format!("read rows of {name}"), (table, &name), &sql, &[&keys]).await? {
         let place = usize::try_from(row.get::<_, i64>(0)).unwrap_or_default();
-        if let Some(found) = place.checked_sub(1).and_then(|place| found.get_mut(place)) {
-            *found = Some(read(&row, 1)?);
+        let Some(found) = place.checked_sub(1).and_then(|place| found.get_mut(place)) else { continue };
+        if found.replace(read(&row, 1)?).is_some() {
+            // What was the key is none any more.
+            return Err(altered(&name.to_string()));
         }
     }
     Ok(found)
+}
+
+/// Where a row without a key is. That stays so while it is locked.
+#[derive(Debug)]
+pub(crate) struct Place {
+    /// The number of the table, or of the partition, that it is in.
+    pub(crate) table: String,
+    /// The place in that table's own file.
+    pub(crate) at: String,
 }
 
 /// Locks the rows that are equal to an image in every column, and gives the place of each.
@@ -248,18 +260,19 @@ pub(crate) async fn lock_equal(
     table: &Table,
     columns: &[ColumnShape],
     image: &Image,
-) -> Result<Vec<String>, Error> {
+) -> Result<Vec<Place>, Error> {
     let places = places(table, columns).into_iter();
     let wanted: Vec<Option<&str>> =
         places.map(|place| place.and_then(|at| image.get(at)?.as_deref())).collect();
     let sql = format!(
-        "SELECT enact_t.ctid::text FROM {} AS enact_t WHERE {} IS NOT DISTINCT FROM $1::text[] FOR UPDATE",
+        "SELECT enact_t.tableoid::text, enact_t.ctid::text FROM {} AS enact_t \
+         WHERE {} IS NOT DISTINCT FROM $1::text[] FOR UPDATE",
         table.sql(),
         table.image("enact_t"),
     );
     let doing = format!("read rows of {}", table.table_name());
     let rows = tx.query(&doing, &sql, &[&wanted]).await?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+    Ok(rows.iter().map(|row| Place { table: row.get(0), at: row.get(1) }).collect())
 }
 
 /// A few words on a row, for messages: its key.

@@ -14,12 +14,11 @@ use enact_core::{Error, ErrorCode};
 use futures::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep, timeout};
-use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 
 use crate::catalog::{FINGERPRINT, Table, altered, is_current};
-use crate::client::{About, Client, Pooled, Session};
+use crate::client::{About, Client, Pooled, Session, Unanswered};
 use crate::error::{self, internal};
 use crate::name::TableName;
 
@@ -87,10 +86,7 @@ impl Tx {
         let since = Instant::now();
         let mut session = client.session().await?;
         if access == Access::Write && refusal(&session.about).is_some() {
-            // That may have changed since the connection was made: a new one sees it.
-            drop(Pooled::take(session));
-            client.forget_idle();
-            session = client.session().await?;
+            session = client.session_instead_of(session).await?;
             if let Some(refused) = refusal(&session.about) {
                 return Err(refused);
             }
@@ -180,7 +176,8 @@ impl Tx {
             let statement = client.prepare_cached(sql).await?;
             let check = client.prepare_cached(FINGERPRINT).await?;
             let names: [Param<'_>; 1] = [&name];
-            // The statement locks the table; what the check then sees stays so.
+            // The statement locks the table; what the check then sees stays so. Of a row that was only read and locked
+            // that is not all of it: a foreign key or a trigger may still be made until something is changed.
             let both = async {
                 Ok(futures::join!(all(client, &statement, params), client.query_opt(&check, &names)))
             };
@@ -212,7 +209,7 @@ impl Tx {
     pub(crate) async fn named(&self, xid: String) -> Result<TransactionId, Error> {
         let about = &self.session()?.about;
         let timeline = about.timeline.clone().ok_or_else(standby)?;
-        if !self.client.make_ids_durable(self.since).await? {
+        if !self.client.make_ids_durable(about, self.since).await? {
             // Its own connection answers: there was no crash since it was begun.
             self.execute("go on with the transaction", "SELECT 1").await?;
         }
@@ -245,12 +242,11 @@ impl Tx {
     /// # Errors
     /// `in_doubt`, where the server did not say whether it did; else nothing was changed.
     pub(crate) async fn commit(mut self) -> Result<(), Error> {
-        let session = self.session.take().ok_or_else(|| internal("the transaction is over"))?;
         // From here on the connection goes back only after the server has answered.
-        let session = Unanswered(Some(session));
-        let Some(connection) = &session.0 else { return Err(internal("the transaction is over")) };
-        let sql = format!("SET LOCAL synchronous_commit = {}; COMMIT", connection.about.commit);
-        match timeout(self.client.timeout(), connection.client.batch_execute(&sql)).await {
+        let session = Unanswered::new(self.session.take());
+        let Session { client, about, .. } = session.session()?;
+        let sql = format!("SET LOCAL synchronous_commit = {}; COMMIT", about.commit);
+        match timeout(self.client.timeout(), client.batch_execute(&sql)).await {
             Ok(Ok(())) => {
                 session.answered();
                 Ok(())
@@ -343,43 +339,45 @@ async fn roll_back(session: Pooled) {
     }
 }
 
-/// A connection that waits for the answer to COMMIT. Dropped without it, the connection is closed and not used again.
-struct Unanswered(Option<Pooled>);
-
-impl Unanswered {
-    fn answered(mut self) {
-        drop(self.0.take());
-    }
-}
-
-impl Drop for Unanswered {
-    fn drop(&mut self) {
-        if let Some(session) = self.0.take() {
-            drop(Pooled::take(session));
-        }
-    }
-}
-
 /// What became of a transaction whose end is not known. Only what the server says of that very id counts.
-pub(crate) async fn fate(client: &Arc<Client>, id: &TransactionId) -> Result<Doubt<()>, Error> {
-    let session = client.session().await?;
+pub(crate) async fn fate(client: &Client, id: &TransactionId) -> Result<Doubt<()>, Error> {
+    let mut session = client.session().await?;
+    if session.about.timeline.is_none() {
+        session = client.session_instead_of(session).await?;
+    }
+    let session = Unanswered::new(session);
+    let fate = settle(client, session.session()?, id).await?;
+    session.answered();
+    Ok(fate)
+}
+
+async fn settle(client: &Client, session: &Session, id: &TransactionId) -> Result<Doubt<()>, Error> {
     let about = &session.about;
-    if about.timeline.as_deref() != Some(id.timeline.as_str()) || about.system != id.system {
-        let now = about.timeline.as_deref().unwrap_or("unknown (a standby)");
-        return Ok(Doubt::Unknown(format!(
-            "transaction {} was begun on timeline {} and the server is on timeline {now}: after a failover or a \
-             restore its ids no longer tell; look at the rows",
-            id.xid, id.timeline
-        )));
+    match &about.timeline {
+        Some(timeline) if *timeline == id.timeline && about.system == id.system => {}
+        // A standby may follow the very server, which may come back.
+        None if about.system == id.system => {
+            let message =
+                format!("a standby answers, which does not know what became of transaction {}", id.xid);
+            return Err(Error::new(ErrorCode::Unavailable, message).retryable().left_nothing());
+        }
+        now => {
+            let now = now.as_deref().unwrap_or("unknown (a standby)");
+            return Ok(Doubt::Unknown(format!(
+                "transaction {} was begun on timeline {} and the server is on timeline {now}: after a failover or a \
+                 restore its ids no longer tell; look at the rows",
+                id.xid, id.timeline
+            )));
+        }
     }
     let mut began = Instant::now();
     let mut ended = false;
     loop {
-        match status(client, &session, id).await? {
+        match status(client, session, id).await? {
             Status::Known(fate) => return Ok(fate),
             Status::UnderWay if began.elapsed() < PATIENCE => sleep(Duration::from_millis(50)).await,
             Status::UnderWay if !ended => {
-                end_backend(client, &session, id).await?;
+                end_backend(client, session, id).await?;
                 (began, ended) = (Instant::now(), true);
             }
             Status::UnderWay => {
@@ -395,21 +393,19 @@ enum Status {
     UnderWay,
 }
 
-async fn status(client: &Client, session: &Pooled, id: &TransactionId) -> Result<Status, Error> {
+async fn status(client: &Client, session: &Session, id: &TransactionId) -> Result<Status, Error> {
     let params: [Param<'_>; 1] = [&id.xid];
-    let asked = session.client.query_one("SELECT pg_xact_status($1::text::xid8)", &params);
-    let answer = match timeout(client.timeout(), asked).await {
-        Ok(Ok(row)) => row.get::<_, Option<String>>(0),
-        // "transaction ID … is in the future"
-        Ok(Err(failed)) if failed.code() == Some(&SqlState::INVALID_PARAMETER_VALUE) => {
+    let asked = session.client.query_one("SELECT pg_catalog.pg_xact_status($1::text::xid8)", &params);
+    let answer = match client.bounded("ask what became of a transaction", asked).await {
+        Ok(row) => row.get::<_, Option<String>>(0),
+        Err(error) if error::is_of_later_id(&error) => {
             return Ok(Status::Known(Doubt::Unknown(format!(
                 "the server has not come to transaction {} yet: it is a copy from before, or was restored; look at \
                  the rows",
                 id.xid
             ))));
         }
-        Ok(Err(failed)) => return Err(error::statement("ask what became of a transaction", failed)),
-        Err(_) => return Err(error::no_answer("ask what became of a transaction", client.timeout())),
+        Err(error) => return Err(error),
     };
     Ok(match answer.as_deref() {
         Some("committed") => Status::Known(Doubt::Applied(())),
@@ -423,13 +419,13 @@ async fn status(client: &Client, session: &Pooled, id: &TransactionId) -> Result
 }
 
 /// Ends the connection that still carries the transaction out, and no other that has its number by now.
-async fn end_backend(client: &Client, session: &Pooled, id: &TransactionId) -> Result<(), Error> {
+async fn end_backend(client: &Client, session: &Session, id: &TransactionId) -> Result<(), Error> {
     tracing::warn!(
         xid = id.xid,
         backend = id.backend,
         "ending a connection whose transaction nobody waits for"
     );
-    let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_get_activity($1) WHERE backend_start::text = $2";
+    let sql = "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_get_activity($1) WHERE backend_start::text = $2";
     let params: [Param<'_>; 2] = [&id.backend, &id.started];
     let asked = session.client.query(sql, &params);
     client.bounded("end the connection of a transaction that does not end", asked).await?;

@@ -92,10 +92,10 @@ fn quoted_element(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// Places of rows as one literal: an array of `tid`.
-pub(crate) fn tids<'a>(places: impl IntoIterator<Item = &'a str>) -> Text {
-    let places = places.into_iter().map(quoted_element).collect::<Vec<_>>().join(",");
-    Text(Some(format!("{{{places}}}")))
+/// Values as one literal: an array of whatever type.
+pub(crate) fn list<'a>(values: impl IntoIterator<Item = &'a str>) -> Text {
+    let values = values.into_iter().map(quoted_element).collect::<Vec<_>>().join(",");
+    Text(Some(format!("{{{values}}}")))
 }
 
 /// Rows of a table as one literal: an array of its row type. Reading it back calls each column's own input

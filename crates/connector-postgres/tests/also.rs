@@ -9,8 +9,8 @@
 mod world;
 
 use enact_connector_postgres::Postgres;
-use enact_core::ErrorCode;
-use enact_testkit::postgres::Server;
+use enact_core::{Capture, ErrorCode};
+use enact_testkit::postgres::{Proxy, Server};
 use serde_json::json;
 use world::Tables;
 
@@ -42,6 +42,65 @@ async fn names_and_values_that_look_like_sql_are_names_and_values() {
     }
     let error = world.act("select_rows", json!({ "table": "t", "order_by": "id; DROP TABLE t" })).await;
     assert_eq!(error.unwrap_err().code(), ErrorCode::InvalidParameters);
+}
+
+/// Others may make functions in a schema of the search path, and one that fits better is taken for the server's own.
+#[tokio::test]
+async fn functions_of_others_in_the_search_path_are_not_called() {
+    let world = Tables::with(
+        "CREATE TYPE mood AS ENUM ('glad', 'sad'); CREATE TABLE t (id int PRIMARY KEY, m mood); \
+         INSERT INTO t VALUES (1, 'glad'); \
+         CREATE FUNCTION to_json(t) RETURNS json LANGUAGE sql AS $$ SELECT '{\"forged\": 1}'::json $$; \
+         CREATE FUNCTION format(text, mood) RETURNS text LANGUAGE sql AS $$ SELECT 'sad' $$; \
+         CREATE FUNCTION unnest(t[]) RETURNS SETOF t LANGUAGE sql AS $$ SELECT 1, 'sad'::mood $$;",
+    )
+    .await;
+    let update = json!({ "table": "t", "data": { "m": "sad" }, "where": { "id": 1 } });
+    let done = world.there_and_back("update_row", update).await;
+    assert_eq!(done.output["rows"], json!([{ "id": 1, "m": "sad" }]));
+    let done = world.there_and_back("delete_row", json!({ "table": "t", "where": { "id": 1 } })).await;
+    let before = &done.pre.value()["changes"]["here"][0]["rows"][0]["before"];
+    assert_eq!(*before, json!(["1", "glad"]));
+}
+
+#[tokio::test]
+async fn every_function_stands_with_its_schema() {
+    let db = Server::shared().database().await;
+    db.exec(
+        "CREATE TABLE p (id int PRIMARY KEY, v xml[]); INSERT INTO p VALUES (1), (2); \
+         CREATE TABLE c (id int PRIMARY KEY, p int REFERENCES p ON DELETE CASCADE ON UPDATE CASCADE); \
+         INSERT INTO c VALUES (1, 1); CREATE TABLE loose (i interval);",
+    )
+    .await;
+    let proxy = Proxy::start(db.server()).await;
+    let url = proxy.url(&db);
+    let world = Tables::at(db, &url, |postgres| postgres);
+    world.act("select_rows", json!({ "table": "c" })).await.unwrap();
+    world.there_and_back("insert_row", json!({ "table": "loose", "data": { "i": "1 day" } })).await;
+    world
+        .there_and_back("update_row", json!({ "table": "p", "data": { "id": 3 }, "where": { "id": 1 } }))
+        .await;
+    world
+        .there_and_back("update_row", json!({ "table": "c", "data": { "p": 2 }, "where": { "p": 1 } }))
+        .await;
+    let (action, cx) = (
+        world.prepare("delete_row", &json!({ "table": "p", "where": { "v": null } })).unwrap(),
+        world.cx(enact_core::ids::Direction::Forward, false),
+    );
+    let Capture::Ready { pre, .. } = action.capture(&cx).await.unwrap() else { panic!("it was so already") };
+    action.probe(&cx, &pre).await.unwrap();
+    // What is called so is no function: an expression, and the names of rows with those of their columns.
+    let others = ["coalesce", "k", "a", "b"];
+    for statement in proxy.statements() {
+        for (before, _) in statement.match_indices('(').map(|(at, _)| statement.split_at(at)) {
+            let word = before.rsplit(|c: char| c != '_' && !c.is_ascii_lowercase()).next().unwrap();
+            let schema = before.strip_suffix(word).unwrap();
+            assert!(
+                word.is_empty() || others.contains(&word) || schema.ends_with("pg_catalog."),
+                "{word} in {statement}"
+            );
+        }
+    }
 }
 
 #[tokio::test]
@@ -86,23 +145,6 @@ async fn a_value_that_does_not_fit_is_an_error_and_never_cut() {
         let error = world.refused("insert_row", json!({ "table": "t", "data": data })).await;
         assert_eq!(error.code(), ErrorCode::InvalidParameters, "{data}: {error}");
     }
-}
-
-#[tokio::test]
-async fn partitioned_tables_move_rows_between_partitions_and_back() {
-    let world = Tables::with(
-        "CREATE TABLE m (id int, at date, v text, PRIMARY KEY (id, at)) PARTITION BY RANGE (at); \
-         CREATE TABLE m1 PARTITION OF m FOR VALUES FROM ('2026-01-01') TO ('2026-02-01'); \
-         CREATE TABLE m2 PARTITION OF m FOR VALUES FROM ('2026-02-01') TO ('2026-03-01'); \
-         INSERT INTO m VALUES (1, '2026-01-05', 'a'), (2, '2026-02-05', 'b');",
-    )
-    .await;
-    let data = json!({ "at": "2026-02-07" });
-    world.there_and_back("update_row", json!({ "table": "m", "data": data, "where": { "id": 1 } })).await;
-    world.there_and_back("delete_row", json!({ "table": "m", "where": { "v": "b" } })).await;
-    world.there_and_back("delete_row", json!({ "table": "m1", "where": { "id": 1 } })).await;
-    let data = json!({ "id": 3, "at": "2026-01-31" });
-    world.there_and_back("insert_row", json!({ "table": "m", "data": data })).await;
 }
 
 #[tokio::test]
@@ -173,6 +215,51 @@ async fn rows_that_a_constraint_would_not_let_in_again_are_not_changed() {
     world.there_and_back("insert_row", json!({ "table": "t", "data": { "id": 4 } })).await;
     world.db.exec("DELETE FROM t WHERE id < 3").await;
     world.there_and_back("delete_row", json!({ "table": "p", "where": { "id": 1 } })).await;
+}
+
+/// A constraint that is NOT VALID has nothing to do with it.
+#[tokio::test]
+async fn a_connection_that_is_lost_while_an_undo_is_tried_beforehand_may_be_tried_again() {
+    let db = Server::shared().database().await;
+    db.exec(
+        "CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 1); \
+         ALTER TABLE t ADD CHECK (v > 0) NOT VALID;",
+    )
+    .await;
+    let proxy = Proxy::start(db.server()).await;
+    let url = proxy.url(&db);
+    let world = Tables::at(db, &url, |postgres| postgres);
+    let delete = json!({ "table": "t", "where": { "id": 1 } });
+    let lost = proxy.lose_request("WITH");
+    let error = world.refused("delete_row", delete.clone()).await;
+    assert!(lost.was_reached());
+    assert_eq!((error.code(), error.is_retryable()), (ErrorCode::Unavailable, true), "{error}");
+    assert!(!error.message().contains("NOT VALID"), "{error}");
+    world.there_and_back("delete_row", delete).await;
+}
+
+#[tokio::test]
+async fn an_undo_that_the_database_refuses_by_itself_is_not_laid_to_somebody_elses_rows() {
+    let no = "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'never'; END $$; \
+              CREATE TRIGGER no BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION no();";
+    for (since, reason) in [
+        ("ALTER TABLE t ADD CHECK (v > 2)", "no longer takes"),
+        ("ALTER TABLE t ALTER w SET NOT NULL", "no longer takes"),
+        (no, "never"),
+    ] {
+        let world =
+            Tables::with("CREATE TABLE t (id int PRIMARY KEY, v int, w int); INSERT INTO t VALUES (1, 1);")
+                .await;
+        let params = json!({ "table": "t", "data": { "v": 3, "w": 3 }, "where": { "id": 1 } });
+        let done = world.act("update_row", params).await.unwrap();
+        world.db.exec(since).await;
+        let error = world.undo(&done, false).await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::PreconditionFailed, "{since}: {error}");
+        assert!(
+            error.message().contains(reason) && !error.message().contains("somebody"),
+            "{since}: {error}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -350,55 +437,6 @@ async fn an_answer_that_is_too_large_is_refused_before_any_change() {
     assert!(error.message().contains("16 MiB"), "{error}");
     // The connection is of use again.
     assert!(world.act("select_rows", json!({ "table": "t", "columns": ["id"] })).await.is_ok());
-}
-
-#[tokio::test]
-async fn a_table_that_was_altered_meanwhile_is_looked_up_anew() {
-    let world =
-        Tables::with("CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 1);").await;
-    let update =
-        |column: &str, value: i32| json!({ "table": "t", "data": { column: value }, "where": { "id": 1 } });
-    let first = world.act("update_row", update("v", 2)).await.unwrap();
-    // An undo looks, too.
-    world.db.exec("ALTER TABLE t ADD u int").await;
-    world.undo(&first, false).await.unwrap();
-    for (ddl, column) in [
-        ("ALTER TABLE t ADD w int", "w"),
-        ("ALTER TABLE t RENAME v TO x", "x"),
-        ("ALTER TABLE t ALTER x TYPE bigint", "x"),
-        ("DROP TABLE t; CREATE TABLE t (y int, id int PRIMARY KEY); INSERT INTO t VALUES (0, 1)", "y"),
-    ] {
-        world.db.exec(ddl).await;
-        let done = world.act("update_row", update(column, 77)).await.unwrap();
-        assert_eq!(done.output["rows"][0][column], 77, "{ddl}");
-        world.undo(&done, false).await.unwrap();
-    }
-    // A foreign key that is new is not overlooked.
-    let delete = json!({ "table": "t", "where": { "id": 1 } });
-    world.there_and_back("delete_row", delete.clone()).await;
-    world
-        .db
-        .exec("CREATE TABLE c (id int PRIMARY KEY, t int REFERENCES t ON DELETE CASCADE); INSERT INTO c VALUES (1, 1)")
-        .await;
-    world.there_and_back("delete_row", delete).await;
-}
-
-#[tokio::test]
-async fn an_undo_onto_an_altered_table_is_a_conflict_where_a_column_is_gone_and_else_goes_on() {
-    let sql = "CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 1), (2, 2);";
-    let world = Tables::with(sql).await;
-    let done = world.act("delete_row", json!({ "table": "t", "where": { "id": 1 } })).await.unwrap();
-    world.db.exec("ALTER TABLE t ADD w text DEFAULT 'new'").await;
-    world.undo(&done, false).await.unwrap();
-    assert_eq!(
-        world.value("SELECT string_agg(concat(id, v, w), ',' ORDER BY id) FROM t").await,
-        "11new,22new"
-    );
-    let done = world.act("delete_row", json!({ "table": "t", "where": { "id": 1 } })).await.unwrap();
-    world.db.exec("ALTER TABLE t DROP v").await;
-    let error = world.undo(&done, false).await.unwrap_err();
-    assert_eq!(error.code(), ErrorCode::Conflict);
-    assert!(error.message().contains("'v'"), "{error}");
 }
 
 #[tokio::test]

@@ -85,7 +85,12 @@ async fn the_commit_of_an_undo_takes_effect_once_whichever_side_of_it_is_lost() 
 
 /// The statements before COMMIT, those of a new connection included.
 fn statements_before_commit(kind: Kind) -> Vec<&'static str> {
-    let mut words = vec!["SELECT current_setting", "SET DateStyle", "BEGIN READ", "SELECT json_build_object"];
+    let mut words = vec![
+        "SELECT pg_catalog.current_setting",
+        "SET DateStyle",
+        "BEGIN READ",
+        "SELECT pg_catalog.json_build_object",
+    ];
     if kind != Kind::Insert {
         words.push("SELECT enact_t");
     }

@@ -10,7 +10,7 @@ use crate::Postgres;
 use crate::catalog::Table;
 use crate::error::precondition;
 use crate::name::TableName;
-use crate::reach::{Happens, Search, outcome, warnings};
+use crate::reach::{Happens, Search, outcome, recorded, warnings};
 use crate::rows::{RowChange, TableChange};
 use crate::tx::{Param, Tx};
 use crate::work::{Change, ChangesRows, Tried, Written, facts};
@@ -43,10 +43,12 @@ impl DeleteRow {
     async fn delete(&self, tx: &Tx, table: &Table, locked: &Locked) -> Result<String, Error> {
         let (source, joined, rows) = locked.source(table);
         let sql = format!(
-            "DELETE FROM {} AS enact_t USING {source} WHERE {joined} RETURNING pg_current_xact_id()::text",
+            "DELETE FROM {} AS enact_t USING {source} WHERE {joined} RETURNING pg_catalog.pg_current_xact_id()::text",
             table.sql()
         );
-        let deleted = tx.query(&format!("delete from {}", self.table), &sql, &[&rows as Param<'_>]).await?;
+        let doing = format!("delete from {}", self.table);
+        let params = [&rows as Param<'_>];
+        let deleted = tx.query_table(&doing, (table, &self.table), &sql, &params).await?;
         match deleted.first() {
             Some(row) if deleted.len() == locked.rows.len() => Ok(row.get(0)),
             _ => Err(precondition(format!(
@@ -86,14 +88,21 @@ impl ChangesRows for DeleteRow {
         if locked.rows.is_empty() {
             return Ok(Tried::AlreadyDone(RowsDeleted { rows_deleted: 0 }));
         }
-        let search = Search { tx, catalog: &postgres.catalog, budget: postgres.max_rows };
-        let reached = search.reached(&table, &locked.rows, Happens::Deleted).await?;
-        let xid = self.delete(tx, &table, &locked).await?;
-        if table.deferrable || !table.triggers.is_empty() || !reached.is_empty() {
-            tx.check_constraints().await?;
-        }
-        let warnings = warnings(&table, &reached);
-        let others = outcome(tx, reached).await?;
+        let mut search = Search::new(postgres, tx);
+        let (xid, warnings, others) = loop {
+            let reached = search.reached(&table, &locked.rows, &Happens::Deleted).await?;
+            let ready = search.get_ready(&table, &Happens::Deleted, &reached).await?;
+            let xid = self.delete(tx, &table, &locked).await?;
+            if table.deferrable || !table.triggers.is_empty() || !reached.is_empty() {
+                tx.check_constraints().await?;
+            }
+            let warnings = warnings(&table, &reached);
+            let others = outcome(tx, reached).await?;
+            let own = std::iter::empty();
+            if search.has_found_all(ready, (&table, &Happens::Deleted), own, &others).await? {
+                break (xid, warnings, recorded(tx, others)?);
+            }
+        };
         let rows =
             locked.rows.into_iter().map(|before| RowChange { before: Some(before), after: None }).collect();
         let own = TableChange::of(&table, tx.role()?, rows);

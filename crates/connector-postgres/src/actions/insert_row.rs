@@ -11,6 +11,7 @@ use crate::Postgres;
 use crate::catalog::Table;
 use crate::error::precondition;
 use crate::name::TableName;
+use crate::reach::Search;
 use crate::rows::{Found, RowChange, TableChange, find_whole, wanted};
 use crate::tx::{Param, Tx};
 use crate::work::{Change, ChangesRows, Tried, Written, facts};
@@ -48,7 +49,7 @@ impl InsertRow {
             format!("({columns}) VALUES ({places})")
         };
         let sql = format!(
-            "INSERT INTO {} AS enact_t {what} RETURNING pg_current_xact_id()::text, {}",
+            "INSERT INTO {} AS enact_t {what} RETURNING pg_catalog.pg_current_xact_id()::text, {}",
             table.sql(),
             wanted(table)
         );
@@ -86,6 +87,10 @@ impl Action for InsertRow {
 impl ChangesRows for InsertRow {
     async fn attempt(&self, postgres: &Postgres, tx: &Tx, _: &Cx) -> Result<Tried<RowInserted>, Error> {
         let table = postgres.writable(tx, &self.table).await?;
+        Search::new(postgres, tx)
+            .check_seen(&table)
+            .await
+            .map_err(|error| error.context("its undo would fail"))?;
         let (mut inserted, xid) = self.insert(tx, &table).await?;
         if table.deferrable || !table.triggers.is_empty() {
             tx.check_constraints().await?;

@@ -137,7 +137,7 @@ async fn lock_rows(
     max_rows: usize,
 ) -> Result<Locked, Error> {
     let (condition, params) = rows.condition(table)?;
-    let json = if table.triggers.is_empty() { "NULL" } else { "to_json(enact_t.*)" };
+    let json = if table.triggers.is_empty() { "NULL" } else { "pg_catalog.to_json(enact_t.*)" };
     let sql = format!(
         "SELECT enact_t.ctid::text, {}, {json}::text FROM {} AS enact_t WHERE {condition}{} LIMIT {} FOR UPDATE",
         table.image("enact_t"),
@@ -173,8 +173,8 @@ impl Locked {
             let one = "(SELECT $1::tid AS f, 1::int8 AS n) AS k".to_owned();
             return (one, by_place, Text(Some(place.clone())));
         }
-        let places = value::tids(self.places.iter().map(String::as_str));
-        ("unnest($1::tid[]) WITH ORDINALITY AS k(f, n)".to_owned(), by_place, places)
+        let places = value::list(self.places.iter().map(String::as_str));
+        ("pg_catalog.unnest($1::tid[]) WITH ORDINALITY AS k(f, n)".to_owned(), by_place, places)
     }
 }
 

@@ -112,7 +112,7 @@ impl SelectRows {
             None => table.lock_order("enact_t"),
         };
         let sql = format!(
-            "SELECT to_json(enact_r.*)::text FROM (SELECT {columns} FROM {} AS enact_t WHERE {condition}{order} \
+            "SELECT pg_catalog.to_json(enact_r.*)::text FROM (SELECT {columns} FROM {} AS enact_t WHERE {condition}{order} \
              LIMIT {}) AS enact_r",
             table.sql(),
             limit.saturating_add(1)

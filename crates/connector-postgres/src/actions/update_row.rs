@@ -13,7 +13,7 @@ use crate::Postgres;
 use crate::catalog::Table;
 use crate::error::precondition;
 use crate::name::TableName;
-use crate::reach::{Happens, Search, outcome, warnings};
+use crate::reach::{Happens, Reached, Search, outcome, recorded, warnings};
 use crate::rows::{Found, Image, RowChange, TableChange, find_whole, wanted};
 use crate::tx::{Param, Tx};
 use crate::value::Text;
@@ -60,7 +60,7 @@ impl UpdateRow {
         let set = values.iter().enumerate().map(|(at, (column, _))| format!("{column} = ${}", at + 2));
         let sql = format!(
             "UPDATE {} AS enact_t SET {} FROM {source} WHERE {joined} \
-             RETURNING k.n, pg_current_xact_id()::text, {}",
+             RETURNING k.n, pg_catalog.pg_current_xact_id()::text, {}",
             table.sql(),
             set.collect::<Vec<_>>().join(", "),
             wanted(table)
@@ -68,7 +68,8 @@ impl UpdateRow {
         let params: Vec<Param<'_>> = std::iter::once(&rows as Param<'_>)
             .chain(values.iter().map(|(_, text)| text as Param<'_>))
             .collect();
-        let mut updated = tx.query(&format!("update {}", self.table), &sql, &params).await?;
+        let doing = format!("update {}", self.table);
+        let mut updated = tx.query_table(&doing, (table, &self.table), &sql, &params).await?;
         if updated.len() != locked.rows.len() {
             return Err(precondition(format!(
                 "{} rows of {} were to be updated, and the server would update {}: a trigger or row-level security \
@@ -92,9 +93,16 @@ impl UpdateRow {
             .all(|(before, after)| places.iter().all(|place| before.get(*place) == after.image.get(*place)))
     }
 
-    /// The rows after what runs afterwards: triggers, and foreign keys of the table onto itself.
-    async fn settled(&self, tx: &Tx, table: &Table, after: Vec<Found>) -> Result<Vec<Found>, Error> {
-        let changed_once_more = !table.triggers.is_empty() || table.points_at_itself();
+    /// The rows after what runs afterwards: triggers, and foreign keys that come back to the table, from itself or
+    /// from the tables that are reached.
+    async fn settled(
+        &self,
+        tx: &Tx,
+        table: &Table,
+        after: Vec<Found>,
+        reached: &[Reached],
+    ) -> Result<Vec<Found>, Error> {
+        let changed_once_more = !table.triggers.is_empty() || !reached.is_empty() || table.points_at_itself();
         if !changed_once_more || table.key.is_empty() {
             return Ok(after);
         }
@@ -153,29 +161,41 @@ impl ChangesRows for UpdateRow {
         if locked.rows.is_empty() {
             return Ok(Tried::AlreadyDone(RowsUpdated { rows_updated: 0, rows: Vec::new() }));
         }
-        let changed = Happens::Changed(self.data.columns().map(str::to_owned).collect());
-        let search = Search { tx, catalog: &postgres.catalog, budget: postgres.max_rows };
-        let reached = search.reached(&table, &locked.rows, changed).await?;
-        let (after, xid) = self.update(tx, &table, &locked, &values).await?;
-        if self.is_there(&table, &locked.rows, &after) {
-            let as_it_was = |(row, json): (Found, Option<String>)| match json {
-                Some(json) => JsonText::parse(&json),
-                None => Ok(row.json),
-            };
-            let rows = after.into_iter().zip(locked.json).map(as_it_was).collect::<Result<_, _>>()?;
-            return Ok(Tried::AlreadyDone(RowsUpdated { rows_updated: 0, rows }));
+        let asked = Happens::Changed(self.data.columns().map(str::to_owned).collect());
+        let mut search = Search::new(postgres, tx);
+        loop {
+            let reached = search.reached(&table, &locked.rows, &asked).await?;
+            let ready = search.get_ready(&table, &asked, &reached).await?;
+            let (after, xid) = self.update(tx, &table, &locked, &values).await?;
+            if self.is_there(&table, &locked.rows, &after) {
+                return already_there(after, locked.json);
+            }
+            if table.deferrable || !table.triggers.is_empty() || !reached.is_empty() {
+                tx.check_constraints().await?;
+            }
+            let after = self.settled(tx, &table, after, &reached).await?;
+            let warnings = warnings(&table, &reached);
+            let others = outcome(tx, reached).await?;
+            let own = locked.rows.iter().zip(after.iter().map(|row| &row.image));
+            if search.has_found_all(ready, (&table, &asked), own, &others).await? {
+                let others = recorded(tx, others)?;
+                let change = self.change(tx, &table, (locked.rows, after), others, xid)?;
+                return Ok(Tried::Changed(Box::new(Change { warnings, ..change })));
+            }
         }
-        if table.deferrable || !table.triggers.is_empty() || !reached.is_empty() {
-            tx.check_constraints().await?;
-        }
-        let after = self.settled(tx, &table, after).await?;
-        let warnings = warnings(&table, &reached);
-        let others = outcome(tx, reached).await?;
-        let change = self.change(tx, &table, (locked.rows, after), others, xid)?;
-        Ok(Tried::Changed(Box::new(Change { warnings, ..change })))
     }
 
     fn undone_by(pre: &Written<RowsUpdated>) -> Undo<RestoreRows> {
         super::undo(pre)
     }
+}
+
+/// Every row had the wanted values before: as it was then, where triggers made something else of it.
+fn already_there(after: Vec<Found>, before: Vec<Option<String>>) -> Result<Tried<RowsUpdated>, Error> {
+    let as_it_was = |(row, json): (Found, Option<String>)| match json {
+        Some(json) => JsonText::parse(&json),
+        None => Ok(row.json),
+    };
+    let rows = after.into_iter().zip(before).map(as_it_was).collect::<Result<_, _>>()?;
+    Ok(Tried::AlreadyDone(RowsUpdated { rows_updated: 0, rows }))
 }

@@ -74,6 +74,10 @@ pub(crate) struct ForeignSpec {
     shared: bool,
     /// The columns are in the primary key too.
     in_key: bool,
+    /// Points at its own table.
+    at_itself: bool,
+    /// Points at one partition, where there are some.
+    at_partition: bool,
 }
 
 pub(crate) fn table() -> impl Strategy<Value = TableSpec> {
@@ -101,15 +105,17 @@ fn column() -> impl Strategy<Value = ColumnSpec> {
 
 pub(crate) fn foreign() -> impl Strategy<Value = ForeignSpec> {
     let flags = (
-        prop::bool::weighted(0.2),
+        prop::bool::weighted(0.35),
         prop::bool::weighted(0.2),
         prop::bool::weighted(0.3),
         prop::bool::weighted(0.2),
+        prop::bool::weighted(0.15),
+        prop::bool::weighted(0.3),
     );
     (any::<[u8; 6]>(), flags).prop_map(
         |(
             [child, parent, on_delete, on_update, deferrable, default],
-            (at_unique, not_null, shared, in_key),
+            (at_unique, not_null, shared, in_key, at_itself, at_partition),
         )| ForeignSpec {
             child,
             parent,
@@ -121,6 +127,8 @@ pub(crate) fn foreign() -> impl Strategy<Value = ForeignSpec> {
             not_null,
             shared,
             in_key,
+            at_itself,
+            at_partition,
         },
     )
 }
@@ -220,7 +228,9 @@ impl Table {
         if let Some(check) = spec.check.filter(|_| spec.made == Made::Plainly) {
             self.more.push(format!("CHECK ({name}::text IS DISTINCT FROM {}::text)", of.literal(check)));
         }
-        if let Some(unique) = spec.unique.filter(|_| KEYS.iter().any(|key| key.sql == of.sql)) {
+        // What others are to point at has to be unique, and few columns are generated.
+        let unique = spec.unique.or((spec.made == Made::Generated).then_some(spec.of));
+        if let Some(unique) = unique.filter(|_| KEYS.iter().any(|key| key.sql == of.sql)) {
             let first =
                 if self.partitioned { format!("{}, ", quoted(&self.columns[0].name)) } else { String::new() };
             let deferrable = DEFERRABLE[usize::from(unique) % DEFERRABLE.len()];
@@ -257,8 +267,19 @@ impl Table {
 
     /// The columns that a foreign key points at.
     fn pointed_at(&self, unique: bool) -> Vec<usize> {
-        let unique = self.columns.iter().position(|column| unique && column.unique);
+        let generated = |column: &Column| column.unique && column.sql.contains("STORED");
+        let unique = if unique {
+            let first = self.columns.iter().position(generated);
+            first.or_else(|| self.columns.iter().position(|column| column.unique))
+        } else {
+            None
+        };
         unique.map_or_else(|| self.key.clone(), |at| vec![at])
+    }
+
+    /// The name of a partition.
+    fn partition(&self, number: u8) -> String {
+        format!("{}p{number}\"", self.name.strip_suffix('"').unwrap_or(&self.name))
     }
 
     fn list(&self, columns: &[usize]) -> String {
@@ -279,8 +300,7 @@ impl Table {
         let how = ["HASH", "LIST", "RANGE"][usize::from(self.names) % 3];
         let low = first.of.literal(0);
         let partition = |number: u8, what: &str| {
-            let name = self.name.strip_suffix('"').unwrap_or(&self.name);
-            format!("CREATE TABLE {name}p{number}\" PARTITION OF {} {what};", self.name)
+            format!("CREATE TABLE {} PARTITION OF {} {what};", self.partition(number), self.name)
         };
         let (one, two) = match how {
             "HASH" => (
@@ -317,6 +337,9 @@ pub(crate) fn make(schema: &str, tables: &[TableSpec], foreign: &[ForeignSpec]) 
     for spec in &mut foreign {
         spec.child %= u8::try_from(tables.len()).unwrap();
         spec.parent %= u8::try_from(tables.len()).unwrap();
+        if spec.at_itself {
+            spec.child = spec.parent;
+        }
         spec.in_key &= spec.child > spec.parent;
     }
     foreign.sort_by_key(|spec| (!spec.in_key, spec.parent));
@@ -334,7 +357,9 @@ fn point(tables: &mut [Table], spec: &ForeignSpec) -> Option<String> {
         return None;
     }
     let types: Vec<&'static Type> = pointed_at.iter().map(|at| tables[parent].columns[*at].of).collect();
-    let (referenced, to) = (tables[parent].list(&pointed_at), tables[parent].name.clone());
+    let referenced = tables[parent].list(&pointed_at);
+    let one = tables[parent].partitioned && spec.at_partition;
+    let to = if one { tables[parent].partition(1) } else { tables[parent].name.clone() };
     tables[parent].pointed_at = true;
     let of = &mut tables[child];
     let before = of.columns.len();

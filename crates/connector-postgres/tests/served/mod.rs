@@ -37,7 +37,7 @@ pub(crate) const COMMIT: &str = "SET LOCAL";
 /// The statement that makes a transaction's id durable.
 pub(crate) const FLUSH: &str = "BEGIN READ WRITE; SET LOCAL";
 /// The question what became of a transaction.
-pub(crate) const STATUS: &str = "SELECT pg_xact_status";
+pub(crate) const STATUS: &str = "SELECT pg_catalog.pg_xact_status";
 
 /// A change that is tried.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -5,14 +5,14 @@
 
 use std::collections::BTreeSet;
 
+use enact_core::Error;
 use enact_core::action::{Action, EffectClass, LockKey, NoUndo, Target, Undo};
 use enact_core::connector::Cx;
-use enact_core::{Error, ErrorCode};
 use serde::{Deserialize, Serialize};
 
 use self::plan::Plan;
 use crate::Postgres;
-use crate::error::precondition;
+use crate::error::{Violated, conflict, precondition, violated};
 use crate::rows::{Kept, TableChange};
 use crate::tx::Tx;
 use crate::work::{Change, ChangesRows, Tried, Written};
@@ -38,21 +38,24 @@ pub struct RowsRestored {
     pub set_by_triggers: BTreeSet<String>,
 }
 
-/// A constraint that refuses an undo says that others have built on what is to be taken back: a row that points at it,
-/// or one that has taken its key.
-fn as_conflict(error: Error) -> Error {
-    let built_on = matches!(error.code(), ErrorCode::AlreadyExists | ErrorCode::PreconditionFailed);
-    if !built_on {
-        return error;
-    }
-    crate::error::conflict(format!("somebody else's rows stand in the way: {}", error.message()))
-        .with_source(error)
+/// What a constraint that refuses an undo says.
+fn of_constraint(error: Error) -> Error {
+    let made = match violated(&error) {
+        Some(Violated::ByRows) => {
+            conflict(format!("somebody else's rows stand in the way: {}", error.message()))
+        }
+        Some(Violated::ByValues) => {
+            precondition(format!("the table no longer takes a row as it was: {}", error.message()))
+        }
+        None => return error,
+    };
+    made.with_source(error)
 }
 
 /// Undoes changes within the transaction that made them, and takes that back.
 ///
 /// # Errors
-/// `precondition_failed`, where that is not possible; the transaction is then of no use any more.
+/// Whatever keeps the undo from being carried out; the transaction is then of no use any more.
 pub(crate) async fn rehearse(postgres: &Postgres, tx: &Tx, changes: &[TableChange]) -> Result<(), Error> {
     tx.execute("begin a rehearsal of the undo", "SAVEPOINT enact_rehearsal").await?;
     let undone = async {
@@ -61,13 +64,14 @@ pub(crate) async fn rehearse(postgres: &Postgres, tx: &Tx, changes: &[TableChang
         tx.check_constraints().await?;
         plan.settle(tx, false).await
     };
-    undone.await.map_err(|error| {
-        let message = format!(
+    undone.await.map_err(|error| match violated(&error) {
+        Some(_) => precondition(format!(
             "it could not be undone, since a constraint that is NOT VALID would not let a row in again; nothing was \
              changed: {}",
             error.message()
-        );
-        precondition(message).with_source(error)
+        ))
+        .with_source(error),
+        None => error.context("the undo was tried, and failed"),
     })?;
     tx.execute("end a rehearsal of the undo", "ROLLBACK TO enact_rehearsal; RELEASE enact_rehearsal").await
 }
@@ -102,9 +106,10 @@ impl ChangesRows for RestoreRows {
             return Ok(Tried::AlreadyDone(RowsRestored::default()));
         }
         let replaced = plan.replaces(tx)?;
-        let (rows_restored, xid) = statement::carry_out(tx, &plan.tables).await.map_err(as_conflict)?;
-        tx.check_constraints().await.map_err(as_conflict)?;
-        let set_by_triggers = plan.settle(tx, cx.force()).await?;
+        let (rows_restored, xid) = statement::carry_out(tx, &plan.tables).await.map_err(of_constraint)?;
+        plan.check_tables(tx).await?;
+        tx.check_constraints().await.map_err(of_constraint)?;
+        let set_by_triggers = plan.settle(tx, cx.force()).await.map_err(of_constraint)?;
         Ok(Tried::Changed(Box::new(Change {
             xid,
             changes: replaced,

@@ -11,8 +11,8 @@ use super::statement::carry_out;
 use crate::Postgres;
 use crate::catalog::{Referential, Table, unless_altered};
 use crate::error::{conflict, precondition};
-use crate::reach::{Happens, Reached, Search, key_of, outcome_of};
-use crate::rows::{Image, RowChange, TableChange, find, lock_equal, places, shapes, shown};
+use crate::reach::{Happens, Reached, Search, key_of};
+use crate::rows::{Image, Place, RowChange, TableChange, find, lock_equal, places, shapes, shown};
 use crate::tx::Tx;
 
 /// How many rows a conflict names.
@@ -40,7 +40,7 @@ pub(super) struct Step {
     /// The row as it is now, in the columns of the change; none where it is not there.
     pub(super) now: Option<Image>,
     /// Where it is now, in a table without a key.
-    pub(super) place: Option<String>,
+    pub(super) place: Option<Place>,
 }
 
 impl Plan {
@@ -85,16 +85,21 @@ impl Plan {
         self.tables.iter().all(|table| table.steps.is_empty())
     }
 
+    /// Asks once more whether the tables are still as they were, now that rows are changed: until then a foreign key or
+    /// a trigger may be made on them.
+    pub(super) async fn check_tables(&self, tx: &Tx) -> Result<(), Error> {
+        for plan in &self.tables {
+            tx.check_table(&plan.table, &plan.change.table).await?;
+        }
+        Ok(())
+    }
+
     /// Rows that the action did not touch must not change along with those that it did.
     fn check_others(&self) -> Result<(), Error> {
         for reached in &self.reached {
-            let own = |image: &Image| {
-                self.tables.iter().filter(|plan| plan.table.oid == reached.table.oid).any(|plan| {
-                    let mut known = plan.change.rows.iter().filter_map(|row| row.after.as_ref());
-                    known.any(|known| key_of(&plan.table, known) == key_of(&plan.table, image))
-                })
-            };
-            if let Some(other) = reached.rows.iter().find(|row| !own(row)) {
+            let left =
+                |plan: &TablePlan| plan.keys(plan.change.rows.iter().filter_map(|row| row.after.as_ref()));
+            if let Some(other) = self.others(reached, left).next() {
                 let change = TableChange::of(&reached.table, String::new(), Vec::new());
                 return Err(conflict(format!(
                     "{} points at a row that is to be taken back, and would be changed or deleted with it; \
@@ -106,6 +111,18 @@ impl Plan {
         Ok(())
     }
 
+    /// The rows that are reached and have none of the keys that `known` gives of each plan.
+    fn others<'a>(
+        &self,
+        reached: &'a Reached,
+        known: impl Fn(&TablePlan) -> BTreeSet<Image>,
+    ) -> impl Iterator<Item = &'a Image> {
+        let plans = self.tables.iter().filter(|plan| plan.table.oid == reached.table.oid);
+        let known: BTreeSet<Image> = plans.flat_map(known).collect();
+        let rows = reached.rows.iter().map(|row| &row.before);
+        rows.filter(move |row| !known.contains(&key_of(&reached.table, row)))
+    }
+
     /// What the undo replaces, for its own record: also what others did, where `force` overwrites it.
     pub(super) fn replaces(&self, tx: &Tx) -> Result<Vec<TableChange>, Error> {
         let mut replaced = Vec::new();
@@ -115,9 +132,14 @@ impl Plan {
             replaced.push(TableChange { rows: rows.collect(), ..plan.change.clone() });
         }
         for reached in &self.reached {
-            let known = self.tables.iter().any(|plan| plan.table.oid == reached.table.oid);
-            if !known {
-                replaced.push(outcome_of(tx, reached)?);
+            let given_back =
+                |plan: &TablePlan| plan.keys(plan.steps.iter().filter_map(|step| step.now.as_ref()));
+            // What becomes of them is not known yet.
+            let others = self.others(reached, given_back);
+            let rows: Vec<_> =
+                others.map(|row| RowChange { before: Some(row.clone()), after: None }).collect();
+            if !rows.is_empty() {
+                replaced.push(TableChange::of(&reached.table, tx.role()?, rows));
             }
         }
         Ok(replaced)
@@ -158,7 +180,8 @@ impl Plan {
         for plan in &self.tables {
             let wanted: Vec<&Image> = plan.wanted().collect();
             let found = find(tx, &plan.table, &plan.change.columns, &wanted).await?;
-            let then = |found: Option<Image>| found.map(|found| plan.in_columns_then(&found));
+            let then =
+                |found: Option<Image>| found.map(|found| in_columns_then(&plan.table, &plan.change, &found));
             all.push(found.into_iter().map(then).collect());
         }
         Ok(all)
@@ -252,12 +275,9 @@ impl TablePlan {
         })
     }
 
-    /// An image of the table's columns now, in the columns of the change.
-    fn in_columns_then(&self, image: &Image) -> Image {
-        let columns = self.change.columns.iter();
-        columns
-            .map(|column| self.table.position(&column.name).and_then(|at| image.get(at)?.clone()))
-            .collect()
+    /// The keys of images in the columns of the change.
+    fn keys<'a>(&self, images: impl Iterator<Item = &'a Image>) -> BTreeSet<Image> {
+        images.map(|image| key_of(&self.table, &self.in_columns_now(image))).collect()
     }
 
     /// An image in the columns of the change, in the table's columns now.
@@ -267,15 +287,21 @@ impl TablePlan {
     }
 }
 
+/// An image of a table's columns now, in those of a change.
+fn in_columns_then(table: &Table, change: &TableChange, image: &Image) -> Image {
+    let columns = change.columns.iter();
+    columns.map(|column| table.position(&column.name).and_then(|at| image.get(at)?.clone())).collect()
+}
+
 /// The rows that foreign keys change along with those that are to be given back.
 async fn reached(postgres: &Postgres, tx: &Tx, tables: &[TablePlan]) -> Result<Vec<Reached>, Error> {
-    let search = Search { tx, catalog: &postgres.catalog, budget: postgres.max_rows };
+    let search = Search::new(postgres, tx);
     let mut all = Vec::new();
     for plan in tables {
         let (deleted, changed) = plan.takes_away();
-        all.extend(search.reached(&plan.table, &deleted, Happens::Deleted).await?);
+        all.extend(search.reached(&plan.table, &deleted, &Happens::Deleted).await?);
         let columns = plan.differing().into_iter().map(str::to_owned).collect();
-        all.extend(search.reached(&plan.table, &changed, Happens::Changed(columns)).await?);
+        all.extend(search.reached(&plan.table, &changed, &Happens::Changed(columns)).await?);
     }
     Ok(all)
 }
@@ -317,11 +343,10 @@ fn check_role(tx: &Tx, change: &TableChange) -> Result<(), Error> {
 /// Finds each row by its key, now and before, and says what is to be done. Rows that somebody else changed are named.
 async fn compare(
     tx: &Tx,
-    table: &Arc<Table>,
+    table: &Table,
     change: &TableChange,
     foreign: &mut Vec<String>,
 ) -> Result<Vec<Step>, Error> {
-    let plan = TablePlan { table: Arc::clone(table), change: change.clone(), steps: Vec::new() };
     // Under the key that the action left, and where that is gone or never was, under the one from before.
     let left: Vec<&Image> =
         change.rows.iter().filter_map(|row| row.after.as_ref().or(row.before.as_ref())).collect();
@@ -331,7 +356,7 @@ async fn compare(
     let earlier = if left == was { found.clone() } else { find(tx, table, &change.columns, &was).await? };
     let mut steps = Vec::new();
     for ((row, found), earlier) in change.rows.iter().zip(found).zip(earlier) {
-        let now = found.or(earlier).map(|found| plan.in_columns_then(&found));
+        let now = found.or(earlier).map(|found| in_columns_then(table, change, &found));
         if now == row.before {
             continue;
         }
@@ -346,7 +371,7 @@ async fn compare(
 /// A new row without a key is known by all its columns, if there is just one like it.
 async fn compare_keyless(
     tx: &Tx,
-    table: &Arc<Table>,
+    table: &Table,
     change: &TableChange,
     foreign: &mut Vec<String>,
 ) -> Result<Vec<Step>, Error> {
@@ -354,16 +379,18 @@ async fn compare_keyless(
     for row in &change.rows {
         let Some(after) = &row.after else { continue };
         let places = lock_equal(tx, table, &change.columns, after).await?;
-        match places.as_slice() {
-            [place] => {
-                steps.push(Step { wanted: None, now: Some(after.clone()), place: Some(place.clone()) });
+        match <[Place; 1]>::try_from(places) {
+            Ok([place]) => {
+                steps.push(Step { wanted: None, now: Some(after.clone()), place: Some(place) });
             }
-            [] => foreign.push(format!("the row in {} is not there as it was left", change.table)),
-            _ => {
+            Err(none) if none.is_empty() => {
+                foreign.push(format!("the row in {} is not there as it was left", change.table));
+            }
+            Err(several) => {
                 return Err(conflict(format!(
                     "{} has no primary key and {} rows that are equal to the one to be taken back; nothing was changed",
                     change.table,
-                    places.len()
+                    several.len()
                 )));
             }
         }

@@ -8,7 +8,7 @@ use enact_core::Error;
 use super::plan::{Step, TablePlan};
 use crate::error::precondition;
 use crate::name::quoted;
-use crate::rows::{Image, literal, same_key, unnested};
+use crate::rows::{Image, Place, literal, same_key, unnested};
 use crate::tx::{Param, Tx};
 use crate::value::{self, Text};
 
@@ -33,9 +33,9 @@ pub(super) async fn carry_out(tx: &Tx, tables: &[TablePlan]) -> Result<(usize, S
         let comma = if number > 0 { ", " } else { "" };
         let _infallible = write!(sql, "{comma}c{number} AS ({part} RETURNING 1)");
     }
-    let counts = (0..parts.sql.len()).map(|number| format!("(SELECT count(*) FROM c{number})"));
+    let counts = (0..parts.sql.len()).map(|number| format!("(SELECT pg_catalog.count(*) FROM c{number})"));
     let counts = counts.collect::<Vec<_>>().join(" + ");
-    let _infallible = write!(sql, " SELECT ({counts})::int8, pg_current_xact_id()::text");
+    let _infallible = write!(sql, " SELECT ({counts})::int8, pg_catalog.pg_current_xact_id()::text");
     let params: Vec<Param<'_>> = parts.params.iter().map(|text| text as Param<'_>).collect();
     let row = tx.query_one("give rows back", &sql, &params).await?;
     let done = usize::try_from(row.get::<_, i64>(0)).unwrap_or_default();
@@ -67,8 +67,15 @@ impl Parts {
         }
         self.rows += gone.len();
         let (source, joined) = if plan.change.key.is_empty() {
-            let param = self.param(value::tids(gone.iter().filter_map(|step| step.place.as_deref())));
-            (format!("unnest({param}::tid[]) AS k(f)"), "enact_t.ctid = k.f".to_owned())
+            let places: Vec<&Place> = gone.iter().filter_map(|step| step.place.as_ref()).collect();
+            let tables = self.param(value::list(places.iter().map(|place| place.table.as_str())));
+            let at = self.param(value::list(places.iter().map(|place| place.at.as_str())));
+            (
+                format!(
+                    "ROWS FROM (pg_catalog.unnest({tables}::oid[]), pg_catalog.unnest({at}::tid[])) AS k(t, f)"
+                ),
+                "enact_t.tableoid = k.t AND enact_t.ctid = k.f".to_owned(),
+            )
         } else {
             let param = self.rows(plan, gone.iter().filter_map(|step| step.now.as_ref()));
             (unnested(&plan.table, &param, "k"), same_key(&plan.table, "enact_t", "k"))
