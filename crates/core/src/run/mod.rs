@@ -457,14 +457,16 @@ impl RunState {
     }
 
     /// The outcome of the newest rollback for each action that it covers, newest first; empty where there was
-    /// none.
+    /// none. An action that it keeps is there where an earlier one may or may not have undone it.
     #[must_use]
     pub fn undo_outcomes(&self) -> Vec<(Seq, UndoOutcome, Option<&ErrorRecord>)> {
         let Some(rollback) = &self.rollback else { return Vec::new() };
         self.actions
             .iter()
             .rev()
-            .filter(|(seq, _)| rollback.covers(**seq))
+            .filter(|(seq, action)| {
+                rollback.covers(**seq) || action.attempts.iter().any(Attempt::undo_is_in_doubt)
+            })
             .map(|(seq, action)| {
                 let (outcome, error) = action.undo_outcome();
                 (*seq, outcome, error)

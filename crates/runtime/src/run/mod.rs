@@ -149,6 +149,8 @@ pub(crate) struct Run {
     code: Option<AbortHandle>,
     code_end: Option<Result<JsonText, Error>>,
     undo_waits: bool,
+    /// Whether the undo that was sent last may overwrite what others changed.
+    undo_force: bool,
     /// What the run ended or stopped with, to be durable before anybody is told.
     last: Option<Appended>,
     finished: bool,
@@ -234,6 +236,7 @@ impl Run {
             code: None,
             code_end: None,
             undo_waits: false,
+            undo_force: false,
             last: None,
             finished: false,
             life: 0,
