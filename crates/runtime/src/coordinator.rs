@@ -45,8 +45,6 @@ pub(crate) enum CoordinatorMsg {
     Restart(RunId),
     /// Take no new runs; tell when none is carried any more.
     Drain(oneshot::Sender<()>),
-    /// Leave the runs that are still carried to the next recovery.
-    Leave,
 }
 
 pub(crate) struct Coordinator;
@@ -63,7 +61,8 @@ pub(crate) struct Carried {
     actors: HashMap<ActorId, RunId>,
     /// Runs that recovery brings, and who waits for them already.
     expected: HashMap<RunId, Vec<Watcher>>,
-    drained: Option<oneshot::Sender<()>>,
+    /// Who waits until no run is carried any more.
+    drained: Vec<oneshot::Sender<()>>,
     draining: bool,
 }
 
@@ -93,7 +92,7 @@ impl Actor for Coordinator {
             runs: HashMap::new(),
             actors: HashMap::new(),
             expected: HashMap::new(),
-            drained: None,
+            drained: Vec::new(),
             draining: false,
         })
     }
@@ -154,16 +153,9 @@ impl Carried {
             CoordinatorMsg::Restart(run) => self.restart(myself, run),
             CoordinatorMsg::Drain(reply) => {
                 self.draining = true;
-                self.drained = Some(reply);
+                self.drained.push(reply);
                 self.leave_resting();
                 self.tell_drained();
-            }
-            CoordinatorMsg::Leave => {
-                self.draining = true;
-                for entry in self.runs.values() {
-                    let (reply, _) = oneshot::channel();
-                    drop(entry.actor.send_message(RunMsg::Command(Command::Leave, reply)));
-                }
             }
         }
     }
@@ -331,12 +323,12 @@ impl Carried {
     }
 
     fn tell_drained(&mut self) {
-        if self.draining
-            && self.runs.is_empty()
-            && let Some(drained) = self.drained.take()
-            && drained.send(()).is_err()
-        {
-            tracing::debug!("nobody waits for the runs to end");
+        if self.draining && self.runs.is_empty() {
+            for drained in self.drained.drain(..) {
+                if drained.send(()).is_err() {
+                    tracing::debug!("nobody waits any more for the runs to end");
+                }
+            }
         }
     }
 }

@@ -209,7 +209,11 @@ impl WorkflowCx {
     async fn ask(&self, call: Call) -> Result<Reply, Error> {
         let (reply, answer) = oneshot::channel();
         let ask = Ask { path: self.next_path(), call, reply };
-        self.desk.ask(ask)?;
+        if let Err(stopped) = self.desk.ask(ask) {
+            // Code that asks again and again would never let itself be ended.
+            tokio::task::yield_now().await;
+            return Err(stopped);
+        }
         answer.await.map_err(|_| stopped())?
     }
 }

@@ -19,7 +19,6 @@ use ractor::{Actor, ActorRef};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tokio::sync::{Semaphore, oneshot};
-use tokio::task::JoinHandle;
 
 use crate::act::ActWorkflow;
 use crate::clock::{Clock, SystemClock};
@@ -176,10 +175,10 @@ impl Builder {
             max_runs: self.max_runs.unwrap_or(DEFAULT_MAX_RUNS),
             go,
         };
-        let (supervisor, ended) = Supervisor::spawn(None, Supervisor, args).await.map_err(|error| {
+        let (supervisor, _) = Supervisor::spawn(None, Supervisor, args).await.map_err(|error| {
             Error::new(ErrorCode::Internal, format!("the runtime's supervisor did not start: {error}"))
         })?;
-        let enact = Enact { shared, coordinator, supervisor, ended: Arc::new(RwLock::new(Some(ended))) };
+        let enact = Enact { shared, coordinator, supervisor };
         recovery::recover(&enact.shared, &enact.coordinator()?, go).await?;
         Ok(enact)
     }
@@ -330,7 +329,6 @@ pub struct Enact {
     shared: Arc<Shared>,
     coordinator: CoordinatorRef,
     supervisor: ActorRef<SupervisorMsg>,
-    ended: Arc<RwLock<Option<JoinHandle<()>>>>,
 }
 
 impl Debug for Enact {
@@ -551,7 +549,8 @@ impl Enact {
     }
 
     /// Takes no new runs, waits until those under way have ended, at most for `deadline`, and stops. What is left
-    /// is resumable.
+    /// is resumable: when this returns, nothing of this runtime acts or records any more, so that another may start on
+    /// the same store. An action in the middle of its effect is dropped, and looked up when its run is taken up.
     pub async fn shutdown(&self, deadline: Duration) {
         let (reply, drained) = oneshot::channel();
         let left = match self.send(CoordinatorMsg::Drain(reply)) {
@@ -560,14 +559,11 @@ impl Enact {
         };
         if left {
             tracing::warn!("runs are left to be resumed");
-            drop(self.send(CoordinatorMsg::Leave));
         }
         self.supervisor.stop(None);
-        let ended = self.ended.write().take();
-        if let Some(ended) = ended {
-            // The actor ends on its own; a panic of it has been reported where it happened.
-            drop(ended.await);
-        }
+        // Without a time limit, it only ends when the actor has.
+        drop(self.supervisor.wait(None).await);
+        self.shared.under_way.stop().await;
     }
 
     fn new_id(&self) -> RunId {

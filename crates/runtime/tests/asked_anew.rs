@@ -1,6 +1,6 @@
 //! A rollback that is asked for with another scope, or with force, while one is under way.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops at what it does not expect")]
 
 mod common;
 

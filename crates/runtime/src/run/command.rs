@@ -20,8 +20,6 @@ pub(crate) enum Command {
     Rollback(RollbackOptions),
     /// An operator's word.
     Decide(Word),
-    /// Stop carrying it on here; the log keeps it resumable.
-    Leave,
 }
 
 /// How a run is to be undone.
@@ -74,13 +72,6 @@ impl Run {
         command: Command,
         reply: oneshot::Sender<Result<(), Error>>,
     ) -> Result<(), Error> {
-        if matches!(command, Command::Leave) {
-            drop(reply.send(Ok(())));
-            return Err(Error::new(
-                ErrorCode::Unavailable,
-                "the runtime is shutting down; the run is resumable",
-            ));
-        }
         let events = match self.events_of(command) {
             Ok(events) => events,
             Err(refused) => {
@@ -118,7 +109,6 @@ impl Run {
         let state = self.state()?;
         let phase = state.phase;
         match command {
-            Command::Leave => Ok(Vec::new()),
             Command::Resume { by } => Ok(match phase {
                 Phase::Quarantined => {
                     let decision = enact_core::event::Decision::Retry;

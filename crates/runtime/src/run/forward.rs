@@ -20,6 +20,7 @@ use enact_core::time::Timestamp;
 use futures::FutureExt;
 use ractor::ActorRef;
 use tokio::sync::oneshot;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::connector_actor::ConnectorMsg;
 use crate::cx::{Desk, Tries, WorkflowCx, stopped};
@@ -134,7 +135,7 @@ impl Run {
                 tracing::debug!("a workflow ended after its actor");
             }
         });
-        self.code = Some(code.abort_handle());
+        self.code = Some(AbortOnDropHandle::new(code));
         Ok(false)
     }
 

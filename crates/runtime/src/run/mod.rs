@@ -25,7 +25,8 @@ use enact_core::run::{Next, RunState};
 use enact_core::store::{Append, Appended, Durability, Fence, RunMark};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use tokio::task::AbortHandle;
+use tokio_util::task::AbortOnDropHandle;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::coordinator::CoordinatorMsg;
 use crate::cx::{Acted, DEFAULT_TIMEOUT, Tries};
@@ -146,7 +147,8 @@ pub(crate) struct Run {
     timers: HashMap<CallPath, oneshot::Sender<Result<Reply, Error>>>,
     /// Calls that the code has made in this life of the actor.
     replayed: BTreeSet<CallPath>,
-    code: Option<AbortHandle>,
+    /// The workflow's code, which ends with this.
+    code: Option<AbortOnDropHandle<()>>,
     code_end: Option<Result<JsonText, Error>>,
     undo_waits: bool,
     /// Whether the undo that was sent last may overwrite what others changed.
@@ -158,6 +160,8 @@ pub(crate) struct Run {
     known: bool,
     life: Life,
     trouble: life::Trouble,
+    /// The runtime has not stopped while this is here.
+    _alive: TaskTrackerToken,
     id: RunId,
 }
 
@@ -203,11 +207,6 @@ impl Actor for RunActor {
         run.outlast(taken).await;
         Ok(())
     }
-
-    async fn post_stop(&self, _: ActorRef<RunMsg>, run: &mut Self::State) -> Result<(), ActorProcessingErr> {
-        run.stop_code();
-        Ok(())
-    }
 }
 
 impl Run {
@@ -216,8 +215,10 @@ impl Run {
             Start::New { accepted, ack } => (Some((accepted, ack)), Guards::default(), Go::On, None),
             Start::Log { guards, go, place } => (None, guards, go, place),
         };
+        let under_way = args.shared.under_way.of(args.run);
         Self {
-            under_way: args.shared.under_way.of(args.run),
+            _alive: under_way.token(),
+            under_way,
             shared: args.shared,
             coordinator: args.coordinator,
             myself,
@@ -436,9 +437,7 @@ impl Run {
     }
 
     fn stop_code(&mut self) {
-        if let Some(code) = self.code.take() {
-            code.abort();
-        }
+        self.code = None;
         self.asked.clear();
         self.timers.clear();
     }
