@@ -101,3 +101,17 @@ async fn the_code_of_a_workflow_does_not_outlive_its_runtime_whatever_it_waits_f
         assert_eq!(refused.code(), ErrorCode::Unavailable);
     }
 }
+#[tokio::test(start_paused = true)]
+async fn a_run_that_ended_leaves_no_timer_behind() {
+    let (world, store) = (World::new(), MemoryStore::new());
+    let enact = start(&world, &store).await;
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    enact.run_to_end(request(&[put("a")])).await.unwrap();
+    until("the first run is gone", || tasks() <= 4).await;
+    let before = tasks();
+    let month = 30 * 24 * 3600 * 1000;
+    let run = enact.submit(request(&[put("b"), Do::Sleep(month)])).await.unwrap().run;
+    common::until_logged(&enact, run, "TimerSet").await;
+    enact.cancel(run, "me", None).await.unwrap();
+    until("its timer is gone", || tasks() <= before).await;
+}

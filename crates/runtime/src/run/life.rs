@@ -83,7 +83,6 @@ impl Run {
         self.life = self.life.wrapping_add(1);
         self.code_end = None;
         self.replayed.clear();
-        self.undo_waits = false;
         self.last = None;
         self.finished = false;
         self.subject = None;

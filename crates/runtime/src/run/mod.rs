@@ -23,7 +23,7 @@ use enact_core::ids::{CallPath, Direction, EffectId, EventSeq, Pseudonym, RunId,
 use enact_core::json::JsonText;
 use enact_core::run::{Next, RunState};
 use enact_core::store::{Append, Appended, Durability, Fence, RunMark};
-use ractor::{Actor, ActorProcessingErr, ActorRef};
+use ractor::{Actor, ActorProcessingErr, ActorRef, MessagingErr};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -104,6 +104,9 @@ pub(crate) struct RunArgs {
     pub(crate) start: Start,
 }
 
+/// Something that an actor will tell itself, unless this is dropped.
+type Later = AbortOnDropHandle<Result<(), MessagingErr<RunMsg>>>;
+
 /// How an actor of a run begins.
 pub(crate) enum Start {
     /// A new run. Who waits for its acceptance to be durable is told.
@@ -150,6 +153,8 @@ pub(crate) struct Run {
     /// The workflow's code, which ends with this.
     code: Option<AbortOnDropHandle<()>>,
     code_end: Option<Result<JsonText, Error>>,
+    /// What the actor will tell itself.
+    later: Vec<Later>,
     undo_waits: bool,
     /// Whether the undo that was sent last may overwrite what others changed.
     undo_force: bool,
@@ -236,6 +241,7 @@ impl Run {
             replayed: BTreeSet::new(),
             code: None,
             code_end: None,
+            later: Vec::new(),
             undo_waits: false,
             undo_force: false,
             last: None,
@@ -273,10 +279,12 @@ impl Run {
         }
     }
 
-    /// Has itself told something after a while, if this life lasts.
-    fn tell_later(&self, wait: Duration, told: Told) {
+    /// Has itself told something after a while, unless the run turns before, or this life ends.
+    fn tell_later(&mut self, wait: Duration, told: Told) {
         let life = self.life;
-        drop(self.myself.send_after(wait, move || RunMsg::Of(life, told)));
+        let later = self.myself.send_after(wait, move || RunMsg::Of(life, told));
+        self.later.retain(|later| !later.is_finished());
+        self.later.push(AbortOnDropHandle::new(later));
     }
 
     async fn begin(&mut self) -> Result<(), Error> {
@@ -440,6 +448,8 @@ impl Run {
         self.code = None;
         self.asked.clear();
         self.timers.clear();
+        self.later.clear();
+        self.undo_waits = false;
     }
 
     fn effect(&self, seq: Seq, attempt: u32, direction: Direction, undo_try: u32) -> EffectId {
