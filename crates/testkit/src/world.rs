@@ -26,6 +26,8 @@ pub enum Fault {
     Refuse,
     /// The system says no for good; nothing happens.
     Forbid,
+    /// Others are at it at the same moment: a conflict in which nothing happens, and trying again is safe.
+    Collide,
     /// The effect happens, and its reply is lost: the connector reports that it is in doubt.
     LoseReply,
     /// The request is lost: nothing happens, and the connector reports that it is in doubt.
@@ -196,6 +198,10 @@ impl World {
         match fault {
             Some(Fault::Refuse) => {
                 return Err(Error::new(ErrorCode::Unavailable, "try later").retryable().left_nothing());
+            }
+            Some(Fault::Collide) => {
+                let error = Error::new(ErrorCode::Conflict, "others are at it at the same moment");
+                return Err(error.retryable().left_nothing());
             }
             Some(Fault::Forbid) => {
                 return Err(Error::new(ErrorCode::Forbidden, "not you").left_nothing());

@@ -198,8 +198,10 @@ impl Run {
     /// A try came to nothing: a conflict is settled, another failure is tried again where that can help.
     async fn undo_failed(&mut self, seq: Seq, attempt: u32, error: &Error) -> Result<(), Error> {
         let unchanged = error.remains() == Remains::Nothing;
-        if error.code() == ErrorCode::Conflict || (error.code() == ErrorCode::PreconditionFailed && unchanged)
-        {
+        let others_changed_it = error.code() == ErrorCode::Conflict
+            || (error.code() == ErrorCode::PreconditionFailed && unchanged);
+        // Others that were only at it at the same moment, as in a deadlock, have changed nothing.
+        if others_changed_it && !error.is_retryable() {
             let event = CompensationConflicted { seq, attempt, error: error.record() };
             return self.record_one(Event::CompensationConflicted(event)).await;
         }
