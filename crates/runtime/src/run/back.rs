@@ -139,9 +139,13 @@ impl Run {
                 self.let_go(holding);
                 Ok(())
             }
-            Said::NotFound(error) => {
+            Said::NotFound { error, once } => {
                 self.jobs.remove(&job);
-                self.undo_not_found_out(seq, number, &error).await
+                if once {
+                    self.looked_once().await
+                } else {
+                    self.undo_not_found_out(seq, number, &error).await
+                }
             }
             Said::Lost => {
                 self.jobs.remove(&job);

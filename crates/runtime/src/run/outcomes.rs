@@ -54,9 +54,9 @@ impl Run {
                 self.let_go(holding);
                 Ok(())
             }
-            Said::NotFound(error) => {
+            Said::NotFound { error, once } => {
                 self.jobs.remove(&job);
-                self.not_found_out(seq, attempt, &error).await
+                if once { self.looked_once().await } else { self.not_found_out(seq, attempt, &error).await }
             }
             Said::CaptureFailed(error) => {
                 self.jobs.remove(&job);
@@ -281,9 +281,15 @@ impl Run {
         self.hand_back(seq)
     }
 
+    /// One look told nothing: where only settling was wanted, it stays in doubt until the run is resumed. Where somebody
+    /// asked for more meanwhile, it is looked up again, as often as it takes.
+    pub(super) async fn looked_once(&mut self) -> Result<(), Error> {
+        if self.go == Go::SettleOnly { self.finish().await } else { Ok(()) }
+    }
+
+    /// It cannot be looked up.
     async fn not_found_out(&mut self, seq: Seq, attempt: u32, error: &Error) -> Result<(), Error> {
         if self.go == Go::SettleOnly {
-            // It stays in doubt, and is asked again when the run is resumed.
             return self.finish().await;
         }
         let seen = format!("it could not be looked up: {error}");

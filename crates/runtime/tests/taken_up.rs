@@ -1,0 +1,75 @@
+//! Runs that a crash interrupted, and requests that come while they are being taken up.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{as_dyn, builder, ledger, put, request, start, until, until_logged};
+use enact_core::run::RunStatus;
+use enact_runtime::{Builder, Enact, Recovery, RollbackOptions};
+use enact_store::MemoryStore;
+use enact_testkit::world::{Fault, World};
+
+fn on_request(world: &World, store: &MemoryStore) -> Builder {
+    builder(world, &as_dyn(store)).recovery(Recovery::OnRequest)
+}
+
+#[tokio::test]
+async fn a_look_up_that_fails_while_a_run_is_asked_for_is_made_again() {
+    // Given a run that was interrupted between an effect and its record, and whose doubt is being looked up,
+    let (world, store) = (World::new(), MemoryStore::new());
+    let enact = start(&world, &store).await;
+    world.faults("put", [Fault::Hang]);
+    let run = enact.submit(request(&[put("a"), put("b")])).await.unwrap().run;
+    until("the crash point: an effect without a record", || world.ledger().len() == 1).await;
+    let crashed = store.crash();
+    enact.shutdown(Duration::ZERO).await;
+    world.hold_probes();
+    let enact = on_request(&world, &crashed).start().await.unwrap();
+    until("it is looked up", || world.held_probes() == 1).await;
+
+    // when somebody asks for the run meanwhile, and then the look-up fails,
+    let undoing = tokio::spawn({
+        let enact = enact.clone();
+        async move { enact.rollback(run, RollbackOptions::by("me")).await }
+    });
+    until_logged(&enact, run, "RollbackRequested").await;
+    world.unreachable(1);
+    world.let_probes();
+
+    // then it is made again.
+    let undone = undoing.await.unwrap().unwrap();
+    assert_eq!(undone.status(), RunStatus::RolledBack, "{:?}", undone.state().undo_outcomes());
+    assert_eq!(ledger(&world), ["put a", "restore a"]);
+}
+
+#[tokio::test]
+async fn a_look_up_of_an_undo_that_fails_while_a_rollback_is_asked_for_is_made_again() {
+    let (world, store) = (World::new(), MemoryStore::new());
+    let enact = start(&world, &store).await;
+    let run = enact.run_to_end(request(&[put("a")])).await.unwrap().id;
+    world.faults("restore", [Fault::Hang]);
+    let undo = |enact: &Enact, force| {
+        let enact = enact.clone();
+        tokio::spawn(async move { enact.rollback(run, RollbackOptions::by("me").force(force)).await })
+    };
+    let interrupted = undo(&enact, true);
+    until("the crash point: an undo without a record", || world.ledger().len() == 2).await;
+    let crashed = store.crash();
+    enact.shutdown(Duration::ZERO).await;
+    assert!(interrupted.await.unwrap().is_err());
+    world.hold_probes();
+    let enact = on_request(&world, &crashed).start().await.unwrap();
+    until("it is looked up", || world.held_probes() == 1).await;
+
+    let (requests, undone) = (enact.store().durable(), undo(&enact, false));
+    until("another request is recorded", || enact.store().durable() > requests).await;
+    world.unreachable(1);
+    world.let_probes();
+
+    let undone = undone.await.unwrap().unwrap();
+    assert_eq!(undone.status(), RunStatus::RolledBack, "{:?}", undone.state().undo_outcomes());
+    assert_eq!(ledger(&world), ["put a", "restore a"]);
+}
