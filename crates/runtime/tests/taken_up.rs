@@ -6,7 +6,9 @@ mod common;
 
 use std::time::Duration;
 
-use common::{as_dyn, builder, ledger, put, request, start, until, until_logged};
+use common::{ALL, Do, Script, TestClock, as_dyn, builder, ledger, put, request, start, until, until_logged};
+use enact_core::connector::Allow;
+use enact_core::ids::{EventSeq, RunId};
 use enact_core::run::RunStatus;
 use enact_runtime::{Builder, Enact, Recovery, RollbackOptions};
 use enact_store::MemoryStore;
@@ -72,4 +74,62 @@ async fn a_look_up_of_an_undo_that_fails_while_a_rollback_is_asked_for_is_made_a
     let undone = undone.await.unwrap().unwrap();
     assert_eq!(undone.status(), RunStatus::RolledBack, "{:?}", undone.state().undo_outcomes());
     assert_eq!(ledger(&world), ["put a", "restore a"]);
+}
+
+/// More than are taken up at once.
+const MANY: usize = 300;
+
+#[tokio::test]
+async fn a_target_in_doubt_stays_held_when_a_request_comes_before_its_run_is_taken_up() {
+    // Given more interrupted runs than are taken up at once; the last of them is in doubt about a target, and
+    // another waited for it,
+    let (world, store, clock) = (World::new(), MemoryStore::new(), TestClock::new());
+    let enact = |store: &MemoryStore| {
+        let world = world.clone().allow(ALL).unwrap().max_concurrency(2 * MANY);
+        let enact = Enact::builder().store(as_dyn(store)).connector("world", world).workflow(Script);
+        enact.clock(clock.clone()).recovery(Recovery::OnRequest)
+    };
+    let before = enact(&store).start().await.unwrap();
+    world.close_gate();
+    for number in 0..MANY {
+        before.submit(request(&[put(&format!("k{number}"))])).await.unwrap();
+    }
+    until("intents", || world.at_gate() == MANY).await;
+    clock.forward(Duration::from_millis(1));
+    let write = |value: &str| request(&[Do::Put("a".into(), value.into())]);
+    let first = before.submit(write("first")).await.unwrap().run;
+    until("another intent", || world.at_gate() > MANY).await;
+    let second = before.submit(write("second")).await.unwrap().run;
+    let crashed = store.crash();
+    before.shutdown(Duration::ZERO).await;
+    world.open_gate();
+
+    // when both are asked for before recovery comes to the first of them,
+    world.hold_probes();
+    let after = enact(&crashed).start().await.unwrap();
+    until("the first wave looks", || world.held_probes() == 256).await;
+    let resume = |run: RunId| {
+        let after = after.clone();
+        tokio::spawn(async move { after.resume(run, "me").await })
+    };
+    let mut resumed = Vec::new();
+    for run in [second, first] {
+        resumed.push(resume(run));
+        // Until it waits for the target.
+        for _ in 0..1000 {
+            tokio::task::yield_now().await;
+        }
+    }
+    world.let_probes();
+    for resumed in resumed {
+        assert_eq!(resumed.await.unwrap().unwrap().status(), RunStatus::Completed);
+    }
+
+    // then nobody touches the target until the doubt is settled.
+    let mut places = Vec::new();
+    for (name, run) in [("ActionResolved", first), ("ActionIntended", second)] {
+        let events = after.store().read(run, EventSeq(1), 100).await.unwrap();
+        places.extend(events.iter().find(|event| event.event.name() == name).map(|event| event.position));
+    }
+    assert!(places.len() == 2 && places.is_sorted(), "{places:?}");
 }

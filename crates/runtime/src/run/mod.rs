@@ -101,6 +101,8 @@ pub(crate) struct RunArgs {
     pub(crate) run: RunId,
     pub(crate) shared: Arc<Shared>,
     pub(crate) coordinator: ActorRef<CoordinatorMsg>,
+    /// The keys of its targets in doubt, where recovery took them.
+    pub(crate) guards: Guards,
     pub(crate) start: Start,
 }
 
@@ -111,8 +113,8 @@ type Later = AbortOnDropHandle<Result<(), MessagingErr<RunMsg>>>;
 pub(crate) enum Start {
     /// A new run. Who waits for its acceptance to be durable is told.
     New { accepted: Arc<RunAccepted>, ack: Option<Ack> },
-    /// A run of the log. Recovery hands over the keys of its targets in doubt, and a place in its wave.
-    Log { guards: Guards, go: Go, place: Option<OwnedSemaphorePermit> },
+    /// A run of the log, where recovery brings it with a place in its wave.
+    Log { go: Go, place: Option<OwnedSemaphorePermit> },
 }
 
 /// Tells that a run is accepted, durably, or why not.
@@ -216,9 +218,9 @@ impl Actor for RunActor {
 
 impl Run {
     fn new(myself: ActorRef<RunMsg>, args: RunArgs) -> Self {
-        let (new, guards, go, place) = match args.start {
-            Start::New { accepted, ack } => (Some((accepted, ack)), Guards::default(), Go::On, None),
-            Start::Log { guards, go, place } => (None, guards, go, place),
+        let (new, go, place) = match args.start {
+            Start::New { accepted, ack } => (Some((accepted, ack)), Go::On, None),
+            Start::Log { go, place } => (None, go, place),
         };
         let under_way = args.shared.under_way.of(args.run);
         Self {
@@ -234,7 +236,7 @@ impl Run {
             place,
             state: None,
             subject: None,
-            guards,
+            guards: args.guards,
             jobs: HashSet::new(),
             asked: HashMap::new(),
             timers: HashMap::new(),
