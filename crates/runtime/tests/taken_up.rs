@@ -1,7 +1,5 @@
 //! Runs that a crash interrupted, and requests that come while they are being taken up.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
-
 mod common;
 
 use std::time::Duration;

@@ -81,7 +81,6 @@ impl Run {
             }
         };
         if !events.is_empty() {
-            self.by = self.shared.store.pseudonym(&asker(&events).unwrap_or_default());
             if let Err(error) = self.record_durably(events).await {
                 drop(reply.send(Err(error.clone())));
                 return Err(error);
@@ -180,11 +179,12 @@ impl Run {
     }
 }
 
-fn asker(events: &[Event]) -> Option<String> {
+/// Who asks for something with one of the events.
+pub(super) fn asker(events: &[Event]) -> Option<&str> {
     events.iter().rev().find_map(|event| match event {
-        Event::CancelRequested(event) => Some(event.by.clone()),
-        Event::RollbackRequested(event) => Some(event.by.clone()),
-        Event::OperatorDecided(event) => Some(event.by.clone()),
+        Event::CancelRequested(event) => Some(event.by.as_str()),
+        Event::RollbackRequested(event) => Some(event.by.as_str()),
+        Event::OperatorDecided(event) => Some(event.by.as_str()),
         _ => None,
     })
 }

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use enact_core::error::{Error, ErrorCode};
 use enact_core::event::{Decision, Event, NewEvent, RunAccepted};
-use enact_core::ids::{CallPath, Direction, EffectId, EventSeq, Pseudonym, RunId, Seq};
+use enact_core::ids::{CallPath, Direction, EffectId, EventSeq, RunId, Seq};
 use enact_core::json::JsonText;
 use enact_core::run::{Next, RunState};
 use enact_core::store::{Append, Appended, Durability, Fence, RunMark};
@@ -138,7 +138,6 @@ pub(crate) struct Run {
     myself: ActorRef<RunMsg>,
     under_way: Arc<Jobs>,
     go: Go,
-    by: Pseudonym,
     new: Option<(Arc<RunAccepted>, Option<Ack>)>,
     place: Option<OwnedSemaphorePermit>,
     state: Option<Box<RunState>>,
@@ -230,7 +229,6 @@ impl Run {
             coordinator: args.coordinator,
             myself,
             go,
-            by: Pseudonym::default(),
             known: new.is_none(),
             new,
             place,
@@ -304,7 +302,6 @@ impl Run {
         self.shared.store.flush().await?;
         let loaded = history::load(&*self.shared.store, self.id).await?;
         let state = loaded.ok_or_else(|| history::unknown_run(&self.id.to_string()))?;
-        self.by = self.shared.store.pseudonym(&state.accepted.user);
         self.state = Some(Box::new(state));
         Ok(())
     }
@@ -382,14 +379,17 @@ impl Run {
                 Some(state) => state.apply(at, event).map_err(defect)?,
                 None => {
                     let state = RunState::begin(self.id, EventSeq(1), at, event).map_err(defect)?;
-                    self.by = self.shared.store.pseudonym(&state.accepted.user);
                     self.state = Some(Box::new(state));
                 }
             }
         }
         let mark = if self.state()?.has_ended() { RunMark::Closed } else { RunMark::Open };
         let watched = if self.shared.observers.is_empty() { Vec::new() } else { events.clone() };
-        let by = self.by;
+        // Whoever asks, or else in whose name it goes on: who asked for the rollback, or for the run.
+        let by = match command::asker(&events) {
+            Some(asker) => self.shared.store.pseudonym(asker),
+            None => self.shared.store.pseudonym(self.state()?.rollback_by()),
+        };
         let append = Append {
             run: self.id,
             expected,
