@@ -410,7 +410,7 @@ impl Enact {
     async fn run_of_key(&self, wanted: &RunAccepted) -> Result<Option<Submitted>, Error> {
         let Some(key) = &wanted.key else { return Ok(None) };
         let Some(run) = self.shared.store.find_key(key).await? else { return Ok(None) };
-        let state = self.durable_state(run).await?;
+        let Some(state) = self.durable_state(run).await? else { return Ok(None) };
         let known = &state.accepted;
         let same = known.workflow == wanted.workflow
             && known.version == wanted.version
@@ -427,15 +427,14 @@ impl Enact {
         .left_nothing())
     }
 
-    /// The state of a run whose acceptance is in the log and may not be durable yet.
-    async fn durable_state(&self, run: RunId) -> Result<RunState, Error> {
-        loop {
-            let durable = self.shared.store.durable();
-            if let Some(state) = history::load(&*self.shared.store, run).await? {
-                return Ok(state);
-            }
-            self.shared.store.beyond(durable).await?;
+    /// The state of a run whose acceptance has its place in the log and may not be durable yet; `None` where it was taken
+    /// back, and nobody has its key.
+    async fn durable_state(&self, run: RunId) -> Result<Option<RunState>, Error> {
+        if let Some(state) = history::load(&*self.shared.store, run).await? {
+            return Ok(Some(state));
         }
+        self.shared.store.flush().await?;
+        history::load(&*self.shared.store, run).await
     }
 
     /// Waits until a run has ended or waits for a person. Of a run that is interrupted and not carried on, it
