@@ -74,11 +74,12 @@ impl Run {
             }
             Said::Lost => {
                 self.jobs.remove(&job);
-                // An intent of it is probed next; without one, nothing happened.
                 match self.state()?.attempt(seq, attempt) {
-                    Some(_) => Ok(()),
-                    None if self.is_waited_for(seq)? => self.capture_failed(seq, lost()).await,
-                    None => Ok(()),
+                    // It is probed next.
+                    Some(attempt) if attempt.outcome.is_unsettled() => Ok(()),
+                    // It had no intent, or was to look once more at an attempt that failed: nothing happened.
+                    _ if self.is_waited_for(seq)? => self.capture_failed(seq, lost()).await,
+                    _ => Ok(()),
                 }
             }
         }
