@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use common::{ALL, Do, Script, TestClock, as_dyn, builder, ledger, put, request, start, until, until_logged};
 use enact_core::connector::Allow;
+use enact_core::error::ErrorCode;
 use enact_core::ids::{EventSeq, RunId};
 use enact_core::run::RunStatus;
+use enact_core::store::EventStore;
 use enact_runtime::{Builder, Enact, Recovery, RollbackOptions};
 use enact_store::MemoryStore;
 use enact_testkit::world::{Fault, World};
@@ -72,6 +74,36 @@ async fn a_look_up_of_an_undo_that_fails_while_a_rollback_is_asked_for_is_made_a
     let undone = undone.await.unwrap().unwrap();
     assert_eq!(undone.status(), RunStatus::RolledBack, "{:?}", undone.state().undo_outcomes());
     assert_eq!(ledger(&world), ["put a", "restore a"]);
+}
+
+#[tokio::test]
+async fn an_attempt_that_timed_out_in_an_earlier_life_counts_and_one_that_was_interrupted_does_not() {
+    for (timed_out, ends, effects) in [(true, RunStatus::RolledBack, 0), (false, RunStatus::Completed, 1)] {
+        // Given an action of one attempt, that timed out without an effect, or was interrupted before it,
+        let (world, store) = (World::new(), MemoryStore::new());
+        let enact = start(&world, &store).await;
+        world.hold_probes();
+        if timed_out {
+            world.faults("put", [Fault::LoseRequest]);
+        } else {
+            world.close_gate();
+        }
+        enact.submit(request(&[Do::PutOnce("a".into())])).await.unwrap();
+        let waits = || if timed_out { world.held_probes() } else { world.at_gate() };
+        until("the doubt", || waits() == 1).await;
+        let left = store.reopen();
+        enact.shutdown(Duration::ZERO).await;
+
+        // when the next process finds that it did not happen, then it is tried again only where it was interrupted.
+        world.open_gate();
+        world.let_probes();
+        let enact = start(&world, &left).await;
+        let [run] = left.runs(None, 10).await.unwrap()[..] else { panic!("one run") };
+        let run = enact.wait(run).await.unwrap();
+        assert_eq!((run.status(), world.ledger().len()), (ends, effects), "{:?}", run.state().error);
+        let code = run.state().error.as_ref().map(|error| error.code);
+        assert_eq!(code, timed_out.then_some(ErrorCode::Timeout));
+    }
 }
 
 /// More than are taken up at once.

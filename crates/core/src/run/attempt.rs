@@ -8,7 +8,18 @@ use super::{Attempt, Outcome, Refusal, UndoOutcome, Undoing};
 impl Attempt {
     /// Whether another attempt of the action may follow.
     pub(super) fn may_be_followed(&self) -> bool {
-        matches!(self.outcome, Outcome::Failed(..) | Outcome::NotApplied)
+        self.outcome.has_failed()
+    }
+
+    /// Whether it counts against the attempts that a workflow gives an action. One that was only interrupted, and
+    /// turned out not to have happened, does not.
+    #[must_use]
+    pub fn counts_as_failure(&self) -> bool {
+        match self.outcome {
+            Outcome::Failed(..) => true,
+            Outcome::NotApplied => self.was_in_doubt,
+            _ => false,
+        }
     }
 
     pub(super) fn may_become(&self, outcome: &Outcome) -> bool {

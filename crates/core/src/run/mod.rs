@@ -238,6 +238,8 @@ pub struct Attempt {
     pub intent: Arc<ActionIntended>,
     /// What became of it.
     pub outcome: Outcome,
+    /// Whether it was recorded that its outcome was not known, as after a timeout.
+    pub was_in_doubt: bool,
     /// What became of its undo.
     pub undoing: Undoing,
     /// How often its undo was intended, over all rollbacks.
@@ -275,6 +277,12 @@ impl Outcome {
     #[must_use]
     pub fn is_unsettled(&self) -> bool {
         matches!(self, Self::Pending | Self::InDoubt(_))
+    }
+
+    /// Whether the attempt came to nothing.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        matches!(self, Self::Failed(..) | Self::NotApplied)
     }
 
     /// Whether there is, or may be, something to undo.

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use enact_core::error::{Error, ErrorCode, ErrorRecord};
 use enact_core::event::{
-    ActionCall, ActionRefused, Event, PoliciesEvaluated, RunAccepted, RunBlocked, RunFailed, RunQuarantined,
-    RunSucceeded, TimerFired, TimerSet, ValueRecorded,
+    ActionCall, ActionCaptureFailed, ActionRefused, Event, PoliciesEvaluated, RunAccepted, RunBlocked,
+    RunFailed, RunQuarantined, RunSucceeded, TimerFired, TimerSet, ValueRecorded,
 };
 use enact_core::ids::{CallPath, Direction, EventSeq, Seq};
 use enact_core::json::JsonText;
@@ -270,7 +270,24 @@ impl Run {
         let failures = self.failures_so_far(seq)?;
         let asking = Asking { tries, action, path, call: None, verdicts: Vec::new(), failures, reply };
         self.asked.insert(seq, asking);
+        // Whoever recorded the last failure may not have known how many attempts there are.
+        if failures > 0 && failures >= tries.max_attempts {
+            return self.end_with_last_failure(seq).await;
+        }
         self.attempt(seq).await
+    }
+
+    /// The attempts were spent in earlier lives.
+    async fn end_with_last_failure(&mut self, seq: Seq) -> Result<(), Error> {
+        let Some(action) = self.state()?.actions.get(&seq) else { return Ok(()) };
+        let (call, verdicts) = (Arc::clone(&action.call), action.verdicts.clone());
+        let error = match action.attempts.last().map(|attempt| &attempt.outcome) {
+            Some(Outcome::Failed(error, _)) => error.clone(),
+            _ => Error::new(ErrorCode::Timeout, "timed out; nothing happened").record(),
+        };
+        let event = ActionCaptureFailed { call, verdicts, error };
+        self.record_one(Event::ActionCaptureFailed(event)).await?;
+        self.hand_back(seq)
     }
 
     /// Numbers count actions in the order in which they are asked for; one that a crash has forgotten is given
@@ -290,9 +307,10 @@ impl Run {
     }
 
     fn failures_so_far(&self, seq: Seq) -> Result<u32, Error> {
-        let failed = self.state()?.actions.get(&seq).map_or(0, |action| {
-            action.attempts.iter().filter(|attempt| matches!(attempt.outcome, Outcome::Failed(..))).count()
-        });
+        let failed =
+            self.state()?.actions.get(&seq).map_or(0, |action| {
+                action.attempts.iter().filter(|attempt| attempt.counts_as_failure()).count()
+            });
         Ok(u32::try_from(failed).unwrap_or(u32::MAX))
     }
 
