@@ -22,6 +22,17 @@ pub(crate) enum Command {
     Decide(Word),
 }
 
+impl Command {
+    /// Who asks.
+    pub(crate) fn by(&self) -> &str {
+        match self {
+            Self::Resume { by } | Self::Cancel { by, .. } => by,
+            Self::Rollback(options) => &options.by,
+            Self::Decide(word) => &word.by,
+        }
+    }
+}
+
 /// How a run is to be undone.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
