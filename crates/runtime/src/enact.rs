@@ -59,7 +59,7 @@ pub struct Builder {
     clock: Option<Arc<dyn Clock>>,
     recovery: Recovery,
     max_runs: Option<usize>,
-    twice: Option<String>,
+    mistake: Option<String>,
 }
 
 impl Debug for Builder {
@@ -81,7 +81,7 @@ impl Builder {
     pub fn connector(mut self, name: impl Into<String>, toolbox: Toolbox) -> Self {
         let name = name.into();
         if self.connectors.insert(name.clone(), toolbox).is_some() {
-            self.twice = Some(name);
+            self.mistake = Some(format!("two connectors are named '{name}'"));
         }
         self
     }
@@ -96,7 +96,11 @@ impl Builder {
     /// Adds a workflow written in Rust. Several versions of one name stand side by side.
     #[must_use]
     pub fn workflow<W: Workflow>(mut self, workflow: W) -> Self {
-        self.workflows.add(erase(workflow));
+        if W::NAME == ActWorkflow::NAME {
+            self.mistake = Some(format!("the name '{}' is that of runs of one action", W::NAME));
+        } else if self.workflows.add(erase(workflow)) {
+            self.mistake = Some(format!("two workflows are named '{}', version {}", W::NAME, W::VERSION));
+        }
         self
     }
 
@@ -139,12 +143,12 @@ impl Builder {
     /// new runs can be taken.
     ///
     /// # Errors
-    /// `invalid_parameters`, where no store is given or two connectors have one name; what the store says.
+    /// `invalid_parameters`, where no store is given, two connectors have one name, or two workflows one name and version
+    /// (`act` is the runtime's own); what the store says.
     pub async fn start(mut self) -> Result<Enact, Error> {
         let store =
             self.store.ok_or_else(|| Error::new(ErrorCode::InvalidParameters, "a runtime needs a store"))?;
-        if let Some(name) = self.twice {
-            let message = format!("two connectors are named '{name}'");
+        if let Some(message) = self.mistake {
             return Err(Error::new(ErrorCode::InvalidParameters, message));
         }
         self.workflows.add(erase(ActWorkflow));
