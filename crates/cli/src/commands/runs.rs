@@ -186,7 +186,7 @@ pub(crate) async fn resolve(
         enact.resolve(id, Seq(seq), decision, by).await
     };
     let session = session(config, out).await?;
-    Ok(session.carry(out, work, |run| show(&run, run.state().rollback.is_some(), out)).await)
+    Ok(session.carry(out, work, |run| show(&run, false, out)).await)
 }
 
 fn show(run: &Run, undoing: bool, out: Out) -> Exit {
