@@ -231,7 +231,10 @@ impl RunRequest {
     /// One action as a run of its own.
     pub fn act(connector: &str, action: &str, params: JsonText, user: impl Into<String>) -> Self {
         match ActWorkflow::input(connector, action, &params) {
-            Ok(input) => Self::new(&*erase(ActWorkflow), user, input),
+            Ok(input) => Self {
+                foreseen: vec![Foreseen::new("", connector, action).params(Some(params))],
+                ..Self::new(&*erase(ActWorkflow), user, input)
+            },
             Err(error) => {
                 Self { checked: Err(error), ..Self::new(&*erase(ActWorkflow), user, JsonText::null()) }
             }

@@ -1,7 +1,5 @@
 //! What is refused before anything happens.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
-
 mod common;
 
 use common::{Script, as_dyn, builder, put, request, start};
@@ -58,4 +56,30 @@ async fn an_empty_id_is_no_beginning_of_a_runs_id_and_nobody_is_nobody_who_asks(
     }
     assert_eq!(enact.state(run).await.unwrap().status(), RunStatus::Completed);
     assert_eq!(history::find(&store, &run.to_string()[..4]).await.unwrap(), run);
+}
+
+#[tokio::test]
+async fn one_action_that_cannot_be_right_is_refused_before_there_is_a_run() {
+    let (world, store) = (World::new(), MemoryStore::new());
+    let enact = start(&world, &store).await;
+    let act = |connector: &str, action: &str, params: &str| {
+        RunRequest::act(connector, action, JsonText::parse(params).unwrap(), common::USER)
+    };
+    let wrong = [
+        (act("nope", "put", "{}"), "no connector 'nope' is configured; there are: world"),
+        (act("world", "nope", "{}"), "'world' has no action 'nope'; it has: "),
+        (act("world", "put", r#"{"key": "a"}"#), "missing field `value`"),
+    ];
+    for (request, why) in wrong {
+        let keyed = request.clone().key(Some("once".into()));
+        for refused in [enact.run_to_end(request).await.map(drop), enact.submit(keyed).await.map(drop)] {
+            let error = refused.unwrap_err();
+            assert_eq!(error.code(), ErrorCode::InvalidParameters);
+            assert!(error.message().contains(why) && !error.message().starts_with(':'), "{error}");
+        }
+    }
+    // What the allowlist does not name is recorded.
+    let idle = enact.run_to_end(act("world", "idle", "{}")).await.unwrap();
+    assert_eq!(idle.status(), RunStatus::Blocked);
+    assert_eq!(store.runs(None, 10).await.unwrap(), [idle.id]);
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::Arc;
 
 use enact::document::RunDocument;
-use enact::error::{Error, ErrorCode};
+use enact::error::Error;
 use enact::event::Decision;
 use enact::ids::{RunId, Seq};
 use enact::json::JsonText;
@@ -53,31 +53,8 @@ pub(crate) async fn act(
         None => JsonText::parse("{}")?,
     };
     let session = session(config, out).await?;
-    if let Err(error) = check(&session.enact, connector, action, &params) {
-        session.stop(std::time::Duration::ZERO).await?;
-        return Err(error.into());
-    }
     let request = RunRequest::act(connector, action, params, user);
     Ok(session.carry(out, async |enact| enact.run_to_end(request).await, |run| show(&run, false, out)).await)
-}
-
-/// Refuses what cannot be an action before there is a run. What the allowlist does not name becomes a run: that
-/// it was asked for is recorded.
-fn check(enact: &Enact, connector: &str, action: &str, params: &JsonText) -> Result<(), Error> {
-    let Some((_, toolbox)) = enact.connectors().find(|(name, _)| *name == connector) else {
-        let names = enact.connectors().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
-        let message = format!("no connector is named '{connector}'; there is: {names}");
-        return Err(Error::new(ErrorCode::InvalidParameters, message).left_nothing());
-    };
-    if !toolbox.actions().any(|(spec, _)| spec.name == action) {
-        let names = toolbox.actions().map(|(spec, _)| spec.name).collect::<Vec<_>>().join(", ");
-        let message = format!("'{connector}' has no action '{action}'; it has: {names}");
-        return Err(Error::new(ErrorCode::InvalidParameters, message).left_nothing());
-    }
-    match toolbox.check_allowed(action) {
-        Ok(()) => toolbox.prepare(action, params).map(drop),
-        Err(_) => Ok(()),
-    }
 }
 
 /// `enact resume`.
