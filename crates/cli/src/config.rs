@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +12,7 @@ use toml::{Spanned, Table};
 
 use crate::kinds;
 use crate::reach::Guarded;
+use crate::text;
 
 /// The configuration's usual name.
 pub(crate) const FILE: &str = "enact.toml";
@@ -21,7 +21,7 @@ const STORE: &str = "enact-data";
 /// How many actions of a connector may be under way at once, at most.
 const MAX_CONCURRENCY: usize = 10_000;
 /// A larger file is none.
-const MAX_BYTES: u64 = 1024 * 1024;
+const MAX_BYTES: usize = 1024 * 1024;
 
 /// A configuration that was read.
 #[derive(Debug)]
@@ -224,11 +224,7 @@ fn read(file: &Path) -> Result<String, Error> {
         let message = format!("the configuration {} cannot be read: {error}{hint}", file.display());
         Error::new(ErrorCode::InvalidParameters, message).left_nothing()
     };
-    let size = fs::metadata(file).map_err(unreadable)?.len();
-    if size > MAX_BYTES {
-        return Err(unreadable(io::Error::other(format!("it has {size} bytes, more than {MAX_BYTES}"))));
-    }
-    fs::read_to_string(file).map_err(unreadable)
+    text::read(file, MAX_BYTES).map_err(unreadable)
 }
 
 fn bad(file: &Path, text: &str, span: Option<std::ops::Range<usize>>, what: &str) -> Error {

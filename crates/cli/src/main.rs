@@ -11,6 +11,7 @@ mod reach;
 mod render;
 mod session;
 mod signals;
+mod text;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;

@@ -476,18 +476,25 @@ impl Enact {
         self.command(run, Command::Resume { by: by.into() }).await
     }
 
-    /// Carries on every interrupted run and waits for their ends. Runs that wait for an operator are given as
-    /// they are.
+    /// Carries on every interrupted run, waits for their ends, and tells each, in the order of the runs. Those that wait
+    /// for an operator are told as they are.
     ///
     /// # Errors
     /// Those of the store. What becomes of single runs is in their results.
-    pub async fn resume_all(&self, by: &str) -> Result<Vec<(RunId, Result<Run, Error>)>, Error> {
+    pub async fn resume_all(
+        &self,
+        by: &str,
+        mut tell: impl FnMut(RunId, Result<Run, Error>),
+    ) -> Result<(), Error> {
         use futures::StreamExt as _;
         let open = self.shared.store.open_runs().await?;
-        let resumed = futures::stream::iter(open)
+        let mut resumed = futures::stream::iter(open)
             .map(|run| async move { (run, self.resume_if_interrupted(run, by).await) })
             .buffered(RESUMED_AT_ONCE);
-        Ok(resumed.collect().await)
+        while let Some((run, end)) = resumed.next().await {
+            tell(run, end);
+        }
+        Ok(())
     }
 
     async fn resume_if_interrupted(&self, run: RunId, by: &str) -> Result<Run, Error> {

@@ -1,13 +1,13 @@
 //! Commands that carry runs.
 
-use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 use enact::document::RunDocument;
 use enact::error::Error;
 use enact::event::Decision;
 use enact::ids::{RunId, Seq};
-use enact::json::JsonText;
+use enact::json::{JsonText, MAX_BYTES};
 use enact::run::RunStatus;
 use enact::runtime::history;
 use enact::yaml::{Declarative, Folder};
@@ -22,6 +22,7 @@ use crate::narrate::Progress;
 use crate::out::{Out, Tone, clean};
 use crate::render;
 use crate::session::Session;
+use crate::text;
 
 async fn session(config: &Config, out: Out) -> Result<Session, Failure> {
     Session::start(config, out.progress.then(|| Progress::new(out, false))).await
@@ -61,8 +62,11 @@ pub(crate) async fn act(
 pub(crate) async fn resume(config: &Config, run: Option<String>, out: Out) -> Result<Exit, Failure> {
     let session = session(config, out).await?;
     let Some(run) = run else {
-        let all = async |enact: &Enact| enact.resume_all(&os_user()).await;
-        return Ok(session.carry(out, all, |resumed| show_all(resumed, out)).await);
+        let all = async |enact: &Enact| {
+            let mut all = All::default();
+            enact.resume_all(&os_user(), |run, end| all.add(run, end)).await.map(|()| all)
+        };
+        return Ok(session.carry(out, all, |all| show_all(all, out)).await);
     };
     let work = async |enact: &Enact| {
         let id = history::find(&**enact.store(), &run).await?;
@@ -80,14 +84,23 @@ struct Resumed<'a> {
     not_resumed: Vec<Value>,
 }
 
-fn show_all(resumed: Vec<(RunId, Result<Run, Error>)>, out: Out) -> Exit {
-    let (mut runs, mut not_resumed) = (Vec::new(), Vec::new());
-    for (id, run) in resumed {
-        match run {
-            Ok(run) => runs.push(RunDocument::summary(run.state())),
-            Err(error) => not_resumed.push((id, Failure::from(error))),
+/// What is shown of many runs; of each no more is kept than that.
+#[derive(Default)]
+struct All {
+    runs: Vec<RunDocument>,
+    not_resumed: Vec<(RunId, Failure)>,
+}
+
+impl All {
+    fn add(&mut self, id: RunId, end: Result<Run, Error>) {
+        match end {
+            Ok(run) => self.runs.push(RunDocument::summary(run.state())),
+            Err(error) => self.not_resumed.push((id, Failure::from(error))),
         }
     }
+}
+
+fn show_all(All { runs, not_resumed }: All, out: Out) -> Exit {
     if out.json {
         let named = not_resumed.iter().map(|(id, why)| json!({ "run_id": id, "error": why.error() }));
         out.document(&Resumed { runs: &runs, not_resumed: named.collect() });
@@ -193,7 +206,7 @@ fn workflow(config: &Config, name: &str) -> Result<Arc<Declarative>, Failure> {
 fn input(given: Option<&str>, option: &str) -> Result<JsonText, Failure> {
     let Some(given) = given else { return Ok(JsonText::null()) };
     let text = match given.strip_prefix('@') {
-        Some(file) => fs::read_to_string(file)
+        Some(file) => text::read(Path::new(file), MAX_BYTES)
             .map_err(|error| usage(format!("{option}: the file {file} cannot be read: {error}")))?,
         None => given.to_owned(),
     };
