@@ -138,25 +138,43 @@ impl Config {
         let file = std::path::absolute(&self.file).unwrap_or_else(|_| self.file.clone());
         let mut guarded = vec![
             Guarded {
-                key: "[store] path",
+                key: "[store] path".into(),
                 path: self.store(),
                 whole: true,
                 harm: "an agent could read and destroy the record of what was done",
             },
             Guarded {
-                key: "--config",
+                key: "--config".into(),
                 path: file,
                 whole: false,
                 harm: "an agent could lift its own allowlist",
             },
         ];
         guarded.extend(self.workflows().map(|path| Guarded {
-            key: "[workflows] dir",
+            key: "[workflows] dir".into(),
             path,
             whole: false,
             harm: "an agent could rewrite what others run in their own names",
         }));
+        guarded.extend(self.secrets());
         guarded
+    }
+
+    /// The files in which connectors find their secrets, and what else they trust.
+    fn secrets(&self) -> Vec<Guarded<'_>> {
+        let mut secrets = Vec::new();
+        for (name, table) in &self.raw.connectors {
+            let files = table.get_ref().iter().filter(|(key, _)| key.ends_with("_file"));
+            secrets.extend(files.filter_map(|(key, file)| {
+                Some(Guarded {
+                    key: format!("[connectors.{name}] {key}").into(),
+                    path: self.dir.join(file.as_str()?),
+                    whole: false,
+                    harm: "an agent could read a secret, or put another in its place",
+                })
+            }));
+        }
+        secrets
     }
 
     /// Opens every connector.
