@@ -98,12 +98,16 @@ pub(crate) async fn replay(
     }
     out.line(&format!("after event {}:", state.version));
     render::run_as_it_was(out, &RunDocument::new(&state));
-    let later = store.read(run, state.version.next(), MAX_PAGE).await?;
-    for event in &later {
-        let line = format!("  later: {:>4}  {}  {}", event.event_seq, event.at, event.event.name());
-        out.line(&out.paint(Tone::Faint, &line));
+    let mut next = state.version.next();
+    loop {
+        let later = store.read(run, next, MAX_PAGE).await?;
+        let Some(last) = later.last().filter(|_| out.is_read()) else { return Ok(Exit::OK) };
+        next = last.event_seq.next();
+        for event in &later {
+            let line = format!("  later: {:>4}  {}  {}", event.event_seq, event.at, event.event.name());
+            out.line(&out.paint(Tone::Faint, &line));
+        }
     }
-    Ok(Exit::OK)
 }
 
 /// `enact events`.
