@@ -1,7 +1,5 @@
 //! What is too large to be recorded comes to an end, or to a person.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
-
 mod common;
 
 use common::{Do, as_dyn, builder, put, request, start};
