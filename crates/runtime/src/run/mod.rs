@@ -432,7 +432,12 @@ impl Run {
 
     /// The run cannot be carried on here. The log has what happened; recovery goes on from there.
     fn halt(&mut self, error: Error) {
-        tracing::error!(run = %self.id, %error, "a run stopped where it was; it is resumed from the log");
+        if self.known && error.code() != ErrorCode::NotFound {
+            tracing::error!(run = %self.id, %error, "a run stopped where it was; it is resumed from the log");
+        } else {
+            // There is no run; whoever asked is told why.
+            tracing::debug!(run = %self.id, %error, "not a run");
+        }
         self.finished = true;
         self.stop_code();
         self.tell(Err(error));
