@@ -1,7 +1,7 @@
 //! What people ask of a run: to stop it, to undo it, to decide what it cannot.
 
 use enact_core::error::{Error, ErrorCode};
-use enact_core::event::{CancelRequested, Event, OperatorDecided, RollbackRequested};
+use enact_core::event::{CancelRequested, Decision, Event, OperatorDecided, RollbackRequested};
 use enact_core::ids::Seq;
 use enact_core::run::{Phase, RunEnd};
 use enact_core::store::Durability;
@@ -121,7 +121,7 @@ impl Run {
         match command {
             Command::Resume { by } => Ok(match phase {
                 Phase::Quarantined => {
-                    let decision = enact_core::event::Decision::Retry;
+                    let decision = Decision::Retry;
                     vec![Event::OperatorDecided(OperatorDecided { by, seq: None, decision })]
                 }
                 _ => Vec::new(),

@@ -14,7 +14,7 @@ use enact_core::store::{Appended, Durability};
 use tokio::sync::oneshot;
 
 use crate::backoff::backoff;
-use crate::gate::{self};
+use crate::gate;
 use crate::job::{Intent, Report, Said, What, is_undo, lost};
 use crate::replay;
 
