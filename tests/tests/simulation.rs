@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use enact::event::{Decision, Event};
-use enact::ids::{Direction, EffectId, EventSeq, RunId};
+use enact::ids::{Direction, EffectId, EventSeq, RunId, Seq};
 use enact::prelude::*;
 use enact::run::{Outcome, RunState};
 use enact::store::EventStore;
@@ -130,7 +130,9 @@ fn simulate(seed: u64, seen: &mut judge::Seen) -> Result<(), String> {
         }
     }
     let events = in_time(async { log.read_all(enact::ids::Position(1), 1024).await });
-    judge::judge(&events.map_err(|error| error.to_string())?, &sim.world, &sim.others.lock(), seen)
+    let events = events.map_err(|error| error.to_string())?;
+    judge::by_whom(&events, &log)?;
+    judge::judge(&events, &sim.world, &sim.others.lock(), seen)
 }
 
 fn in_time<T>(work: impl Future<Output = T>) -> T {
@@ -194,7 +196,7 @@ impl Simulation {
         let run = match known.first() {
             Some(run) => *run,
             None => {
-                let request = RunRequest::of(Script, "agent@company.com", &self.seed).unwrap();
+                let request = RunRequest::of(Script, judge::AGENT, &self.seed).unwrap();
                 enact.submit(request).await.map_err(|error| error.to_string())?.run
             }
         };
@@ -206,7 +208,10 @@ impl Simulation {
                     // What cannot be asked of the run as it stands is refused.
                     match ask {
                         Ask::Cancel => drop(people.cancel(run, "ann", None).await),
-                        Ask::RollBack => drop(people.rollback(run, RollbackOptions::by("ann")).await),
+                        Ask::RollBack { to, force } => {
+                            let options = RollbackOptions::by("bob").to(to.map(Seq)).force(force);
+                            drop(people.rollback(run, options).await);
+                        }
                         Ask::Shutdown => people.shutdown(Duration::ZERO).await,
                     }
                 });

@@ -33,6 +33,11 @@ impl Rng {
         of.get(self.below(of.len())).copied().unwrap()
     }
 
+    /// Other numbers, which take none from this one's: a seed goes on to be what it was.
+    fn aside(&self) -> Self {
+        Self(self.0 ^ 0xa51d_e000_a51d_e000)
+    }
+
     fn key(&mut self) -> &'static str {
         self.pick(&["a", "b", "c"])
     }
@@ -100,7 +105,11 @@ impl One {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Ask {
     Cancel,
-    RollBack,
+    /// Of all actions, or of those after one; over what others changed, or not.
+    RollBack {
+        to: Option<u64>,
+        force: bool,
+    },
     Shutdown,
 }
 
@@ -169,6 +178,11 @@ fn one(rng: &mut Rng, values: &mut u32) -> One {
     One { call, attempts: 1 + u32::try_from(rng.below(3)).unwrap(), handled: rng.one_in(5) }
 }
 
+fn roll_back(rng: &mut Rng) -> Ask {
+    let to = rng.one_in(3).then(|| rng.next() % 4);
+    Ask::RollBack { to, force: rng.one_in(3) }
+}
+
 fn life_plan(rng: &mut Rng, life: usize, ends: bool) -> LifePlan {
     let mut chaos = Vec::new();
     for number in 0..rng.below(7) {
@@ -189,7 +203,7 @@ fn life_plan(rng: &mut Rng, life: usize, ends: bool) -> LifePlan {
             8 => Chaos::Unreachable(1 + u32::try_from(rng.below(7)).unwrap()),
             9 => Chaos::CannotTell(!rng.one_in(3)),
             10 => Chaos::Ask(Ask::Cancel),
-            _ => Chaos::Ask(Ask::RollBack),
+            _ => Chaos::Ask(roll_back(&mut rng.aside())),
         };
         chaos.push((1 + rng.below(40), what));
     }
