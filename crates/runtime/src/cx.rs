@@ -35,7 +35,8 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct Tries {
     /// How many attempts at most; only errors that say that a retry is safe lead to another.
     pub max_attempts: u32,
-    /// The time for one attempt, from its capture on. A write that takes longer is in doubt, and probed.
+    /// The time for each half of an attempt: for looking at what is there, and then for doing it. A write that takes
+    /// longer is in doubt, and probed.
     pub timeout: Duration,
 }
 

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::failure::{Exit, Failure, usage};
 use crate::out::{Out, Tone, clean};
 use crate::render;
-use crate::session::look;
+use crate::session::{is_made, look};
 use crate::signals::Listener;
 
 /// `enact runs`.
@@ -118,6 +118,11 @@ pub(crate) async fn events(
     (follow, whole): (bool, bool),
     out: Out,
 ) -> Result<Exit, Failure> {
+    if follow && !is_made(&config.store())? {
+        let message =
+            format!("there is no store at {} yet, so that nothing can be followed", config.store().display());
+        return Err(Error::new(ErrorCode::NotFound, message).into());
+    }
     let show = Show { whole, out };
     let store = look(config)?;
     let run = match run {
