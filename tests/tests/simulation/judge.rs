@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use enact::error::Remains;
 use enact::event::{Event, StoredEvent};
-use enact::ids::{Direction, EffectId, Seq};
+use enact::ids::{Direction, EffectId, RunId, Seq};
 use enact::prelude::*;
 use enact::run::{ActionEnd, Outcome, RunState, UndoOutcome, Undoing};
 use enact::store::EventStore;
@@ -33,6 +33,7 @@ pub(crate) struct Seen {
     undos: usize,
     forced: usize,
     kept: usize,
+    second: usize,
     retried: usize,
     statuses: BTreeMap<&'static str, usize>,
 }
@@ -43,20 +44,47 @@ impl Seen {
         let ends = ["completed", "rolled_back", "partially_rolled_back"];
         assert!(ends.iter().all(|status| self.statuses.contains_key(status)), "{self:?}");
         assert!(self.crashes > 50 && self.undos > 50 && self.retried > 10, "{self:?}");
-        assert!(self.forced > 5 && self.kept > 5, "{self:?}");
+        assert!(self.forced > 5 && self.kept > 5 && self.second > 20, "{self:?}");
     }
 }
 
 pub(crate) fn judge(
     events: &[StoredEvent],
+    log: &impl EventStore,
     world: &World,
     others: &Others,
     seen: &mut Seen,
 ) -> Result<(), String> {
+    let mut runs: BTreeMap<RunId, Vec<&StoredEvent>> = BTreeMap::new();
+    for event in events {
+        runs.entry(event.run_id).or_default().push(event);
+    }
     let ledger = world.ledger();
-    let Some(state) = RunState::fold(events).map_err(|illegal| illegal.to_string())? else {
-        return if ledger.is_empty() { Ok(()) } else { Err(format!("effects without a run: {ledger:#?}")) };
-    };
+    if let Some(effect) = ledger.iter().find(|effect| !runs.contains_key(&effect.id.run)) {
+        return Err(format!("an effect without a run: {effect:?}"));
+    }
+    seen.second += runs.len().saturating_sub(1);
+    for (run, events) in &runs {
+        let (own, others_runs): (Vec<_>, Vec<_>) =
+            ledger.iter().cloned().partition(|effect| effect.id.run == *run);
+        let shared = others_runs.into_iter().map(|effect| effect.key).collect();
+        by_whom(events, log)?;
+        judge_run(events, &own, &shared, world, others, seen)?;
+    }
+    Ok(())
+}
+
+/// `shared` are the keys that other runs touched as well.
+fn judge_run(
+    events: &[&StoredEvent],
+    ledger: &[Effect],
+    shared: &BTreeSet<String>,
+    world: &World,
+    others: &Others,
+    seen: &mut Seen,
+) -> Result<(), String> {
+    let state = RunState::fold(events.iter().copied()).map_err(|illegal| illegal.to_string())?;
+    let state = state.ok_or("a run without events")?;
     let wrong = |what: String| {
         let log: Vec<_> = events.iter().map(|event| event.event.name()).collect();
         Err(format!("{what}\nledger: {ledger:#?}\nlog: {log:?}\nundos: {:?}", state.undo_outcomes()))
@@ -70,13 +98,13 @@ pub(crate) fn judge(
     let forced = forced(events);
     seen.forced += forced.len();
     seen.kept += usize::from(state.rollback.as_ref().is_some_and(|rollback| rollback.to.is_some()));
-    let judged = once(&ledger).and_then(|()| trampled(&ledger, &forced));
-    judged.and_then(|()| recorded(&state, &ledger)).or_else(wrong)?;
-    left(&state, world, others, &ledger, &forced).or_else(wrong)
+    let judged = once(ledger).and_then(|()| trampled(ledger, &forced));
+    judged.and_then(|()| recorded(&state, ledger)).or_else(wrong)?;
+    left(&state, world, others, ledger, (&forced, shared)).or_else(wrong)
 }
 
 /// What was done back is recorded under who asked for it, and what the run did under whose it is, whatever life did it.
-pub(crate) fn by_whom(events: &[StoredEvent], log: &impl EventStore) -> Result<(), String> {
+fn by_whom(events: &[&StoredEvent], log: &impl EventStore) -> Result<(), String> {
     let mut state = None;
     for event in events {
         let now = RunState::step(state, event).map_err(|illegal| illegal.to_string())?;
@@ -103,7 +131,7 @@ fn undo_of(id: &EffectId) -> Undo {
 }
 
 /// The undos that might overwrite what others changed.
-fn forced(events: &[StoredEvent]) -> BTreeSet<Undo> {
+fn forced(events: &[&StoredEvent]) -> BTreeSet<Undo> {
     let (mut state, mut forced) = (None, BTreeSet::new());
     for event in events {
         let Ok(now) = RunState::step(state, event) else { break };
@@ -190,7 +218,7 @@ fn left(
     world: &World,
     others: &Others,
     ledger: &[Effect],
-    forced: &BTreeSet<Undo>,
+    (forced, shared): (&BTreeSet<Undo>, &BTreeSet<String>),
 ) -> Result<(), String> {
     if !matches!(state.status(), RunStatus::RolledBack | RunStatus::PartiallyRolledBack) {
         return Ok(());
@@ -208,7 +236,8 @@ fn left(
     let overwritten = ledger.iter().filter(|effect| forced.contains(&undo_of(&effect.id)));
     let kept =
         ledger.iter().filter(|effect| !state.rollback.as_ref().is_some_and(|all| all.covers(effect.id.seq)));
-    residue.extend(overwritten.chain(kept).map(|effect| format!("\"{}\"", effect.key)));
+    let excepted = overwritten.chain(kept).map(|effect| &effect.key).chain(shared);
+    residue.extend(excepted.map(|key| format!("\"{key}\"")));
     for key in ["a", "b", "c"].into_iter().filter(|key| !residue.contains(&format!("\"{key}\""))) {
         let (now, wanted) = (world.values().get(key).cloned(), others.last.get(key).cloned());
         if now != wanted {

@@ -110,6 +110,8 @@ pub(crate) enum Ask {
         to: Option<u64>,
         force: bool,
     },
+    /// Another run, on the same targets.
+    Second,
     Shutdown,
 }
 
@@ -142,6 +144,8 @@ pub(crate) struct LifePlan {
 pub(crate) struct Plan {
     pub(crate) before: Vec<(&'static str, String)>,
     pub(crate) script: Vec<Step>,
+    /// What another run does, which is asked for in the first life.
+    pub(crate) second: Vec<Step>,
     pub(crate) lives: Vec<LifePlan>,
 }
 
@@ -153,8 +157,13 @@ impl Plan {
         let mut values = 0;
         let script = (0..1 + rng.below(5)).map(|_| step(&mut rng, &mut values)).collect();
         let crashes = rng.below(4);
-        let lives = (0..=crashes).map(|life| life_plan(&mut rng, life, life < crashes)).collect();
-        Self { before, script, lives }
+        let mut lives: Vec<_> = (0..=crashes).map(|life| life_plan(&mut rng, life, life < crashes)).collect();
+        let (mut rng, mut values) = (rng.aside(), 1000);
+        let second: Vec<_> = (0..rng.below(4)).map(|_| step(&mut rng, &mut values)).collect();
+        if let Some(life) = lives.first_mut().filter(|_| !second.is_empty()) {
+            life.chaos.push((1 + rng.below(20), Chaos::Ask(Ask::Second)));
+        }
+        Self { before, script, second, lives }
     }
 }
 
