@@ -11,14 +11,14 @@ use std::time::Duration;
 use common::{Do, USER, as_dyn, builder, ledger, put, request, until};
 use enact_core::connector::Allow;
 use enact_core::document::RunDocument;
-use enact_core::error::ErrorCode;
+use enact_core::error::{Error, ErrorCode};
 use enact_core::event::Event;
 use enact_core::ids::{EventSeq, Pseudonym, RunId};
 use enact_core::json::JsonText;
 use enact_core::policy::{Policy, Request, Stage, Verdict};
 use enact_core::run::RunStatus;
 use enact_core::store::EventStore;
-use enact_runtime::{Enact, RollbackOptions, RunRequest};
+use enact_runtime::{Enact, RollbackOptions, RunRequest, Tries, Workflow, WorkflowCx};
 use enact_store::MemoryStore;
 use enact_testkit::world::{Fault, World};
 use parking_lot::Mutex;
@@ -173,25 +173,48 @@ async fn case_01_an_empty_allowlist_allows_nothing() {
     let nothing: [&str; 0] = [];
     let toolbox = world.clone().allow(nothing).unwrap();
     let enact = Enact::builder().store(as_dyn(&store)).connector("world", toolbox).start().await.unwrap();
-    for action in ["put", "get", "remove", "launch", "restore"] {
-        let params = JsonText::parse(r#"{"key": "a", "value": "x"}"#).unwrap();
-        let run = enact.run_to_end(RunRequest::act("world", action, params, USER)).await.unwrap();
+    let params = || JsonText::parse(r#"{"key": "a", "value": "x"}"#).unwrap();
+    for action in ["put", "get", "remove", "launch"] {
+        let run = enact.run_to_end(RunRequest::act("world", action, params(), USER)).await.unwrap();
         assert_eq!(run.status(), RunStatus::Blocked, "{action}");
     }
+    // The undo of an action is none that could be named.
+    assert!(enact.run_to_end(RunRequest::act("world", "restore", params(), USER)).await.is_err());
     assert_eq!((world.captures(), world.ledger().len()), (0, 0));
     assert!(world.clone().allow(["putt"]).is_err(), "a name that is none is no entry");
+}
+
+fn planted() -> Result<JsonText, Error> {
+    JsonText::parse(r#"{"key": "a", "before": "planted", "after": "x"}"#)
+}
+
+/// Asks for an undo by its name.
+struct Plants;
+
+impl Workflow for Plants {
+    const NAME: &'static str = "plants";
+    const VERSION: u32 = 1;
+    type Input = ();
+    type Output = ();
+
+    async fn run(&self, cx: &WorkflowCx, (): ()) -> Result<(), Error> {
+        cx.act("world", "restore", planted()?, Tries::default()).await.map(drop)
+    }
 }
 
 #[tokio::test]
 async fn case_02_what_is_allowed_can_be_undone_and_the_undo_cannot_be_asked_for() {
     let (world, store) = (World::new(), MemoryStore::new());
     let toolbox = world.clone().allow(["put"]).unwrap();
-    let enact = Enact::builder().store(as_dyn(&store)).connector("world", toolbox).start().await.unwrap();
+    let enact = Enact::builder().store(as_dyn(&store)).connector("world", toolbox).workflow(Plants);
+    let enact = enact.start().await.unwrap();
     let params = || JsonText::parse(r#"{"key": "a", "value": "x"}"#).unwrap();
     let run = enact.run_to_end(RunRequest::act("world", "put", params(), USER)).await.unwrap();
-    let restore = JsonText::parse(r#"{"key": "a", "before": "planted", "after": "x"}"#).unwrap();
-    let asked = enact.run_to_end(RunRequest::act("world", "restore", restore, USER)).await.unwrap();
-    assert_eq!(asked.status(), RunStatus::Blocked);
+    let asked = RunRequest::act("world", "restore", planted().unwrap(), USER);
+    assert_eq!(enact.run_to_end(asked).await.unwrap_err().code(), ErrorCode::InvalidParameters);
+    let by_code = enact.run(Plants, USER, ()).await.unwrap();
+    assert_eq!(by_code.status(), RunStatus::Blocked);
+    assert_eq!(by_code.state().error.as_ref().unwrap().code, ErrorCode::PermissionDenied);
     assert_eq!(world.values()["a"], "x");
     let undone = enact.rollback(run.id, RollbackOptions::by("me")).await.unwrap();
     assert_eq!(undone.status(), RunStatus::RolledBack);
