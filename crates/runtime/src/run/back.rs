@@ -254,6 +254,7 @@ impl Run {
         });
         match sent {
             Ok(()) => Ok(false),
+            Err(error) if error.is_retryable() => self.look_up_later(&error).await,
             Err(error) => {
                 self.undo_not_found_out(seq, number, &error).await?;
                 Ok(!self.finished)

@@ -364,7 +364,8 @@ impl Run {
         (direction, undo_try): (Direction, u32),
         what: What,
     ) -> Result<(), Error> {
-        let connector = permitted.call().connector.clone();
+        // First, so that the key of a target in doubt is not lost with a job that nobody takes.
+        let connector = self.shared.connector(&permitted.call().connector)?.actor()?;
         let guard = permitted.lock_key().and_then(|key| self.guards.take(&key));
         let job = Job {
             permitted,
@@ -376,8 +377,9 @@ impl Run {
             under_way: Arc::clone(&self.under_way),
             told: AtomicBool::new(false),
         };
-        self.shared.connector(&connector)?.send(ConnectorMsg::Do(Box::new(job)))?;
+        // Where it has just died, the job says that it is lost.
         self.jobs.insert((seq, attempt, direction));
+        drop(connector.send_message(ConnectorMsg::Do(Box::new(job))));
         Ok(())
     }
 }

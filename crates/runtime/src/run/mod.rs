@@ -63,6 +63,8 @@ pub(crate) enum Told {
     RetryDue(Seq),
     /// It is time to try an undo again.
     UndoDue,
+    /// It is time to look up again what is in doubt.
+    LookUpDue,
     /// A sleep is over.
     TimerDue(CallPath),
 }
@@ -275,6 +277,8 @@ impl Run {
                 self.undo_waits = false;
                 Ok(())
             }
+            // What is due is done when this is taken.
+            Told::LookUpDue => Ok(()),
             Told::TimerDue(path) => self.fire(path).await,
         }
     }

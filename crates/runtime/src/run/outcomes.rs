@@ -21,6 +21,9 @@ use crate::replay;
 use super::forward::{PassedGate, answer};
 use super::{Go, Run, Told};
 
+/// A connector that is being restarted is waited for as after so many failures: less than half a second.
+const RESTARTING: u32 = 3;
+
 impl Run {
     pub(super) async fn reported(&mut self, report: Report) -> Result<(), Error> {
         let (seq, attempt) = (report.effect.seq, report.effect.attempt);
@@ -234,8 +237,11 @@ impl Run {
             };
             self.send_job(permitted, seq, attempt, (Direction::Forward, 0), what)
         });
+        let unsettled =
+            self.state()?.attempt(seq, attempt).is_some_and(|attempt| attempt.outcome.is_unsettled());
         match sent {
             Ok(()) => Ok(false),
+            Err(error) if unsettled && error.is_retryable() => self.look_up_later(&error).await,
             Err(error) => {
                 self.not_found_out(seq, attempt, &error).await?;
                 Ok(!self.finished)
@@ -286,6 +292,16 @@ impl Run {
     /// asked for more meanwhile, it is looked up again, as often as it takes.
     pub(super) async fn looked_once(&mut self) -> Result<(), Error> {
         if self.go == Go::SettleOnly { self.finish().await } else { Ok(()) }
+    }
+
+    /// Its connector is being restarted: it is looked up when that is back.
+    pub(super) async fn look_up_later(&mut self, error: &Error) -> Result<bool, Error> {
+        if self.go == Go::SettleOnly {
+            self.finish().await?;
+        } else {
+            self.tell_later(backoff(RESTARTING, error, &*self.shared.clock), Told::LookUpDue);
+        }
+        Ok(false)
     }
 
     /// It cannot be looked up.
