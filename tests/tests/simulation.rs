@@ -13,12 +13,13 @@ mod judge;
 #[path = "simulation/plan.rs"]
 mod plan;
 
+use std::collections::BTreeSet;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
 use enact::event::{Decision, Event};
-use enact::ids::{Direction, EffectId, EventSeq, RunId};
+use enact::ids::{Direction, EffectId, EventSeq, RunId, Seq};
 use enact::prelude::*;
 use enact::run::{Outcome, RunState};
 use enact::store::EventStore;
@@ -62,17 +63,18 @@ fn whatever_happens_effects_are_made_once_and_nothing_of_others_is_overwritten()
     }
 }
 
-/// The same actions whatever happens: the input is the seed.
+/// The same actions whatever happens: the input is the seed, and whether it is the second run.
 struct Script;
 
 impl Workflow for Script {
     const NAME: &'static str = "script";
     const VERSION: u32 = 1;
-    type Input = u64;
+    type Input = (u64, bool);
     type Output = ();
 
-    async fn run(&self, cx: &WorkflowCx, seed: u64) -> Result<(), Error> {
-        for step in Plan::of(seed).script {
+    async fn run(&self, cx: &WorkflowCx, (seed, second): (u64, bool)) -> Result<(), Error> {
+        let plan = Plan::of(seed);
+        for step in if second { plan.second } else { plan.script } {
             step.take(cx).await?;
         }
         Ok(())
@@ -130,7 +132,7 @@ fn simulate(seed: u64, seen: &mut judge::Seen) -> Result<(), String> {
         }
     }
     let events = in_time(async { log.read_all(enact::ids::Position(1), 1024).await });
-    judge::judge(&events.map_err(|error| error.to_string())?, &sim.world, &sim.others.lock(), seen)
+    judge::judge(&events.map_err(|error| error.to_string())?, &log, &sim.world, &sim.others.lock(), seen)
 }
 
 fn in_time<T>(work: impl Future<Output = T>) -> T {
@@ -179,7 +181,11 @@ impl Simulation {
         })
     }
 
-    /// Runs the script, or takes it up, and does what people do about it.
+    fn request(&self, second: bool) -> RunRequest {
+        RunRequest::of(Script, judge::AGENT, &(self.seed, second)).unwrap()
+    }
+
+    /// Runs the script, or takes it up, and does what people do about that run and others.
     async fn see_to(
         &self,
         life: &LifePlan,
@@ -190,34 +196,51 @@ impl Simulation {
         let builder = Enact::builder().store(Arc::new(watch.log.clone())).connector("world", toolbox);
         let builder = builder.workflow(Script).clock(self.clock.clone()).observer(watch.clone());
         let enact = builder.recovery(life.recovery).start().await.map_err(|error| error.to_string())?;
-        let known = watch.log.runs(None, 2).await.map_err(|error| error.to_string())?;
-        let run = match known.first() {
+        let known = watch.log.runs(None, 10).await.map_err(|error| error.to_string())?;
+        let run = match known.last() {
             Some(run) => *run,
-            None => {
-                let request = RunRequest::of(Script, "agent@company.com", &self.seed).unwrap();
-                enact.submit(request).await.map_err(|error| error.to_string())?.run
-            }
+            None => enact.submit(self.request(false)).await.map_err(|error| error.to_string())?.run,
         };
+        let second = self.request(true);
         let people = enact.clone();
         tokio::spawn(async move {
             while let Some(ask) = asks.recv().await {
-                let people = people.clone();
+                let (people, second) = (people.clone(), second.clone());
                 tokio::spawn(async move {
                     // What cannot be asked of the run as it stands is refused.
                     match ask {
                         Ask::Cancel => drop(people.cancel(run, "ann", None).await),
-                        Ask::RollBack => drop(people.rollback(run, RollbackOptions::by("ann")).await),
+                        Ask::RollBack { to, force } => {
+                            let options = RollbackOptions::by("bob").to(to.map(Seq)).force(force);
+                            drop(people.rollback(run, options).await);
+                        }
+                        Ask::Second => drop(people.submit(second).await),
                         Ask::Shutdown => people.shutdown(Duration::ZERO).await,
                     }
                 });
             }
         });
         let mut people = Rng::new(self.seed ^ 0x9e09_1e00 ^ life.recovery as u64);
+        let mut seen_to = BTreeSet::new();
+        let mut next = Some(run);
+        while let Some(run) = next {
+            self.visit(&enact, run, &mut people).await?;
+            seen_to.insert(run);
+            // Whatever was asked for meanwhile is there then.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let known = watch.log.runs(None, 10).await.map_err(|error| error.to_string())?;
+            next = known.into_iter().find(|run| !seen_to.contains(run));
+        }
+        // Somebody may have asked for something meanwhile: that ends first.
+        enact.shutdown(LIFE).await;
+        Ok(())
+    }
+
+    /// Sees to a run until it is left as it is.
+    async fn visit(&self, enact: &Enact, run: RunId, people: &mut Rng) -> Result<(), String> {
         for _ in 0..VISITS {
             let now = enact.wait(run).await.map_err(|error| error.to_string())?;
-            if self.is_left(&enact, now.state(), &mut people).await? {
-                // Somebody may have asked for something meanwhile: that ends first.
-                enact.shutdown(LIFE).await;
+            if self.is_left(enact, now.state(), people).await? {
                 return Ok(());
             }
         }

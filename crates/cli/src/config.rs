@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +12,7 @@ use toml::{Spanned, Table};
 
 use crate::kinds;
 use crate::reach::Guarded;
+use crate::text;
 
 /// The configuration's usual name.
 pub(crate) const FILE: &str = "enact.toml";
@@ -21,7 +21,7 @@ const STORE: &str = "enact-data";
 /// How many actions of a connector may be under way at once, at most.
 const MAX_CONCURRENCY: usize = 10_000;
 /// A larger file is none.
-const MAX_BYTES: u64 = 1024 * 1024;
+const MAX_BYTES: usize = 1024 * 1024;
 
 /// A configuration that was read.
 #[derive(Debug)]
@@ -138,25 +138,43 @@ impl Config {
         let file = std::path::absolute(&self.file).unwrap_or_else(|_| self.file.clone());
         let mut guarded = vec![
             Guarded {
-                key: "[store] path",
+                key: "[store] path".into(),
                 path: self.store(),
                 whole: true,
                 harm: "an agent could read and destroy the record of what was done",
             },
             Guarded {
-                key: "--config",
+                key: "--config".into(),
                 path: file,
                 whole: false,
                 harm: "an agent could lift its own allowlist",
             },
         ];
         guarded.extend(self.workflows().map(|path| Guarded {
-            key: "[workflows] dir",
+            key: "[workflows] dir".into(),
             path,
             whole: false,
             harm: "an agent could rewrite what others run in their own names",
         }));
+        guarded.extend(self.secrets());
         guarded
+    }
+
+    /// The files in which connectors find their secrets, and what else they trust.
+    fn secrets(&self) -> Vec<Guarded<'_>> {
+        let mut secrets = Vec::new();
+        for (name, table) in &self.raw.connectors {
+            let files = table.get_ref().iter().filter(|(key, _)| key.ends_with("_file"));
+            secrets.extend(files.filter_map(|(key, file)| {
+                Some(Guarded {
+                    key: format!("[connectors.{name}] {key}").into(),
+                    path: self.dir.join(file.as_str()?),
+                    whole: false,
+                    harm: "an agent could read a secret, or put another in its place",
+                })
+            }));
+        }
+        secrets
     }
 
     /// Opens every connector.
@@ -224,11 +242,7 @@ fn read(file: &Path) -> Result<String, Error> {
         let message = format!("the configuration {} cannot be read: {error}{hint}", file.display());
         Error::new(ErrorCode::InvalidParameters, message).left_nothing()
     };
-    let size = fs::metadata(file).map_err(unreadable)?.len();
-    if size > MAX_BYTES {
-        return Err(unreadable(io::Error::other(format!("it has {size} bytes, more than {MAX_BYTES}"))));
-    }
-    fs::read_to_string(file).map_err(unreadable)
+    text::read(file, MAX_BYTES).map_err(unreadable)
 }
 
 fn bad(file: &Path, text: &str, span: Option<std::ops::Range<usize>>, what: &str) -> Error {

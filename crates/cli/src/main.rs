@@ -11,6 +11,7 @@ mod reach;
 mod render;
 mod session;
 mod signals;
+mod text;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -37,7 +38,12 @@ fn carry_out(cli: Cli) -> Exit {
     let runtime =
         signals::hear().and_then(|()| tokio::runtime::Builder::new_multi_thread().enable_all().build());
     let result = match runtime {
-        Ok(runtime) => runtime.block_on(commands::carry_out(cli.command, cli.config.as_deref(), out)),
+        Ok(runtime) => {
+            let result = runtime.block_on(commands::carry_out(cli.command, cli.config.as_deref(), out));
+            // A call that hangs in the system is left behind, as safe as in a crash: what it does is looked up.
+            runtime.shutdown_background();
+            result
+        }
         Err(error) => {
             let message = format!("the threads of the process do not start: {error}");
             Err(enact::error::Error::new(enact::error::ErrorCode::Internal, message).into())

@@ -1,7 +1,6 @@
 //! Events as they happen, in a line each.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use enact::error::ErrorRecord;
 use enact::event::{ActionCall, Event, Finding, Skipped};
@@ -11,10 +10,10 @@ use parking_lot::Mutex;
 
 use crate::out::{Out, Tone, clean};
 
-/// Says in a line what happened; remembers which action a number is.
+/// Says in a line what happened; remembers which action a number is, while its run goes on.
 #[derive(Debug, Default)]
 pub(crate) struct Narrator {
-    calls: HashMap<(RunId, Seq), Arc<ActionCall>>,
+    calls: HashMap<RunId, HashMap<Seq, String>>,
 }
 
 /// A line of the story.
@@ -78,26 +77,32 @@ impl Narrator {
             }
             _ => return None,
         };
-        let call = self.calls.get(&(run, seq));
-        let what = match call {
-            Some(call) => {
-                let target = call.target.as_ref().map(ToString::to_string).unwrap_or_default();
-                format!("{seq:>2}  {:<20} {target}", format!("{}.{}", call.connector, call.action))
-            }
-            None => format!("{seq:>2}  action"),
-        };
+        let call = self.calls.get(&run).and_then(|calls| calls.get(&seq));
+        let what = format!("{seq:>2}  {}", call.map_or("action", String::as_str));
         Some(Line { tone, mark, what: clean(&what), how: clean(&how) })
     }
 
     /// Learns which action a number is, also where it was recorded before this process.
     fn meet(&mut self, run: RunId, call: &ActionCall) {
-        self.calls.entry((run, call.seq)).or_insert_with(|| Arc::new(call.clone()));
+        self.calls.entry(run).or_default().entry(call.seq).or_insert_with(|| describe(call));
     }
 
-    fn remember(&mut self, run: RunId, call: &Arc<ActionCall>) -> Seq {
-        self.calls.insert((run, call.seq), Arc::clone(call));
+    fn remember(&mut self, run: RunId, call: &ActionCall) -> Seq {
+        self.calls.entry(run).or_default().insert(call.seq, describe(call));
         call.seq
     }
+
+    /// Forgets a run with its last event.
+    fn forget(&mut self, run: RunId, event: &Event) {
+        if matches!(event, Event::RunSucceeded(_) | Event::RunBlocked(_) | Event::RollbackFinished) {
+            self.calls.remove(&run);
+        }
+    }
+}
+
+fn describe(call: &ActionCall) -> String {
+    let target = call.target.as_ref().map(ToString::to_string).unwrap_or_default();
+    format!("{:<20} {target}", format!("{}.{}", call.connector, call.action))
 }
 
 fn whole(tone: Tone, how: &str) -> Line {
@@ -147,7 +152,13 @@ impl Observer for Progress {
     }
 
     fn on_event(&self, run: RunId, _: EventSeq, event: &Event) {
-        let Some(line) = self.narrator.lock().tell(run, event) else { return };
+        let line = {
+            let mut narrator = self.narrator.lock();
+            let line = narrator.tell(run, event);
+            narrator.forget(run, event);
+            line
+        };
+        let Some(line) = line else { return };
         let text = line.print(self.out);
         if self.to_stdout { self.out.line(&text) } else { self.out.note(&text) }
     }

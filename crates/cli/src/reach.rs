@@ -3,6 +3,7 @@
 //! An agent that writes below a folder may replace every name in it, links too. So a path is followed name by name,
 //! and none of them may be one that the agent can replace.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -18,7 +19,7 @@ const MAX_LINKS: usize = 40;
 #[derive(Debug)]
 pub(crate) struct Guarded<'a> {
     /// How the configuration names it.
-    pub(crate) key: &'a str,
+    pub(crate) key: Cow<'a, str>,
     pub(crate) path: PathBuf,
     /// Whether a folder inside it is as bad as one around it.
     pub(crate) whole: bool,

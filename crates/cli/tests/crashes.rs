@@ -12,28 +12,17 @@ use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Parked, World};
+use common::{Parked, World, signal};
 use enact::connector::Allow;
 use enact::filesystem::Filesystem;
 use enact::json::JsonText;
 use enact::store::EventStore;
 use enact::{Enact, Recovery, RunRequest, SledStore};
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::json;
 
 const ME: [&str; 2] = ["--user", "me@example.com"];
-
-/// A run of many writes, so that a signal finds it under way.
-fn long(world: &World, steps: usize) {
-    let mut text = "name: long\nsteps:\n".to_owned();
-    for n in 0..steps {
-        text += &format!(
-            "  - {{ id: s{n}, action: files.write_file, with: {{ path: 'd{n}/f', content: '{n}' }} }}\n"
-        );
-    }
-    world.write("workflows/long.yaml", &text);
-}
 
 /// Starts the run and waits until it has begun to write.
 fn begun(world: &World, stderr: Stdio) -> Child {
@@ -48,15 +37,11 @@ fn begun(world: &World, stderr: Stdio) -> Child {
     child
 }
 
-fn signal(child: &Child, signal: Signal) {
-    kill_process(Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap(), signal).unwrap();
-}
-
 #[test]
 fn an_interrupted_command_exits_130_and_the_run_is_finished_by_resume() {
     for sent in [Signal::INT, Signal::TERM] {
         let world = World::new();
-        long(&world, 900);
+        world.long(900);
         let mut child = begun(&world, Stdio::null());
         signal(&child, sent);
         assert_eq!(child.wait().unwrap().code(), Some(130));
@@ -122,7 +107,7 @@ fn a_signal_while_the_store_is_closed_ends_the_process_and_the_answer_is_out_alr
 #[test]
 fn a_second_signal_ends_a_process_that_hangs_after_the_first_and_the_run_is_resumable() {
     let world = World::new();
-    long(&world, 300);
+    world.long(300);
     world.act_write("a", "1");
     let pipe = closing_hangs(&world);
     let mut child = begun(&world, Stdio::piped());
@@ -177,7 +162,7 @@ fn following_events_ends_at_a_signal_and_says_nothing_more() {
 fn a_killed_run_is_rolled_back_or_cancelled_whole() {
     for command in ["rollback", "cancel"] {
         let world = World::new();
-        long(&world, 600);
+        world.long(600);
         let mut child = begun(&world, Stdio::null());
         child.kill().unwrap();
         child.wait().unwrap();
@@ -192,7 +177,7 @@ fn a_killed_run_is_rolled_back_or_cancelled_whole() {
 #[test]
 fn a_rollback_that_is_killed_again_and_again_is_finished() {
     let world = World::new();
-    long(&world, 300);
+    world.long(300);
     let run = world.json(&["run", "long", ME[0], ME[1]]).exits(0).json();
     let id = run["run_id"].as_str().unwrap().to_owned();
     let mut killed = 0;
@@ -237,7 +222,7 @@ async fn seal_a_volume(world: &World) {
 #[tokio::test]
 async fn resume_names_the_runs_that_a_corrupt_store_does_not_give_and_exits_6() {
     let world = World::new();
-    long(&world, 300);
+    world.long(300);
     let mut child = begun(&world, Stdio::null());
     child.kill().unwrap();
     child.wait().unwrap();

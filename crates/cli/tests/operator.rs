@@ -83,6 +83,18 @@ fn resolve_abandon_leaves_the_action_and_undoes_the_rest() {
 }
 
 #[test]
+fn a_run_that_fails_and_is_undone_after_a_persons_word_is_exit_4() {
+    let parked = quarantined();
+    // The next action wants a file there.
+    let todo = parked.file("notes/todo.md");
+    fs::remove_file(&todo).unwrap();
+    fs::create_dir(&todo).unwrap();
+    let gave = parked.json(&["resolve", &parked.run, "--seq", "2", "--as", "not-applied"]).exits(4).json();
+    assert_eq!(gave["status"], "rolled_back");
+    assert_eq!(readme(&parked), "a person's");
+}
+
+#[test]
 fn a_word_on_an_action_that_is_not_in_doubt_is_refused() {
     let parked = quarantined();
     for seq in ["1", "9"] {

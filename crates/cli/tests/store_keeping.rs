@@ -5,20 +5,14 @@ mod common;
 use std::fs;
 use std::process::Stdio;
 
-use common::World;
-use rustix::process::{Pid, Signal, kill_process};
+use common::{World, signal};
+use rustix::process::Signal;
 
 #[test]
 fn a_backup_is_taken_beside_a_run_that_is_under_way() {
     let world = World::new();
     let before = world.act_write("a", "1");
-    let mut text = "name: long\nsteps:\n".to_owned();
-    for n in 0..900 {
-        text += &format!(
-            "  - {{ id: s{n}, action: files.write_file, with: {{ path: 'd{n}', content: '{n}' }} }}\n"
-        );
-    }
-    world.write("workflows/long.yaml", &text);
+    world.long(900);
     let args = ["run", "long", "--user", "me@example.com"];
     let mut run = world.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     while !world.path("workspace/d2").exists() {
@@ -27,11 +21,10 @@ fn a_backup_is_taken_beside_a_run_that_is_under_way() {
     }
     // While it writes, and while it is held in the middle of that.
     world.json(&["store", "backup", "live"]).exits(0);
-    let signal = |sent| kill_process(Pid::from_raw(run.id().try_into().unwrap()).unwrap(), sent).unwrap();
-    signal(Signal::STOP);
+    signal(&run, Signal::STOP);
     let held = world.json(&["store", "backup", "copy"]);
     let refused = world.json(&["store", "backup", "copy"]);
-    signal(Signal::CONT);
+    signal(&run, Signal::CONT);
     assert_eq!(held.exits(0).json()["beside"], true);
     assert!(refused.exits(2).error().1.contains("has to be empty"));
     assert_eq!(run.wait().unwrap().code(), Some(0), "the run was not disturbed");

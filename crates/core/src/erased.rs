@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use crate::action::{Action, Captured, Doubt, EffectClass, Facts, Left, LockKey, Record, Target, Undo};
 use crate::connector::{ActionSpec, Connector, Cx, Perform};
 use crate::error::{Error, ErrorCode};
-use crate::json::JsonText;
+use crate::json::{JsonText, MAX_BYTES};
 
 pub(crate) trait ErasedAction: Debug + Send + Sync {
     fn spec(&self) -> ActionSpec;
@@ -209,7 +209,11 @@ impl<C: Connector + Perform<A>, A: Action> ErasedRequest for Request<C, A> {
             let (pre, held) = *ready;
             let output = self.connector.perform(cx, &self.action, &pre, held).await?;
             JsonText::encode(&output).map_err(|error| {
-                let message = format!("{} was done, and what it gave cannot be written down", A::NAME);
+                if self.spec().effect == EffectClass::ReadOnly {
+                    return error.context(format!("what {} gave", A::NAME)).left_nothing();
+                }
+                let why = error.message();
+                let message = format!("{} was done, and what it gave cannot be written down: {why}", A::NAME);
                 Error::new(ErrorCode::Internal, message).with_source(error)
             })
         })
@@ -219,7 +223,8 @@ impl<C: Connector + Perform<A>, A: Action> ErasedRequest for Request<C, A> {
         Box::pin(async move {
             let pre: A::PreState = read(pre, A::NAME, "pre-state")?;
             Ok(match self.connector.probe(cx, &self.action, &pre).await? {
-                Doubt::Applied(output) => Doubt::Applied(JsonText::encode(&output)?),
+                // It is done, whatever it gave: an output that cannot be written down is left out, as one that was lost.
+                Doubt::Applied(output) => Doubt::Applied(JsonText::encode(&output).unwrap_or_default()),
                 Doubt::NotApplied => Doubt::NotApplied,
                 Doubt::Unknown(reason) => Doubt::Unknown(reason),
             })
@@ -251,7 +256,14 @@ impl<C: Connector + Perform<A>, A: Action> ErasedRequest for Request<C, A> {
 fn write_down<P: Record>(pre: &P, action: &str, facts: &Facts) -> Result<JsonText, Error> {
     let text = JsonText::encode(pre).map_err(|error| error.context(format!("the pre-state of {action}")))?;
     read::<P>(&text, action, "pre-state")?;
-    JsonText::encode(facts).map_err(|error| error.context(format!("what {action} found")))?;
+    let found = JsonText::encode(facts).map_err(|error| error.context(format!("what {action} found")))?;
+    let bytes = text.as_str().len().saturating_add(found.as_str().len());
+    if bytes > MAX_BYTES {
+        let message = format!(
+            "the pre-state of {action} and what it found have {bytes} bytes, and there is place for {MAX_BYTES}"
+        );
+        return Err(Error::new(ErrorCode::InvalidParameters, message));
+    }
     Ok(text)
 }
 

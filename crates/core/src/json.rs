@@ -15,7 +15,11 @@ use crate::error::{Error, ErrorCode};
 /// read it could not judge either; so text that is deeper is refused where it enters.
 pub const MAX_DEPTH: usize = 100;
 
-/// Valid JSON text, nested at most [`MAX_DEPTH`] deep, cheap to clone. Parameters, pre-states and outputs are kept
+/// How many bytes JSON text may have: 30 MiB. A record of the log has place for the parameters of an action and what
+/// was captured for it. What is larger is refused where it enters, so that nothing is done that could not be recorded.
+pub const MAX_BYTES: usize = 30 << 20;
+
+/// Valid JSON text of at most [`MAX_BYTES`], nested at most [`MAX_DEPTH`] deep, cheap to clone. Parameters, pre-states and outputs are kept
 /// in this form, because their types belong to connectors and evolve. In JSON documents it is the value itself,
 /// in binary records a string. However it is made, it reads back as a value: no policy judges less than stands
 /// in it.
@@ -33,7 +37,7 @@ impl JsonText {
     ///
     /// # Errors
     /// `internal`, where the value has no JSON form, such as a map whose keys are not strings;
-    /// `invalid_parameters`, where it is nested deeper than [`MAX_DEPTH`].
+    /// `invalid_parameters`, where it is nested deeper than [`MAX_DEPTH`] or has more than [`MAX_BYTES`].
     pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Self, Error> {
         let text = serde_json::to_string(value).map_err(|source| {
             Error::new(ErrorCode::Internal, format!("a value has no JSON form: {source}")).with_source(source)
@@ -46,7 +50,7 @@ impl JsonText {
     ///
     /// # Errors
     /// `invalid_parameters` with line and column, where it is not JSON, and where it is nested deeper than
-    /// [`MAX_DEPTH`].
+    /// [`MAX_DEPTH`] or has more than [`MAX_BYTES`].
     pub fn parse(text: &str) -> Result<Self, Error> {
         check(text).map_err(refused)?;
         Ok(Self(text.trim_ascii().into()))
@@ -80,15 +84,21 @@ impl JsonText {
 }
 
 /// Refuses text that [`JsonText::value`] could not give as it stands: what is not JSON, a number that no reader
-/// holds, half of a surrogate pair, and what is nested too deep. Builds nothing.
+/// holds, half of a surrogate pair, and what is nested too deep or too large. Builds nothing.
 fn check(text: &str) -> Result<(), serde_json::Error> {
+    if text.len() > MAX_BYTES {
+        let message = format!("it has {} bytes, and there is place for {MAX_BYTES}", text.len());
+        return Err(de::Error::custom(message));
+    }
     let mut reader = serde_json::Deserializer::from_str(text);
     Readable { left: MAX_DEPTH }.deserialize(&mut reader)?;
     reader.end()
 }
 
 fn refused(source: serde_json::Error) -> Error {
-    Error::new(ErrorCode::InvalidParameters, format!("not valid JSON: {source}")).with_source(source)
+    // What is wrong at no place of it is valid JSON.
+    let what = if source.line() == 0 { "JSON that cannot be kept" } else { "not valid JSON" };
+    Error::new(ErrorCode::InvalidParameters, format!("{what}: {source}")).with_source(source)
 }
 
 /// Reads any value and forgets it; `left` levels may be opened below.
@@ -267,6 +277,23 @@ mod tests {
             let read = serde_json::from_str::<Value>(text).unwrap();
             assert_eq!(JsonText::parse(&format!(" {text}\n")).unwrap().value(), read);
         }
+    }
+
+    #[test]
+    fn what_is_too_large_for_a_record_is_refused() {
+        let largest = "x".repeat(MAX_BYTES - 2);
+        assert!(JsonText::encode(&largest).is_ok());
+        let too_large = largest + "x";
+        let text = format!("\"{too_large}\"");
+        let refused = [JsonText::encode(&too_large).unwrap_err(), JsonText::parse(&text).unwrap_err()];
+        for error in refused {
+            assert_eq!(error.code(), ErrorCode::InvalidParameters);
+            assert!(
+                error.message().starts_with("JSON that cannot be kept: it has 31457281 bytes"),
+                "{error}"
+            );
+        }
+        assert!(serde_json::from_str::<JsonText>(&text).is_err());
     }
 
     #[test]

@@ -344,8 +344,9 @@ fn next_by_looking(state: &RunState) -> Next {
     let undo = state.attempts().rev().find_map(|(seq, attempt, known)| {
         let covered = state.rollback.as_ref().is_none_or(|rollback| rollback.covers(seq));
         match (&known.outcome, &known.undoing) {
-            _ if !covered => None,
+            // What was begun is found out about, whatever is to be undone now.
             (_, Undoing::Intended(_) | Undoing::InDoubt(..)) => Some(Next::SettleUndo { seq, attempt }),
+            _ if !covered => None,
             (
                 Outcome::Done(_) | Outcome::Failed(_, Remains::Perhaps),
                 Undoing::Not | Undoing::Retrying(_),

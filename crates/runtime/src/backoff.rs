@@ -31,8 +31,16 @@ pub(crate) fn backoff(failures: u32, error: &Error, clock: &dyn Clock) -> Durati
 
 /// Whether it is the store that failed, with nothing written, and may serve again.
 pub(crate) fn is_blip(error: &Error) -> bool {
-    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<StoreError>());
-    source.is_some_and(StoreError::may_pass)
+    of_store(error).is_some_and(StoreError::may_pass)
+}
+
+/// Whether the store has no place for a record, and never will have.
+pub(crate) fn is_too_large(error: &Error) -> bool {
+    matches!(of_store(error), Some(StoreError::TooLarge { .. }))
+}
+
+fn of_store(error: &Error) -> Option<&StoreError> {
+    std::error::Error::source(error).and_then(|source| source.downcast_ref::<StoreError>())
 }
 
 #[cfg(test)]

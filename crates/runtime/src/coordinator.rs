@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::history;
 use crate::locks::Guards;
+use crate::recovery::Found;
 use crate::run::{Ack, Command, Go, RunActor, RunArgs, RunMsg, Start};
 use crate::shared::Shared;
 
@@ -29,10 +30,10 @@ pub(crate) type Watcher = oneshot::Sender<Result<Arc<RunState>, Error>>;
 pub(crate) enum CoordinatorMsg {
     /// Carry a new run.
     Submit { run: RunId, accepted: Arc<RunAccepted>, ack: Option<Ack>, watcher: Option<Watcher> },
-    /// Recovery found these runs and brings them, a wave at a time.
-    Expect(Vec<RunId>),
+    /// Recovery found these runs and brings them, a wave at a time. Whoever takes one up gets its keys.
+    Expect(Vec<Found>),
     /// Carry a run that recovery found.
-    Adopt { run: RunId, guards: Guards, go: Go, place: Option<OwnedSemaphorePermit> },
+    Adopt { run: RunId, go: Go, place: Option<OwnedSemaphorePermit> },
     /// Bring a request to a run.
     Command { run: RunId, command: Command, reply: oneshot::Sender<Result<(), Error>> },
     /// Tell when the run is not carried any more.
@@ -45,8 +46,6 @@ pub(crate) enum CoordinatorMsg {
     Restart(RunId),
     /// Take no new runs; tell when none is carried any more.
     Drain(oneshot::Sender<()>),
-    /// Leave the runs that are still carried to the next recovery.
-    Leave,
 }
 
 pub(crate) struct Coordinator;
@@ -61,9 +60,10 @@ pub(crate) struct Carried {
     max_runs: usize,
     runs: HashMap<RunId, Entry>,
     actors: HashMap<ActorId, RunId>,
-    /// Runs that recovery brings, and who waits for them already.
-    expected: HashMap<RunId, Vec<Watcher>>,
-    drained: Option<oneshot::Sender<()>>,
+    /// Runs that recovery brings: the keys of their targets in doubt, and who waits for them already.
+    expected: HashMap<RunId, (Guards, Vec<Watcher>)>,
+    /// Who waits until no run is carried any more.
+    drained: Vec<oneshot::Sender<()>>,
     draining: bool,
 }
 
@@ -93,7 +93,7 @@ impl Actor for Coordinator {
             runs: HashMap::new(),
             actors: HashMap::new(),
             expected: HashMap::new(),
-            drained: None,
+            drained: Vec::new(),
             draining: false,
         })
     }
@@ -133,18 +133,16 @@ impl Carried {
             CoordinatorMsg::Submit { run, accepted, ack, watcher } => {
                 self.submit(myself, run, accepted, ack, watcher);
             }
-            CoordinatorMsg::Adopt { run, guards, go, place } => {
-                if !self.runs.contains_key(&run) && !self.draining {
-                    self.carry(myself, run, Start::Log { guards, go, place }, Vec::new(), 0);
-                }
-            }
+            CoordinatorMsg::Adopt { run, go, place } => self.adopt(myself, run, go, place),
             CoordinatorMsg::Command { run, command, reply } => self.bring(myself, run, command, reply),
             CoordinatorMsg::Expect(runs) => {
-                self.expected.extend(runs.into_iter().map(|run| (run, Vec::new())));
+                let expected = runs.into_iter().map(|Found { run, guards }| (run, (guards, Vec::new())));
+                self.expected.extend(expected);
             }
             CoordinatorMsg::Watch { run, watcher } => {
                 let carried = self.runs.get_mut(&run).map(|entry| &mut entry.watchers);
-                match carried.or_else(|| self.expected.get_mut(&run)) {
+                let expected = self.expected.get_mut(&run).map(|(_, watchers)| watchers);
+                match carried.or(expected) {
                     Some(watchers) => watchers.push(watcher),
                     None => self.tell_from_log(run, watcher),
                 }
@@ -154,17 +152,27 @@ impl Carried {
             CoordinatorMsg::Restart(run) => self.restart(myself, run),
             CoordinatorMsg::Drain(reply) => {
                 self.draining = true;
-                self.drained = Some(reply);
+                self.drained.push(reply);
                 self.leave_resting();
                 self.tell_drained();
             }
-            CoordinatorMsg::Leave => {
-                self.draining = true;
-                for entry in self.runs.values() {
-                    let (reply, _) = oneshot::channel();
-                    drop(entry.actor.send_message(RunMsg::Command(Command::Leave, reply)));
-                }
+        }
+    }
+
+    fn adopt(
+        &mut self,
+        myself: &ActorRef<CoordinatorMsg>,
+        run: RunId,
+        go: Go,
+        place: Option<OwnedSemaphorePermit>,
+    ) {
+        if self.draining {
+            // It lets go of its keys: others that are still carried may wait for them.
+            if let Some((_, watchers)) = self.expected.remove(&run) {
+                tell_all(watchers, &Err(left(run, "the runtime is shutting down")));
             }
+        } else if !self.runs.contains_key(&run) {
+            self.carry(myself, run, Start::Log { go, place }, Vec::new(), 0);
         }
     }
 
@@ -204,13 +212,15 @@ impl Carried {
         mut watchers: Vec<Watcher>,
         restarts: u32,
     ) {
-        watchers.extend(self.expected.remove(&run).unwrap_or_default());
+        let (guards, waiting) = self.expected.remove(&run).unwrap_or_default();
+        watchers.extend(waiting);
         let go = match &start {
             // Whoever asked for something is told to ask again, or it is recorded.
             Start::New { .. } | Start::Log { go: Go::Wait, .. } => Go::On,
             Start::Log { go, .. } => *go,
         };
-        let args = RunArgs { run, shared: Arc::clone(&self.shared), coordinator: myself.clone(), start };
+        let (shared, coordinator) = (Arc::clone(&self.shared), myself.clone());
+        let args = RunArgs { run, shared, coordinator, guards, start };
         match ActorRuntime::spawn_linked_instant(None, RunActor, Box::new(args), myself.get_cell()) {
             Ok((actor, _)) => {
                 self.actors.insert(actor.get_id(), run);
@@ -237,7 +247,7 @@ impl Carried {
                 return;
             }
             // Until the request is recorded, nothing of the run moves but what can be looked up.
-            let start = Start::Log { guards: Guards::default(), go: Go::Wait, place: None };
+            let start = Start::Log { go: Go::Wait, place: None };
             self.carry(myself, run, start, Vec::new(), 0);
         }
         // A request does not wait until a run has rested.
@@ -318,7 +328,7 @@ impl Carried {
             return;
         }
         if let Some(entry) = self.runs.remove(&run) {
-            let start = Start::Log { guards: Guards::default(), go: entry.go, place: None };
+            let start = Start::Log { go: entry.go, place: None };
             self.carry(myself, run, start, entry.watchers, entry.restarts);
         }
     }
@@ -331,12 +341,12 @@ impl Carried {
     }
 
     fn tell_drained(&mut self) {
-        if self.draining
-            && self.runs.is_empty()
-            && let Some(drained) = self.drained.take()
-            && drained.send(()).is_err()
-        {
-            tracing::debug!("nobody waits for the runs to end");
+        if self.draining && self.runs.is_empty() {
+            for drained in self.drained.drain(..) {
+                if drained.send(()).is_err() {
+                    tracing::debug!("nobody waits any more for the runs to end");
+                }
+            }
         }
     }
 }

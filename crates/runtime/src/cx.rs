@@ -35,7 +35,8 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct Tries {
     /// How many attempts at most; only errors that say that a retry is safe lead to another.
     pub max_attempts: u32,
-    /// The time for one attempt, from its capture on. A write that takes longer is in doubt, and probed.
+    /// The time for each half of an attempt: for looking at what is there, and then for doing it. A write that takes
+    /// longer is in doubt, and probed.
     pub timeout: Duration,
 }
 
@@ -209,7 +210,11 @@ impl WorkflowCx {
     async fn ask(&self, call: Call) -> Result<Reply, Error> {
         let (reply, answer) = oneshot::channel();
         let ask = Ask { path: self.next_path(), call, reply };
-        self.desk.ask(ask)?;
+        if let Err(stopped) = self.desk.ask(ask) {
+            // Code that asks again and again would never let itself be ended.
+            tokio::task::yield_now().await;
+            return Err(stopped);
+        }
         answer.await.map_err(|_| stopped())?
     }
 }

@@ -1,6 +1,11 @@
 //! The runtime as its users hold it.
 
-use std::collections::BTreeMap;
+mod bring;
+mod builder;
+mod request;
+#[cfg(test)]
+mod tests;
+
 use std::fmt::{self, Debug};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,278 +13,24 @@ use std::time::Duration;
 use enact_core::connector::Toolbox;
 use enact_core::document::RunDocument;
 use enact_core::error::{Error, ErrorCode};
-use enact_core::event::{Decision, OnFailure, RunAccepted, WorkflowSource};
+use enact_core::event::{Decision, RunAccepted};
 use enact_core::ids::{RunId, Seq};
-use enact_core::json::JsonText;
-use enact_core::policy::Policy;
 use enact_core::run::{RunState, RunStatus};
 use enact_core::store::EventStore;
-use parking_lot::RwLock;
-use ractor::{Actor, ActorRef};
+use ractor::ActorRef;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
-use tokio::sync::{Semaphore, oneshot};
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
 
-use crate::act::ActWorkflow;
-use crate::clock::{Clock, SystemClock};
 use crate::coordinator::CoordinatorMsg;
 use crate::foreseen::Foreseen;
 use crate::history;
-use crate::locks::Locks;
-use crate::observe::Observer;
-use crate::recovery;
-use crate::run::{Command, Go, RollbackOptions, Word};
-use crate::shared::{AGAIN_AT_ONCE, ConnectorHandle, Shared};
-use crate::supervisor::{CoordinatorRef, Supervisor, SupervisorArgs, SupervisorMsg};
-use crate::under_way::UnderWay;
-use crate::workflow::{DynWorkflow, LoadText, Workflow, Workflows, erase};
+use crate::run::{Command, RollbackOptions, Word};
+use crate::shared::Shared;
+use crate::supervisor::{CoordinatorRef, SupervisorMsg};
+use crate::workflow::Workflow;
 
-/// How many runs a runtime carries at once, by default; more are refused with `unavailable`.
-pub const DEFAULT_MAX_RUNS: usize = 100_000;
-
-/// What becomes of interrupted runs when a runtime starts.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub enum Recovery {
-    /// They are carried on.
-    #[default]
-    Automatic,
-    /// What of them is in doubt is looked up, so that nobody else changes it meanwhile; they go on when
-    /// [`Enact::resume`] asks for it.
-    OnRequest,
-}
-
-/// Makes a runtime. See [`Enact::builder`].
-#[derive(Default)]
-pub struct Builder {
-    store: Option<Arc<dyn EventStore>>,
-    connectors: BTreeMap<String, Toolbox>,
-    policies: Vec<Arc<dyn Policy>>,
-    workflows: Workflows,
-    observers: Vec<Arc<dyn Observer>>,
-    clock: Option<Arc<dyn Clock>>,
-    recovery: Recovery,
-    max_runs: Option<usize>,
-    twice: Option<String>,
-}
-
-impl Debug for Builder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder").field("store", &self.store).field("connectors", &self.connectors).finish()
-    }
-}
-
-impl Builder {
-    /// Where events are kept. Required.
-    #[must_use]
-    pub fn store(mut self, store: Arc<dyn EventStore>) -> Self {
-        self.store = Some(store);
-        self
-    }
-
-    /// Adds a connector with its allowlist, under a name of its own.
-    #[must_use]
-    pub fn connector(mut self, name: impl Into<String>, toolbox: Toolbox) -> Self {
-        let name = name.into();
-        if self.connectors.insert(name.clone(), toolbox).is_some() {
-            self.twice = Some(name);
-        }
-        self
-    }
-
-    /// Adds a policy. All are asked about each run and each action; one "no" is enough.
-    #[must_use]
-    pub fn policy(mut self, policy: impl Policy) -> Self {
-        self.policies.push(Arc::new(policy));
-        self
-    }
-
-    /// Adds a workflow written in Rust. Several versions of one name stand side by side.
-    #[must_use]
-    pub fn workflow<W: Workflow>(mut self, workflow: W) -> Self {
-        self.workflows.add(erase(workflow));
-        self
-    }
-
-    /// Says who reads the text of declarative workflows.
-    #[must_use]
-    pub fn declarative(mut self, loader: impl LoadText) -> Self {
-        self.workflows.set_loader(Arc::new(loader));
-        self
-    }
-
-    /// Adds somebody who watches.
-    #[must_use]
-    pub fn observer(mut self, observer: impl Observer) -> Self {
-        self.observers.push(Arc::new(observer));
-        self
-    }
-
-    /// Replaces the system's time and randomness.
-    #[must_use]
-    pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Some(Arc::new(clock));
-        self
-    }
-
-    /// What becomes of interrupted runs; by default they are carried on.
-    #[must_use]
-    pub fn recovery(mut self, recovery: Recovery) -> Self {
-        self.recovery = recovery;
-        self
-    }
-
-    /// How many runs are carried at once; [`DEFAULT_MAX_RUNS`] by default.
-    #[must_use]
-    pub fn max_runs(mut self, runs: usize) -> Self {
-        self.max_runs = Some(runs.max(1));
-        self
-    }
-
-    /// Starts the runtime. When this returns, the targets of interrupted runs that are in doubt are held, so that
-    /// new runs can be taken.
-    ///
-    /// # Errors
-    /// `invalid_parameters`, where no store is given or two connectors have one name; what the store says.
-    pub async fn start(mut self) -> Result<Enact, Error> {
-        let store =
-            self.store.ok_or_else(|| Error::new(ErrorCode::InvalidParameters, "a runtime needs a store"))?;
-        if let Some(name) = self.twice {
-            let message = format!("two connectors are named '{name}'");
-            return Err(Error::new(ErrorCode::InvalidParameters, message));
-        }
-        self.workflows.add(erase(ActWorkflow));
-        let connectors = self
-            .connectors
-            .into_iter()
-            .map(|(name, toolbox)| (name.clone(), ConnectorHandle::new(name, toolbox)))
-            .collect();
-        let shared = Arc::new(Shared {
-            store,
-            connectors,
-            policies: self.policies,
-            workflows: self.workflows,
-            clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
-            observers: self.observers,
-            locks: Locks::default(),
-            under_way: UnderWay::default(),
-            again: Semaphore::new(AGAIN_AT_ONCE),
-        });
-        let go = match self.recovery {
-            Recovery::Automatic => Go::On,
-            Recovery::OnRequest => Go::SettleOnly,
-        };
-        let coordinator: CoordinatorRef = Arc::new(RwLock::new(None));
-        let args = SupervisorArgs {
-            shared: Arc::clone(&shared),
-            coordinator: Arc::clone(&coordinator),
-            max_runs: self.max_runs.unwrap_or(DEFAULT_MAX_RUNS),
-            go,
-        };
-        let (supervisor, ended) = Supervisor::spawn(None, Supervisor, args).await.map_err(|error| {
-            Error::new(ErrorCode::Internal, format!("the runtime's supervisor did not start: {error}"))
-        })?;
-        let enact = Enact { shared, coordinator, supervisor, ended: Arc::new(RwLock::new(Some(ended))) };
-        recovery::recover(&enact.shared, &enact.coordinator()?, go).await?;
-        Ok(enact)
-    }
-}
-
-/// What a run is asked for with.
-#[derive(Clone, Debug)]
-pub struct RunRequest {
-    workflow: String,
-    version: u32,
-    source: WorkflowSource,
-    on_failure: OnFailure,
-    user: String,
-    attributes: Map<String, Value>,
-    input: JsonText,
-    key: Option<String>,
-    checked: Result<(), Error>,
-    foreseen: Vec<Foreseen>,
-}
-
-impl RunRequest {
-    /// A run of a workflow on behalf of a user, with an input; `null` is the input of workflows that take none.
-    pub fn new(workflow: &dyn DynWorkflow, user: impl Into<String>, input: JsonText) -> Self {
-        Self {
-            workflow: workflow.name().to_owned(),
-            version: workflow.version(),
-            source: workflow.source(),
-            on_failure: workflow.on_failure(),
-            user: user.into(),
-            attributes: Map::new(),
-            checked: workflow.check_input(&input),
-            foreseen: workflow.foreseen(),
-            input,
-            key: None,
-        }
-    }
-
-    /// A run of a workflow written in Rust, with an input of its own type.
-    ///
-    /// # Errors
-    /// `internal`, where the input has no JSON form.
-    pub fn of<W: Workflow>(workflow: W, user: impl Into<String>, input: &W::Input) -> Result<Self, Error> {
-        Ok(Self::new(&*erase(workflow), user, JsonText::encode(input)?))
-    }
-
-    /// One action as a run of its own.
-    pub fn act(connector: &str, action: &str, params: JsonText, user: impl Into<String>) -> Self {
-        match ActWorkflow::input(connector, action, &params) {
-            Ok(input) => Self::new(&*erase(ActWorkflow), user, input),
-            Err(error) => {
-                Self { checked: Err(error), ..Self::new(&*erase(ActWorkflow), user, JsonText::null()) }
-            }
-        }
-    }
-
-    /// What is said of the user, for policies.
-    #[must_use]
-    pub fn attributes(mut self, attributes: Map<String, Value>) -> Self {
-        self.attributes = attributes;
-        self
-    }
-
-    /// An idempotency key: the same key never runs twice.
-    #[must_use]
-    pub fn key(mut self, key: Option<String>) -> Self {
-        self.key = key;
-        self
-    }
-
-    fn accepted(self) -> Result<RunAccepted, Error> {
-        self.checked?;
-        if self.user.trim().is_empty() {
-            return Err(Error::new(ErrorCode::InvalidParameters, "a run needs a user").left_nothing());
-        }
-        if self.key.as_ref().is_some_and(|key| key.trim().is_empty()) {
-            return Err(
-                Error::new(ErrorCode::InvalidParameters, "the idempotency key is empty").left_nothing()
-            );
-        }
-        Ok(RunAccepted {
-            workflow: self.workflow,
-            version: self.version,
-            source: self.source,
-            user: self.user,
-            attributes: JsonText::encode(&self.attributes)?,
-            input: self.input,
-            on_failure: self.on_failure,
-            key: self.key,
-        })
-    }
-}
-
-/// A run that was asked for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Submitted {
-    /// The run.
-    pub run: RunId,
-    /// Whether it is an earlier run with the same idempotency key.
-    pub existing: bool,
-}
+pub use builder::{Builder, DEFAULT_MAX_RUNS, Recovery};
+pub use request::{RunRequest, Submitted};
 
 /// A run that has ended, or waits for a person.
 #[derive(Clone, Debug)]
@@ -330,7 +81,6 @@ pub struct Enact {
     shared: Arc<Shared>,
     coordinator: CoordinatorRef,
     supervisor: ActorRef<SupervisorMsg>,
-    ended: Arc<RwLock<Option<JoinHandle<()>>>>,
 }
 
 impl Debug for Enact {
@@ -412,7 +162,7 @@ impl Enact {
     async fn run_of_key(&self, wanted: &RunAccepted) -> Result<Option<Submitted>, Error> {
         let Some(key) = &wanted.key else { return Ok(None) };
         let Some(run) = self.shared.store.find_key(key).await? else { return Ok(None) };
-        let state = self.durable_state(run).await?;
+        let Some(state) = self.durable_state(run).await? else { return Ok(None) };
         let known = &state.accepted;
         let same = known.workflow == wanted.workflow
             && known.version == wanted.version
@@ -429,15 +179,14 @@ impl Enact {
         .left_nothing())
     }
 
-    /// The state of a run whose acceptance is in the log and may not be durable yet.
-    async fn durable_state(&self, run: RunId) -> Result<RunState, Error> {
-        loop {
-            let durable = self.shared.store.durable();
-            if let Some(state) = history::load(&*self.shared.store, run).await? {
-                return Ok(state);
-            }
-            self.shared.store.beyond(durable).await?;
+    /// The state of a run whose acceptance has its place in the log and may not be durable yet; `None` where it was taken
+    /// back, and nobody has its key.
+    async fn durable_state(&self, run: RunId) -> Result<Option<RunState>, Error> {
+        if let Some(state) = history::load(&*self.shared.store, run).await? {
+            return Ok(Some(state));
         }
+        self.shared.store.flush().await?;
+        history::load(&*self.shared.store, run).await
     }
 
     /// Waits until a run has ended or waits for a person. Of a run that is interrupted and not carried on, it
@@ -472,18 +221,25 @@ impl Enact {
         self.command(run, Command::Resume { by: by.into() }).await
     }
 
-    /// Carries on every interrupted run and waits for their ends. Runs that wait for an operator are given as
-    /// they are.
+    /// Carries on every interrupted run, waits for their ends, and tells each, in the order of the runs. Those that wait
+    /// for an operator are told as they are.
     ///
     /// # Errors
     /// Those of the store. What becomes of single runs is in their results.
-    pub async fn resume_all(&self, by: &str) -> Result<Vec<(RunId, Result<Run, Error>)>, Error> {
+    pub async fn resume_all(
+        &self,
+        by: &str,
+        mut tell: impl FnMut(RunId, Result<Run, Error>),
+    ) -> Result<(), Error> {
         use futures::StreamExt as _;
         let open = self.shared.store.open_runs().await?;
-        let resumed = futures::stream::iter(open)
+        let mut resumed = futures::stream::iter(open)
             .map(|run| async move { (run, self.resume_if_interrupted(run, by).await) })
             .buffered(RESUMED_AT_ONCE);
-        Ok(resumed.collect().await)
+        while let Some((run, end)) = resumed.next().await {
+            tell(run, end);
+        }
+        Ok(())
     }
 
     async fn resume_if_interrupted(&self, run: RunId, by: &str) -> Result<Run, Error> {
@@ -551,7 +307,8 @@ impl Enact {
     }
 
     /// Takes no new runs, waits until those under way have ended, at most for `deadline`, and stops. What is left
-    /// is resumable.
+    /// is resumable: when this returns, nothing of this runtime acts or records any more, so that another may start on
+    /// the same store. An action in the middle of its effect is dropped, and looked up when its run is taken up.
     pub async fn shutdown(&self, deadline: Duration) {
         let (reply, drained) = oneshot::channel();
         let left = match self.send(CoordinatorMsg::Drain(reply)) {
@@ -560,14 +317,11 @@ impl Enact {
         };
         if left {
             tracing::warn!("runs are left to be resumed");
-            drop(self.send(CoordinatorMsg::Leave));
         }
         self.supervisor.stop(None);
-        let ended = self.ended.write().take();
-        if let Some(ended) = ended {
-            // The actor ends on its own; a panic of it has been reported where it happened.
-            drop(ended.await);
-        }
+        // Without a time limit, it only ends when the actor has.
+        drop(self.supervisor.wait(None).await);
+        self.shared.under_way.stop().await;
     }
 
     fn new_id(&self) -> RunId {
@@ -594,7 +348,3 @@ const RESUMED_AT_ONCE: usize = 256;
 fn gone() -> Error {
     Error::new(ErrorCode::Unavailable, "the runtime is stopping or being restarted; the log has every run")
 }
-
-mod bring;
-#[cfg(test)]
-mod tests;

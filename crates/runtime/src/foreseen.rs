@@ -14,7 +14,7 @@ use crate::shared::Shared;
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Foreseen {
-    /// Where the workflow asks for it, for messages: `step 'note'`.
+    /// Where the workflow asks for it, for messages: `step 'note'`; empty where it is asked for by itself.
     pub place: String,
     /// The connector's name.
     pub connector: String,
@@ -39,23 +39,25 @@ impl Foreseen {
 
     /// Refuses what cannot be asked for, whatever comes before it.
     pub(crate) fn check(&self, shared: &Shared) -> Result<(), Error> {
-        let refused = |error: Error| error.context(&self.place).left_nothing();
-        let toolbox = shared.connector(&self.connector).map_err(|error| {
-            refused(Error::new(ErrorCode::InvalidParameters, format!("action: {}", error.message())))
-        })?;
-        self.check_with(toolbox.toolbox()).map_err(refused)
+        let toolbox = shared.connector(&self.connector).map_err(|error| self.refused("action", error))?;
+        self.check_with(toolbox.toolbox())
+    }
+
+    /// Names the place, and the field that is wrong there.
+    fn refused(&self, field: &str, error: Error) -> Error {
+        let error = if self.place.is_empty() { error } else { error.context(field).context(&self.place) };
+        error.left_nothing()
     }
 
     fn check_with(&self, toolbox: &Toolbox) -> Result<(), Error> {
         if !toolbox.actions().any(|(spec, _)| spec.name == self.action) {
             let names = toolbox.actions().map(|(spec, _)| spec.name).collect::<Vec<_>>().join(", ");
-            let message =
-                format!("action: '{}' has no action '{}'; it has: {names}", self.connector, self.action);
-            return Err(Error::new(ErrorCode::InvalidParameters, message));
+            let message = format!("'{}' has no action '{}'; it has: {names}", self.connector, self.action);
+            return Err(self.refused("action", Error::new(ErrorCode::InvalidParameters, message)));
         }
         match &self.params {
             Some(params) if toolbox.check_allowed(&self.action).is_ok() => {
-                toolbox.prepare(&self.action, params).map(drop).map_err(|error| error.context("with"))
+                toolbox.prepare(&self.action, params).map(drop).map_err(|error| self.refused("with", error))
             }
             _ => Ok(()),
         }

@@ -151,27 +151,22 @@ fn judge_action(
     if shared.policies.is_empty() {
         return Vec::new();
     }
-    with_action(shared, call, |action| {
-        let stage = match facts {
-            Some(facts) => Stage::Captured(action, facts),
-            None => Stage::Action(action),
-        };
-        judge(shared, state, subject, stage)
-    })
-}
-
-fn with_action<T>(shared: &Shared, call: &ActionCall, judge: impl FnOnce(ActionRequest<'_>) -> T) -> T {
     let kind = shared.connector(&call.connector).map_or("", |connector| connector.toolbox().kind());
     let params = call.params.value();
     let unknown = Target::new("unknown", "");
-    judge(ActionRequest {
+    let action = ActionRequest {
         connector: &call.connector,
         kind,
         action: &call.action,
         params: &params,
         target: call.target.as_ref().unwrap_or(&unknown),
         effect: call.effect,
-    })
+    };
+    let stage = match facts {
+        Some(facts) => Stage::Captured(action, facts),
+        None => Stage::Action(action),
+    };
+    judge(shared, state, subject, stage)
 }
 
 /// All policies are asked and all verdicts kept. A policy that panics has said no.

@@ -50,8 +50,12 @@ pub(crate) fn step(state: Option<RunState>, event: &StoredEvent) -> Result<RunSt
 /// The run with this id, or with the only id that begins so.
 ///
 /// # Errors
-/// `not_found`, where there is none; `invalid_parameters`, where there is more than one.
+/// `not_found`, where there is none; `invalid_parameters`, where there is more than one, or `text` is empty.
 pub async fn find(store: &dyn EventStore, text: &str) -> Result<RunId, Error> {
+    if text.trim().is_empty() {
+        let message = "the run's id is empty; give the beginning of one, as `enact runs` lists them";
+        return Err(Error::new(ErrorCode::InvalidParameters, message).left_nothing());
+    }
     if let Ok(run) = RunId::from_str(text) {
         let known = !store.read(run, EventSeq(1), 1).await?.is_empty();
         return if known { Ok(run) } else { Err(unknown_run(text)) };

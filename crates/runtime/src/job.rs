@@ -80,8 +80,8 @@ pub(crate) enum Said {
     Performed(Result<JsonText, Error>, Held),
     /// What became of an intent that was in doubt.
     Found(Finding, Held),
-    /// The system did not say, and is not asked again for now.
-    NotFound(Error),
+    /// The system did not say, and is not asked again for now: after one look, where only one was wanted, or after all.
+    NotFound { error: Error, once: bool },
     /// The job is gone without an end: its connector actor was restarted.
     Lost,
 }
@@ -115,8 +115,7 @@ impl Job {
         match &self.what {
             What::Act { undoes, .. } => self.act(&workshop, &cx, undoes.as_ref(), held).await,
             What::Probe { pre, identity, once, .. } => {
-                let tries = if *once { 1 } else { PROBE_TRIES };
-                self.settle(&workshop, &cx, pre, identity, tries, held).await;
+                self.settle(&workshop, &cx, pre, identity, *once, held).await;
             }
         }
     }
@@ -162,7 +161,7 @@ impl Job {
         }
         // The key stays held: nobody else touches the target until it is known what became of it.
         self.say(Said::Performed(outcome, Held::default()));
-        self.settle(workshop, cx, &pre, &identity, PROBE_TRIES, held).await;
+        self.settle(workshop, cx, &pre, &identity, false, held).await;
     }
 
     /// Asks for the intent, and waits until it is durable.
@@ -186,9 +185,10 @@ impl Job {
         cx: &Cx,
         pre: &JsonText,
         identity: &Identity,
-        tries: u32,
+        once: bool,
         held: Held,
     ) {
+        let tries = if once { 1 } else { PROBE_TRIES };
         let mut tried = 0;
         loop {
             tried += 1;
@@ -199,7 +199,7 @@ impl Job {
             };
             tracing::warn!(effect = %self.effect, %error, tried, "the outcome of an intent is not known yet");
             if tried >= tries {
-                return self.say(Said::NotFound(error));
+                return self.say(Said::NotFound { error, once });
             }
             tokio::time::sleep(backoff(tried, &error, &*workshop.shared.clock)).await;
         }

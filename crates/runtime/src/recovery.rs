@@ -9,7 +9,6 @@ use enact_core::ids::RunId;
 use enact_core::run::{Next, RunState, Undoing};
 use futures::StreamExt;
 use futures::stream;
-use parking_lot::Mutex;
 use ractor::ActorRef;
 use tokio::sync::Semaphore;
 
@@ -27,10 +26,16 @@ const READ_AT_ONCE: usize = 16;
 /// How many recovered runs are settling their doubts at the same time.
 const WAVE: usize = 256;
 
-/// An open run and the keys of its targets in doubt.
-struct Found {
+/// An open run that is to be carried on, and the keys of its targets in doubt.
+struct Wanted {
     run: RunId,
-    guards: Guards,
+    keys: BTreeSet<String>,
+}
+
+/// The same, when the keys are taken.
+pub(crate) struct Found {
+    pub(crate) run: RunId,
+    pub(crate) guards: Guards,
 }
 
 /// Finds the open runs, takes the keys of their targets in doubt, and lets the coordinator carry them, a wave at
@@ -45,27 +50,27 @@ pub(crate) async fn recover(
     // An earlier coordinator of this process may have left intents that are not durable yet.
     shared.store.flush().await?;
     let open = shared.store.open_runs().await?;
-    let taken = Mutex::new(HashSet::new());
-    let found: Vec<Found> = stream::iter(open)
-        .map(|run| find(shared, run, go, &taken))
+    let wanted: Vec<Wanted> = stream::iter(open)
+        .map(|run| find(shared, run, go))
         .buffered(READ_AT_ONCE)
-        .filter_map(|found| async { found })
+        .filter_map(|wanted| async { wanted })
         .collect()
         .await;
+    let found = take_keys(shared, wanted).await;
     if found.is_empty() {
         return Ok(());
     }
     tracing::info!(runs = found.len(), "recovering interrupted runs");
-    let expected = found.iter().map(|found| found.run).collect();
+    let runs: Vec<RunId> = found.iter().map(|found| found.run).collect();
     coordinator
-        .send_message(CoordinatorMsg::Expect(expected))
+        .send_message(CoordinatorMsg::Expect(found))
         .map_err(|_| Error::new(ErrorCode::Unavailable, "the coordinator is being restarted").retryable())?;
     let coordinator = coordinator.clone();
     tokio::spawn(async move {
         let places = Arc::new(Semaphore::new(WAVE));
-        for Found { run, guards } in found {
+        for run in runs {
             let place = Arc::clone(&places).acquire_owned().await.ok();
-            let adopt = CoordinatorMsg::Adopt { run, guards, go, place };
+            let adopt = CoordinatorMsg::Adopt { run, go, place };
             if coordinator.send_message(adopt).is_err() {
                 tracing::warn!("recovery was interrupted; the runs left are found again");
                 return;
@@ -75,12 +80,12 @@ pub(crate) async fn recover(
     Ok(())
 }
 
-async fn find(shared: &Shared, run: RunId, go: Go, taken: &Mutex<HashSet<String>>) -> Option<Found> {
+async fn find(shared: &Shared, run: RunId, go: Go) -> Option<Wanted> {
     let state = match history::load(&*shared.store, run).await {
         Ok(state) => state?,
         Err(error) if is_blip(&error) => {
             tracing::warn!(%run, %error, "an open run cannot be read now; it is read again");
-            return Some(Found { run, guards: Guards::default() });
+            return Some(Wanted { run, keys: BTreeSet::new() });
         }
         Err(error) => {
             tracing::error!(%run, %error, "an open run cannot be read; it is left as it is");
@@ -92,19 +97,29 @@ async fn find(shared: &Shared, run: RunId, go: Go, taken: &Mutex<HashSet<String>
         (_, Go::On) => true,
         (next, _) => matches!(next, Next::Settle { .. } | Next::SettleUndo { .. }),
     };
-    if !wanted {
-        return None;
+    wanted.then(|| Wanted { run, keys: keys_in_doubt(shared, &state) })
+}
+
+async fn take_keys(shared: &Shared, wanted: Vec<Wanted>) -> Vec<Found> {
+    // Where only the coordinator died, the jobs of those runs are still under way. They end before any key is taken: one
+    // that came later to queue for its key would wait for the run that has it, and the run for its job.
+    for wanted in wanted.iter().filter(|wanted| !wanted.keys.is_empty()) {
+        shared.under_way.of(wanted.run).ended().await;
     }
-    let mut guards = Guards::default();
-    for key in keys_in_doubt(shared, &state) {
-        // An undo that was given up and is due again had let go of its key, so another run may have it in doubt as
-        // well. One of them holds it; the other waits for it when it comes to look.
-        if taken.lock().insert(key.clone()) {
-            // Waits for nobody but the job of that intent, where only the coordinator died.
-            guards.put(shared.locks.lock(key).await);
+    let mut taken = HashSet::new();
+    let mut found = Vec::with_capacity(wanted.len());
+    for Wanted { run, keys } in wanted {
+        let mut guards = Guards::default();
+        for key in keys {
+            // An undo that was given up and is due again had let go of its key, so another run may have it in doubt
+            // as well. One of them holds it; the other waits for it when it comes to look.
+            if taken.insert(key.clone()) {
+                guards.put(shared.locks.lock(key).await);
+            }
         }
+        found.push(Found { run, guards });
     }
-    Some(Found { run, guards })
+    found
 }
 
 /// The keys of the targets of intents in doubt.

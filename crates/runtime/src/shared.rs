@@ -89,20 +89,11 @@ impl ConnectorHandle {
         *self.actor.write() = actor;
     }
 
-    /// Hands a message to the actor.
-    pub(crate) fn send(&self, message: ConnectorMsg) -> Result<(), Error> {
-        let sent = match &*self.actor.read() {
-            Some(actor) => actor.send_message(message).is_ok(),
-            None => false,
-        };
-        if sent {
-            return Ok(());
-        }
-        Err(Error::new(
-            ErrorCode::Unavailable,
-            format!("connector '{}' does not run at the moment; it is being restarted", self.name),
-        )
-        .retryable()
-        .left_nothing())
+    /// The actor.
+    pub(crate) fn actor(&self) -> Result<ActorRef<ConnectorMsg>, Error> {
+        self.actor.read().clone().ok_or_else(|| {
+            let what = format!("connector '{}' does not run at the moment; it is being restarted", self.name);
+            Error::new(ErrorCode::Unavailable, what).retryable().left_nothing()
+        })
     }
 }

@@ -132,8 +132,9 @@ impl Debug for Workflows {
 }
 
 impl Workflows {
-    pub(crate) fn add(&mut self, workflow: Arc<dyn DynWorkflow>) {
-        self.code.insert((workflow.name().to_owned(), workflow.version()), workflow);
+    /// Adds a workflow; true where it took the place of another.
+    pub(crate) fn add(&mut self, workflow: Arc<dyn DynWorkflow>) -> bool {
+        self.code.insert((workflow.name().to_owned(), workflow.version()), workflow).is_some()
     }
 
     pub(crate) fn set_loader(&mut self, loader: Arc<dyn LoadText>) {

@@ -22,6 +22,7 @@ use enact_testkit::world::World;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 /// What of the store fails.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -32,6 +33,8 @@ enum Blip {
     Appends,
     /// What nobody waits for gets a place, and is taken back.
     TakenBack,
+    /// What has a key gets a place, and is taken back some time later.
+    KeyTakenBack,
 }
 
 /// A store that fails one run, or whichever comes, until it is healed.
@@ -40,11 +43,22 @@ struct Failing {
     inner: MemoryStore,
     now: Mutex<Option<(Blip, Option<RunId>)>>,
     failed: AtomicUsize,
+    looked_up: AtomicUsize,
+    /// The key that has a place which is taken back, and who waits for that.
+    placed: Mutex<Option<(String, RunId)>>,
+    taking_back: Arc<Notify>,
 }
 
 impl Failing {
     fn new(inner: MemoryStore) -> Arc<Self> {
-        Arc::new(Self { inner, now: Mutex::default(), failed: AtomicUsize::new(0) })
+        Arc::new(Self {
+            inner,
+            now: Mutex::default(),
+            failed: AtomicUsize::new(0),
+            looked_up: AtomicUsize::new(0),
+            placed: Mutex::default(),
+            taking_back: Arc::default(),
+        })
     }
 
     fn fail(&self, blip: Blip, run: Option<RunId>) {
@@ -58,6 +72,17 @@ impl Failing {
     /// How often it failed.
     fn failed(&self) -> usize {
         self.failed.load(Ordering::SeqCst)
+    }
+
+    /// How often a key was looked up.
+    fn looked_up(&self) -> usize {
+        self.looked_up.load(Ordering::SeqCst)
+    }
+
+    fn take_back(&self) {
+        self.heal();
+        *self.placed.lock() = None;
+        self.taking_back.notify_waiters();
     }
 
     fn fails(&self, wanted: Blip, run: RunId) -> bool {
@@ -81,6 +106,15 @@ impl EventStore for Failing {
         if append.durability == Durability::Enqueued && self.fails(Blip::TakenBack, append.run) {
             let version = EventSeq(append.expected.0 + append.events.len() as u64);
             let durable = async { Err(full()) }.boxed();
+            return async move { Ok(Appended::new(version, Position(1), durable)) }.boxed();
+        }
+        if let Some(key) = &append.key
+            && self.fails(Blip::KeyTakenBack, append.run)
+        {
+            *self.placed.lock() = Some((key.clone(), append.run));
+            let version = EventSeq(append.expected.0 + append.events.len() as u64);
+            let taken_back = Arc::clone(&self.taking_back).notified_owned();
+            let durable = taken_back.map(|()| Err(full())).boxed();
             return async move { Ok(Appended::new(version, Position(1), durable)) }.boxed();
         }
         self.inner.append(append)
@@ -111,6 +145,10 @@ impl EventStore for Failing {
     }
 
     fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        if self.placed.lock().is_some() {
+            let taken_back = Arc::clone(&self.taking_back).notified_owned();
+            return taken_back.map(|()| Err(full())).boxed();
+        }
         self.inner.flush()
     }
 
@@ -123,7 +161,12 @@ impl EventStore for Failing {
     }
 
     fn find_key(&self, key: &str) -> BoxFuture<'_, Result<Option<RunId>, StoreError>> {
-        self.inner.find_key(key)
+        self.looked_up.fetch_add(1, Ordering::SeqCst);
+        let placed = self.placed.lock().as_ref().filter(|(taken, _)| taken == key).map(|(_, run)| *run);
+        match placed {
+            Some(run) => async move { Ok(Some(run)) }.boxed(),
+            None => self.inner.find_key(key),
+        }
     }
 
     fn blobs(&self) -> Arc<dyn BlobStore> {
@@ -268,6 +311,29 @@ async fn a_run_whose_acceptance_is_refused_is_told_so_at_once_and_is_no_run() {
     store.heal();
     assert!(store.inner.runs(None, 10).await.unwrap().is_empty() && ledger(&world).is_empty());
     assert_eq!(enact.run_to_end(request(&[put("b")])).await.unwrap().status(), RunStatus::Completed);
+}
+
+#[tokio::test]
+async fn whoever_used_the_key_of_a_run_whose_acceptance_is_taken_back_is_told_too() {
+    // Given a run whose acceptance has its place and waits for a disk that turns out to be full,
+    let (world, store) = (World::new(), Failing::new(MemoryStore::new()));
+    let enact = on(&world, &store).await;
+    store.fail(Blip::KeyTakenBack, None);
+    let submit = || {
+        let enact = enact.clone();
+        tokio::spawn(async move { enact.submit(request(&[put("a")]).key(Some("once".into()))).await })
+    };
+    let first = submit();
+    until("its place is given", || store.failed() == 1).await;
+    // when another is asked for under the same key, and the place is taken back,
+    let second = submit();
+    until("the key is found", || store.looked_up() == 2).await;
+    store.take_back();
+    // then both are told, or the second has the key for itself.
+    assert!(first.await.unwrap().is_err());
+    if let Ok(submitted) = second.await.unwrap() {
+        assert!(!submitted.existing);
+    }
 }
 
 #[tokio::test]

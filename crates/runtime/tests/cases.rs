@@ -5,6 +5,7 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::future::pending;
 
 use common::{Do, USER, as_dyn, builder, ledger, put, request, start, until};
 use enact_core::action::{Action, Captured, Doubt, EffectClass, Left, LockKey, NoUndo, Target, Undo};
@@ -15,7 +16,7 @@ use enact_core::event::Event;
 use enact_core::ids::{EventSeq, RunId};
 use enact_core::json::JsonText;
 use enact_core::run::RunStatus;
-use enact_core::store::{EventStore, StoreError};
+use enact_core::store::{EventStore, MAX_RECORD_BYTES, StoreError};
 use enact_runtime::{Enact, RollbackOptions, RunRequest};
 use enact_store::{MemoryStore, SledStore};
 use enact_testkit::world::{Fault, World};
@@ -71,6 +72,8 @@ struct Change {
 enum Shape {
     Unwritable,
     Unreadable,
+    Huge,
+    HugeAndLost,
 }
 
 /// Writes as one thing and reads as another.
@@ -82,6 +85,7 @@ impl Serialize for Output {
         match self.0 {
             Shape::Unwritable => BTreeMap::from([(vec![1_u8], 1)]).serialize(to),
             Shape::Unreadable => "text".serialize(to),
+            Shape::Huge | Shape::HugeAndLost => "x".repeat(MAX_RECORD_BYTES).serialize(to),
         }
     }
 }
@@ -155,6 +159,9 @@ impl Perform<Change> for Odd {
 
     async fn perform(&self, _: &Cx, change: &Change, (): &(), (): ()) -> Result<Output, Error> {
         self.0.set("mark", "odd");
+        if change.shape == Shape::HugeAndLost {
+            return pending().await;
+        }
         Ok(Output(change.shape))
     }
 
@@ -193,13 +200,19 @@ impl Perform<Unchange> for Odd {
     }
 }
 
+async fn with_odd(world: &World, store: &MemoryStore) -> Enact {
+    let toolbox = Odd(world.clone()).allow(["change"]).unwrap();
+    Enact::builder().store(as_dyn(store)).connector("odd", toolbox).start().await.unwrap()
+}
+
+fn change(shape: Shape) -> RunRequest {
+    RunRequest::act("odd", "change", JsonText::encode(&Change { shape }).unwrap(), USER)
+}
+
 async fn odd(shape: Shape) -> (World, Enact, RunId, RunStatus) {
     let world = World::new();
-    let toolbox = Odd(world.clone()).allow(["change"]).unwrap();
-    let enact =
-        Enact::builder().store(as_dyn(&MemoryStore::new())).connector("odd", toolbox).start().await.unwrap();
-    let params = JsonText::encode(&Change { shape }).unwrap();
-    let run = enact.run_to_end(RunRequest::act("odd", "change", params, USER)).await.unwrap();
+    let enact = with_odd(&world, &MemoryStore::new()).await;
+    let run = enact.run_to_end(change(shape)).await.unwrap();
     (world, enact, run.id, run.status())
 }
 
@@ -207,6 +220,26 @@ async fn odd(shape: Shape) -> (World, Enact, RunId, RunStatus) {
 async fn case_08_a_result_that_cannot_be_written_down_does_not_lose_its_effect() {
     let (world, _enact, _, status) = odd(Shape::Unwritable).await;
     assert_eq!(status, RunStatus::RolledBack, "the run fails, and the effect is undone from its intent");
+    assert!(world.values().is_empty());
+}
+
+#[tokio::test]
+async fn case_08_a_result_that_is_too_large_to_record_does_not_lose_its_effect() {
+    let (world, _enact, _, status) = odd(Shape::Huge).await;
+    assert_eq!(status, RunStatus::RolledBack, "the run fails, and the effect is undone from its intent");
+    assert!(world.values().is_empty());
+
+    // And where a crash lost it, the effect is found, and its result is left out.
+    let (world, store) = (World::new(), MemoryStore::new());
+    let enact = with_odd(&world, &store).await;
+    let run = enact.submit(change(Shape::HugeAndLost)).await.unwrap().run;
+    until("the crash point: an effect without a record", || !world.values().is_empty()).await;
+    let crashed = store.crash();
+    enact.shutdown(std::time::Duration::ZERO).await;
+    let enact = with_odd(&world, &crashed).await;
+    let found = enact.wait(run).await.unwrap();
+    assert_eq!((found.status(), found.output().unwrap()), (RunStatus::Completed, json!(null)));
+    assert_eq!(enact.rollback(run, RollbackOptions::by("me")).await.unwrap().status(), RunStatus::RolledBack);
     assert!(world.values().is_empty());
 }
 

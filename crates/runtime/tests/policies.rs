@@ -6,19 +6,21 @@ mod common;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use common::{Do, USER, as_dyn, builder, ledger, put, request};
+use common::{Do, USER, as_dyn, builder, ledger, put, request, until};
 use enact_core::connector::Allow;
 use enact_core::document::RunDocument;
-use enact_core::error::ErrorCode;
+use enact_core::error::{Error, ErrorCode};
 use enact_core::event::Event;
-use enact_core::ids::EventSeq;
+use enact_core::ids::{EventSeq, Pseudonym, RunId};
 use enact_core::json::JsonText;
 use enact_core::policy::{Policy, Request, Stage, Verdict};
 use enact_core::run::RunStatus;
-use enact_runtime::{Enact, RollbackOptions, RunRequest};
+use enact_core::store::EventStore;
+use enact_runtime::{Enact, RollbackOptions, RunRequest, Tries, Workflow, WorkflowCx};
 use enact_store::MemoryStore;
-use enact_testkit::world::World;
+use enact_testkit::world::{Fault, World};
 use parking_lot::Mutex;
 use serde_json::json;
 
@@ -171,25 +173,48 @@ async fn case_01_an_empty_allowlist_allows_nothing() {
     let nothing: [&str; 0] = [];
     let toolbox = world.clone().allow(nothing).unwrap();
     let enact = Enact::builder().store(as_dyn(&store)).connector("world", toolbox).start().await.unwrap();
-    for action in ["put", "get", "remove", "launch", "restore"] {
-        let params = JsonText::parse(r#"{"key": "a", "value": "x"}"#).unwrap();
-        let run = enact.run_to_end(RunRequest::act("world", action, params, USER)).await.unwrap();
+    let params = || JsonText::parse(r#"{"key": "a", "value": "x"}"#).unwrap();
+    for action in ["put", "get", "remove", "launch"] {
+        let run = enact.run_to_end(RunRequest::act("world", action, params(), USER)).await.unwrap();
         assert_eq!(run.status(), RunStatus::Blocked, "{action}");
     }
+    // The undo of an action is none that could be named.
+    assert!(enact.run_to_end(RunRequest::act("world", "restore", params(), USER)).await.is_err());
     assert_eq!((world.captures(), world.ledger().len()), (0, 0));
     assert!(world.clone().allow(["putt"]).is_err(), "a name that is none is no entry");
+}
+
+fn planted() -> Result<JsonText, Error> {
+    JsonText::parse(r#"{"key": "a", "before": "planted", "after": "x"}"#)
+}
+
+/// Asks for an undo by its name.
+struct Plants;
+
+impl Workflow for Plants {
+    const NAME: &'static str = "plants";
+    const VERSION: u32 = 1;
+    type Input = ();
+    type Output = ();
+
+    async fn run(&self, cx: &WorkflowCx, (): ()) -> Result<(), Error> {
+        cx.act("world", "restore", planted()?, Tries::default()).await.map(drop)
+    }
 }
 
 #[tokio::test]
 async fn case_02_what_is_allowed_can_be_undone_and_the_undo_cannot_be_asked_for() {
     let (world, store) = (World::new(), MemoryStore::new());
     let toolbox = world.clone().allow(["put"]).unwrap();
-    let enact = Enact::builder().store(as_dyn(&store)).connector("world", toolbox).start().await.unwrap();
+    let enact = Enact::builder().store(as_dyn(&store)).connector("world", toolbox).workflow(Plants);
+    let enact = enact.start().await.unwrap();
     let params = || JsonText::parse(r#"{"key": "a", "value": "x"}"#).unwrap();
     let run = enact.run_to_end(RunRequest::act("world", "put", params(), USER)).await.unwrap();
-    let restore = JsonText::parse(r#"{"key": "a", "before": "planted", "after": "x"}"#).unwrap();
-    let asked = enact.run_to_end(RunRequest::act("world", "restore", restore, USER)).await.unwrap();
-    assert_eq!(asked.status(), RunStatus::Blocked);
+    let asked = RunRequest::act("world", "restore", planted().unwrap(), USER);
+    assert_eq!(enact.run_to_end(asked).await.unwrap_err().code(), ErrorCode::InvalidParameters);
+    let by_code = enact.run(Plants, USER, ()).await.unwrap();
+    assert_eq!(by_code.status(), RunStatus::Blocked);
+    assert_eq!(by_code.state().error.as_ref().unwrap().code, ErrorCode::PermissionDenied);
     assert_eq!(world.values()["a"], "x");
     let undone = enact.rollback(run.id, RollbackOptions::by("me")).await.unwrap();
     assert_eq!(undone.status(), RunStatus::RolledBack);
@@ -223,6 +248,58 @@ async fn case_05_a_rollback_is_recorded_under_who_asked_for_it() {
         };
         assert_eq!(event.by, expected, "{}", event.event.name());
     }
+}
+
+/// By whom each event of a run is recorded to have happened.
+async fn recorded_by(store: &MemoryStore, run: RunId, names: &[&str]) -> Vec<(&'static str, Pseudonym)> {
+    let events = store.read(run, EventSeq(1), 100).await.unwrap();
+    let events = events.iter().map(|event| (event.event.name(), event.by));
+    events.filter(|(name, _)| names.contains(name)).collect()
+}
+
+#[tokio::test]
+async fn case_05_a_rollback_is_recorded_under_who_asked_for_it_also_after_a_crash_in_its_middle() {
+    let (world, store) = (World::new(), MemoryStore::new());
+    let enact = builder(&world, &as_dyn(&store)).start().await.unwrap();
+    let run = enact.run_to_end(request(&[put("a"), put("b")])).await.unwrap().id;
+    world.close_gate();
+    let asked = tokio::spawn({
+        let enact = enact.clone();
+        async move { enact.rollback(run, RollbackOptions::by("operator@example.com")).await }
+    });
+    until("the crash point: an undo is about to be made", || world.at_gate() == 1).await;
+    let crashed = store.crash();
+    enact.shutdown(Duration::ZERO).await;
+    assert!(asked.await.unwrap().is_err());
+    world.open_gate();
+
+    let enact = builder(&world, &as_dyn(&crashed)).start().await.unwrap();
+    assert_eq!(enact.wait(run).await.unwrap().status(), RunStatus::RolledBack);
+    let undo = ["CompensationResolved", "CompensationIntended", "CompensationSucceeded", "RollbackFinished"];
+    let by = recorded_by(&crashed, run, &undo).await;
+    let operator = crashed.pseudonym("operator@example.com");
+    assert!(by.len() >= 6 && by.iter().all(|(_, by)| *by == operator), "{by:?}");
+}
+
+#[tokio::test]
+async fn case_05_what_an_agent_does_after_an_operators_word_is_recorded_under_the_agent() {
+    let (world, store) = (World::new(), MemoryStore::new());
+    let enact = builder(&world, &as_dyn(&store)).start().await.unwrap();
+    world.faults("put", [Fault::LoseReply]);
+    world.cannot_tell(true);
+    let run = enact.run_to_end(request(&[put("a"), put("b")])).await.unwrap().id;
+    world.cannot_tell(false);
+    let run = enact.resume(run, "operator@example.com").await.unwrap();
+    assert_eq!(run.status(), RunStatus::Completed);
+    let by = recorded_by(&store, run.id, &["OperatorDecided", "ActionIntended", "RunSucceeded"]).await;
+    let (agent, operator) = (store.pseudonym(USER), store.pseudonym("operator@example.com"));
+    let expected = [
+        ("ActionIntended", agent),
+        ("OperatorDecided", operator),
+        ("ActionIntended", agent),
+        ("RunSucceeded", agent),
+    ];
+    assert_eq!(by, expected);
 }
 
 #[tokio::test]

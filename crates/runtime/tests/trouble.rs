@@ -44,6 +44,21 @@ async fn a_connector_that_panics_while_undoing_is_looked_up_too() {
 }
 
 #[tokio::test]
+async fn an_undo_that_collides_with_others_is_tried_again_and_is_no_conflict() {
+    let (world, store) = (World::new(), MemoryStore::new());
+    let enact = start(&world, &store).await;
+    let run = enact.run_to_end(request(&[put("a"), put("b")])).await.unwrap().id;
+    world.faults("restore", [Fault::Collide, Fault::Collide]);
+    let undone = enact.rollback(run, RollbackOptions::by("me")).await.unwrap();
+    assert_eq!(undone.status(), RunStatus::RolledBack, "{:?}", undone.state().undo_outcomes());
+
+    let run = enact.run_to_end(request(&[put("a")])).await.unwrap().id;
+    world.faults("restore", [Fault::Collide; 5]);
+    let part = enact.rollback(run, RollbackOptions::by("me")).await.unwrap();
+    assert_eq!(part.state().undo_outcomes()[0].1, UndoOutcome::Failed, "nobody changed anything");
+}
+
+#[tokio::test]
 async fn case_43_an_action_that_failed_half_way_is_undone_from_its_intent() {
     let (world, store) = (World::new(), MemoryStore::new());
     let enact = start(&world, &store).await;

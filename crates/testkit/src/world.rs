@@ -26,6 +26,8 @@ pub enum Fault {
     Refuse,
     /// The system says no for good; nothing happens.
     Forbid,
+    /// Others are at it at the same moment: a conflict in which nothing happens, and trying again is safe.
+    Collide,
     /// The effect happens, and its reply is lost: the connector reports that it is in doubt.
     LoseReply,
     /// The request is lost: nothing happens, and the connector reports that it is in doubt.
@@ -65,8 +67,45 @@ struct State {
     cannot_tell: bool,
     unreachable: u32,
     identity: u32,
-    gate: Option<Vec<oneshot::Sender<()>>>,
+    gate: Gate,
+    probes: Gate,
     captures: u32,
+}
+
+/// Where those who come wait while it is closed.
+#[derive(Debug, Default)]
+struct Gate(Option<Vec<oneshot::Sender<()>>>);
+
+impl Gate {
+    fn close(&mut self) {
+        self.0.get_or_insert_with(Vec::new);
+    }
+
+    fn open(&mut self) {
+        for waiter in self.0.take().unwrap_or_default() {
+            // Whoever waited may be gone, and then nothing is to be opened.
+            if waiter.send(()).is_err() {
+                continue;
+            }
+        }
+    }
+
+    fn waiting(&self) -> usize {
+        self.0.as_ref().map_or(0, |waiting| waiting.iter().filter(|one| !one.is_canceled()).count())
+    }
+
+    fn enter(&mut self) -> Option<oneshot::Receiver<()>> {
+        let (opened, waiting) = oneshot::channel();
+        self.0.as_mut()?.push(opened);
+        Some(waiting)
+    }
+}
+
+/// Waits where the gate was closed. Opened or taken away, it is no more.
+async fn pass(waiting: Option<oneshot::Receiver<()>>) {
+    if let Some(waiting) = waiting {
+        waiting.await.unwrap_or_default();
+    }
 }
 
 /// The world, and the connector to it. Clones are the same world.
@@ -143,40 +182,34 @@ impl World {
 
     /// From now on, performing waits until [`World::open_gate`].
     pub fn close_gate(&self) {
-        self.0.lock().gate.get_or_insert_with(Vec::new);
+        self.0.lock().gate.close();
     }
 
     /// Lets all that waits, and all that comes, perform.
     pub fn open_gate(&self) {
-        let waiting = self.0.lock().gate.take().unwrap_or_default();
-        for waiter in waiting {
-            // Whoever waited may be gone, and then nothing is to be opened.
-            if waiter.send(()).is_err() {
-                continue;
-            }
-        }
+        self.0.lock().gate.open();
     }
 
     /// How many wait at the gate.
     #[must_use]
     pub fn at_gate(&self) -> usize {
-        self.0
-            .lock()
-            .gate
-            .as_ref()
-            .map_or(0, |waiting| waiting.iter().filter(|one| !one.is_canceled()).count())
+        self.0.lock().gate.waiting()
     }
 
-    async fn pass_gate(&self) {
-        let waiting = {
-            let mut state = self.0.lock();
-            let Some(gate) = &mut state.gate else { return };
-            let (opened, waiting) = oneshot::channel();
-            gate.push(opened);
-            waiting
-        };
-        // Closed or opened, the gate is no more.
-        waiting.await.unwrap_or_default();
+    /// From now on, a probe waits until [`World::let_probes`].
+    pub fn hold_probes(&self) {
+        self.0.lock().probes.close();
+    }
+
+    /// Lets all probes that wait, and all that come, look.
+    pub fn let_probes(&self) {
+        self.0.lock().probes.open();
+    }
+
+    /// How many probes wait.
+    #[must_use]
+    pub fn held_probes(&self) -> usize {
+        self.0.lock().probes.waiting()
     }
 
     /// Makes an effect, with what is to go wrong.
@@ -187,7 +220,8 @@ impl World {
         key: &str,
         change: Option<Change<'_>>,
     ) -> Result<(), Error> {
-        self.pass_gate().await;
+        let waiting = self.0.lock().gate.enter();
+        pass(waiting).await;
         let fault = {
             let mut state = self.0.lock();
             let faults = state.faults.entry(action).or_default();
@@ -196,6 +230,10 @@ impl World {
         match fault {
             Some(Fault::Refuse) => {
                 return Err(Error::new(ErrorCode::Unavailable, "try later").retryable().left_nothing());
+            }
+            Some(Fault::Collide) => {
+                let error = Error::new(ErrorCode::Conflict, "others are at it at the same moment");
+                return Err(error.retryable().left_nothing());
             }
             Some(Fault::Forbid) => {
                 return Err(Error::new(ErrorCode::Forbidden, "not you").left_nothing());
@@ -248,7 +286,9 @@ impl World {
         Ok(Ok(state.made.contains(&id)))
     }
 
-    fn doubt<O>(&self, cx: &Cx, output: impl FnOnce() -> O) -> Result<Doubt<O>, Error> {
+    async fn doubt<O>(&self, cx: &Cx, output: impl FnOnce() -> O) -> Result<Doubt<O>, Error> {
+        let waiting = self.0.lock().probes.enter();
+        pass(waiting).await;
         Ok(match self.has(cx.effect())? {
             Ok(true) => Doubt::Applied(output()),
             Ok(false) => Doubt::NotApplied,

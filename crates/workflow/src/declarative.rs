@@ -6,7 +6,7 @@ use std::path::Path;
 
 use enact_core::error::{Error, ErrorCode};
 use enact_core::event::{OnFailure, WorkflowSource};
-use enact_core::json::JsonText;
+use enact_core::json::{JsonText, MAX_BYTES};
 use enact_runtime::{DynWorkflow, Foreseen, WorkflowCx};
 use futures::future::{BoxFuture, FutureExt};
 use serde::Serializer;
@@ -99,6 +99,9 @@ async fn carry_out_step(step: &Step, cx: &WorkflowCx, scope: &Scope) -> Result<O
     }
 }
 
+/// What an entry of an object has beside its key and its value: two quotes, a colon and a comma.
+const PUNCTUATION: usize = 4;
+
 fn in_step(step: &Step) -> String {
     format!("step '{}'", step.id)
 }
@@ -123,8 +126,13 @@ fn payload(input: &JsonText) -> Result<Json, Error> {
     }
 }
 
-/// An object with its keys in the order of the steps.
+/// An object with its keys in the order of the steps; `null` where they are too large together: each is recorded with
+/// its action, and what is done is not undone for that.
 fn object(entries: &[(&str, JsonText)]) -> Result<JsonText, Error> {
+    let size = |(id, output): &(&str, JsonText)| id.len() + output.as_str().len() + PUNCTUATION;
+    if entries.iter().map(size).sum::<usize>() > MAX_BYTES - PUNCTUATION {
+        return Ok(JsonText::null());
+    }
     let mut bytes = Vec::new();
     let mut writer = serde_json::Serializer::new(&mut bytes);
     let written = writer.collect_map(entries.iter().map(|(id, output)| (id, output)));

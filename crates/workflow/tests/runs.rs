@@ -61,6 +61,17 @@ fn error(run: &Run) -> (ErrorCode, String) {
     (error.code, error.message)
 }
 
+#[tokio::test]
+async fn outputs_that_are_too_large_together_are_left_out_of_a_run_that_completes() {
+    let case = Case::new(ALL).await;
+    case.world.set("big", &"x".repeat(13 << 20));
+    let reads = (1..=5).map(|n| format!("  - {{ id: s{n}, action: world.get, with: {{ key: big }} }}\n"));
+    let run = case.run(&format!("name: reads\nsteps:\n{}", reads.collect::<String>()), json!(null)).await;
+    assert_eq!(run.status(), RunStatus::Completed, "{:?}", run.state().error);
+    assert_eq!(run.output::<Value>().unwrap(), json!(null));
+    assert!(run.document().actions.iter().flatten().all(|action| action.success));
+}
+
 const COPY: &str = r#"
 name: copy
 steps:

@@ -3,11 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use enact::error::Remains;
-use enact::event::StoredEvent;
-use enact::ids::{Direction, EffectId};
+use enact::event::{Event, StoredEvent};
+use enact::ids::{Direction, EffectId, RunId, Seq};
 use enact::prelude::*;
 use enact::run::{ActionEnd, Outcome, RunState, UndoOutcome, Undoing};
+use enact::store::EventStore;
 use enact_testkit::world::{Effect, World};
+
+/// In whose name the run is asked for.
+pub(crate) const AGENT: &str = "agent@company.com";
 
 /// What others wrote, in their own order. Every value is another one.
 #[derive(Debug, Default)]
@@ -27,6 +31,9 @@ impl Others {
 pub(crate) struct Seen {
     pub(crate) crashes: usize,
     undos: usize,
+    forced: usize,
+    kept: usize,
+    second: usize,
     retried: usize,
     statuses: BTreeMap<&'static str, usize>,
 }
@@ -37,19 +44,47 @@ impl Seen {
         let ends = ["completed", "rolled_back", "partially_rolled_back"];
         assert!(ends.iter().all(|status| self.statuses.contains_key(status)), "{self:?}");
         assert!(self.crashes > 50 && self.undos > 50 && self.retried > 10, "{self:?}");
+        assert!(self.forced > 5 && self.kept > 5 && self.second > 20, "{self:?}");
     }
 }
 
 pub(crate) fn judge(
     events: &[StoredEvent],
+    log: &impl EventStore,
     world: &World,
     others: &Others,
     seen: &mut Seen,
 ) -> Result<(), String> {
+    let mut runs: BTreeMap<RunId, Vec<&StoredEvent>> = BTreeMap::new();
+    for event in events {
+        runs.entry(event.run_id).or_default().push(event);
+    }
     let ledger = world.ledger();
-    let Some(state) = RunState::fold(events).map_err(|illegal| illegal.to_string())? else {
-        return if ledger.is_empty() { Ok(()) } else { Err(format!("effects without a run: {ledger:#?}")) };
-    };
+    if let Some(effect) = ledger.iter().find(|effect| !runs.contains_key(&effect.id.run)) {
+        return Err(format!("an effect without a run: {effect:?}"));
+    }
+    seen.second += runs.len().saturating_sub(1);
+    for (run, events) in &runs {
+        let (own, others_runs): (Vec<_>, Vec<_>) =
+            ledger.iter().cloned().partition(|effect| effect.id.run == *run);
+        let shared = others_runs.into_iter().map(|effect| effect.key).collect();
+        by_whom(events, log)?;
+        judge_run(events, &own, &shared, world, others, seen)?;
+    }
+    Ok(())
+}
+
+/// `shared` are the keys that other runs touched as well.
+fn judge_run(
+    events: &[&StoredEvent],
+    ledger: &[Effect],
+    shared: &BTreeSet<String>,
+    world: &World,
+    others: &Others,
+    seen: &mut Seen,
+) -> Result<(), String> {
+    let state = RunState::fold(events.iter().copied()).map_err(|illegal| illegal.to_string())?;
+    let state = state.ok_or("a run without events")?;
     let wrong = |what: String| {
         let log: Vec<_> = events.iter().map(|event| event.event.name()).collect();
         Err(format!("{what}\nledger: {ledger:#?}\nlog: {log:?}\nundos: {:?}", state.undo_outcomes()))
@@ -60,8 +95,55 @@ pub(crate) fn judge(
     if !state.has_ended() {
         return wrong(format!("the run is {}", state.status()));
     }
-    once(&ledger).and_then(|()| trampled(&ledger)).and_then(|()| recorded(&state, &ledger)).or_else(wrong)?;
-    left(&state, world, others).or_else(wrong)
+    let forced = forced(events);
+    seen.forced += forced.len();
+    seen.kept += usize::from(state.rollback.as_ref().is_some_and(|rollback| rollback.to.is_some()));
+    let judged = once(ledger).and_then(|()| trampled(ledger, &forced));
+    judged.and_then(|()| recorded(&state, ledger)).or_else(wrong)?;
+    left(&state, world, others, ledger, (&forced, shared)).or_else(wrong)
+}
+
+/// What was done back is recorded under who asked for it, and what the run did under whose it is, whatever life did it.
+fn by_whom(events: &[&StoredEvent], log: &impl EventStore) -> Result<(), String> {
+    let mut state = None;
+    for event in events {
+        let now = RunState::step(state, event).map_err(|illegal| illegal.to_string())?;
+        let name = event.event.name();
+        let who = match &event.event {
+            Event::ActionIntended(_) | Event::RunSucceeded(_) | Event::RunFailed(_) => Some(AGENT),
+            Event::CancelRequested(asked) => Some(asked.by.as_str()),
+            Event::RollbackRequested(asked) => Some(asked.by.as_str()),
+            _ if name.starts_with("Compensation") => Some(now.rollback_by()),
+            _ => None,
+        };
+        if let Some(who) = who.filter(|who| event.by != log.pseudonym(who)) {
+            return Err(format!("{name} is not recorded under {who}"));
+        }
+        state = Some(now);
+    }
+    Ok(())
+}
+
+type Undo = (Seq, u32, u32);
+
+fn undo_of(id: &EffectId) -> Undo {
+    (id.seq, id.attempt, id.undo_try)
+}
+
+/// The undos that might overwrite what others changed.
+fn forced(events: &[&StoredEvent]) -> BTreeSet<Undo> {
+    let (mut state, mut forced) = (None, BTreeSet::new());
+    for event in events {
+        let Ok(now) = RunState::step(state, event) else { break };
+        let force = now.rollback.as_ref().is_some_and(|rollback| rollback.force);
+        if let Event::CompensationIntended(undo) = &event.event
+            && force
+        {
+            forced.insert((undo.seq, undo.attempt, undo.undo_try));
+        }
+        state = Some(now);
+    }
+    forced
 }
 
 /// Each action has one effect forward at most, and each intent of an undo one back. (An undo that landed and was
@@ -80,12 +162,14 @@ fn once(ledger: &[Effect]) -> Result<(), String> {
     Ok(())
 }
 
-/// An undo replaces what its action left, and nothing else.
-fn trampled(ledger: &[Effect]) -> Result<(), String> {
+/// An undo replaces what its action left, and nothing else, unless that is what was asked for.
+fn trampled(ledger: &[Effect], forced: &BTreeSet<Undo>) -> Result<(), String> {
     for undo in ledger.iter().filter(|effect| effect.id.direction == Direction::Undo) {
         let of = EffectId { direction: Direction::Forward, undo_try: 0, ..undo.id };
+        let may_overwrite = forced.contains(&undo_of(&undo.id));
         match ledger.iter().find(|effect| effect.id == of) {
-            Some(action) if action.after == undo.before && action.before == undo.after => {}
+            Some(action) if (may_overwrite || action.after == undo.before) && action.before == undo.after => {
+            }
             action => return Err(format!("{} replaced something else than {action:?}", undo.id)),
         }
     }
@@ -128,8 +212,14 @@ fn recorded(state: &RunState, ledger: &[Effect]) -> Result<(), String> {
     Ok(())
 }
 
-/// What is undone left the world as others would have it.
-fn left(state: &RunState, world: &World, others: &Others) -> Result<(), String> {
+/// What is undone left the world as others would have it, where all of it is undone and nothing by force.
+fn left(
+    state: &RunState,
+    world: &World,
+    others: &Others,
+    ledger: &[Effect],
+    (forced, shared): (&BTreeSet<Undo>, &BTreeSet<String>),
+) -> Result<(), String> {
     if !matches!(state.status(), RunStatus::RolledBack | RunStatus::PartiallyRolledBack) {
         return Ok(());
     }
@@ -143,6 +233,11 @@ fn left(state: &RunState, world: &World, others: &Others) -> Result<(), String> 
     if state.status() == RunStatus::RolledBack && !residue.is_empty() {
         return Err(format!("rolled back, with {residue:?} left"));
     }
+    let overwritten = ledger.iter().filter(|effect| forced.contains(&undo_of(&effect.id)));
+    let kept =
+        ledger.iter().filter(|effect| !state.rollback.as_ref().is_some_and(|all| all.covers(effect.id.seq)));
+    let excepted = overwritten.chain(kept).map(|effect| &effect.key).chain(shared);
+    residue.extend(excepted.map(|key| format!("\"{key}\"")));
     for key in ["a", "b", "c"].into_iter().filter(|key| !residue.contains(&format!("\"{key}\""))) {
         let (now, wanted) = (world.values().get(key).cloned(), others.last.get(key).cloned());
         if now != wanted {

@@ -33,6 +33,11 @@ impl Rng {
         of.get(self.below(of.len())).copied().unwrap()
     }
 
+    /// Other numbers, which take none from this one's: a seed goes on to be what it was.
+    fn aside(&self) -> Self {
+        Self(self.0 ^ 0xa51d_e000_a51d_e000)
+    }
+
     fn key(&mut self) -> &'static str {
         self.pick(&["a", "b", "c"])
     }
@@ -100,7 +105,13 @@ impl One {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Ask {
     Cancel,
-    RollBack,
+    /// Of all actions, or of those after one; over what others changed, or not.
+    RollBack {
+        to: Option<u64>,
+        force: bool,
+    },
+    /// Another run, on the same targets.
+    Second,
     Shutdown,
 }
 
@@ -133,6 +144,8 @@ pub(crate) struct LifePlan {
 pub(crate) struct Plan {
     pub(crate) before: Vec<(&'static str, String)>,
     pub(crate) script: Vec<Step>,
+    /// What another run does, which is asked for in the first life.
+    pub(crate) second: Vec<Step>,
     pub(crate) lives: Vec<LifePlan>,
 }
 
@@ -144,8 +157,13 @@ impl Plan {
         let mut values = 0;
         let script = (0..1 + rng.below(5)).map(|_| step(&mut rng, &mut values)).collect();
         let crashes = rng.below(4);
-        let lives = (0..=crashes).map(|life| life_plan(&mut rng, life, life < crashes)).collect();
-        Self { before, script, lives }
+        let mut lives: Vec<_> = (0..=crashes).map(|life| life_plan(&mut rng, life, life < crashes)).collect();
+        let (mut rng, mut values) = (rng.aside(), 1000);
+        let second: Vec<_> = (0..rng.below(4)).map(|_| step(&mut rng, &mut values)).collect();
+        if let Some(life) = lives.first_mut().filter(|_| !second.is_empty()) {
+            life.chaos.push((1 + rng.below(20), Chaos::Ask(Ask::Second)));
+        }
+        Self { before, script, second, lives }
     }
 }
 
@@ -169,6 +187,11 @@ fn one(rng: &mut Rng, values: &mut u32) -> One {
     One { call, attempts: 1 + u32::try_from(rng.below(3)).unwrap(), handled: rng.one_in(5) }
 }
 
+fn roll_back(rng: &mut Rng) -> Ask {
+    let to = rng.one_in(3).then(|| rng.next() % 4);
+    Ask::RollBack { to, force: rng.one_in(3) }
+}
+
 fn life_plan(rng: &mut Rng, life: usize, ends: bool) -> LifePlan {
     let mut chaos = Vec::new();
     for number in 0..rng.below(7) {
@@ -189,7 +212,7 @@ fn life_plan(rng: &mut Rng, life: usize, ends: bool) -> LifePlan {
             8 => Chaos::Unreachable(1 + u32::try_from(rng.below(7)).unwrap()),
             9 => Chaos::CannotTell(!rng.one_in(3)),
             10 => Chaos::Ask(Ask::Cancel),
-            _ => Chaos::Ask(Ask::RollBack),
+            _ => Chaos::Ask(roll_back(&mut rng.aside())),
         };
         chaos.push((1 + rng.below(40), what));
     }

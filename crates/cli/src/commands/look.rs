@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::failure::{Exit, Failure, usage};
 use crate::out::{Out, Tone, clean};
 use crate::render;
-use crate::session::look;
+use crate::session::{is_made, look};
 use crate::signals::Listener;
 
 /// `enact runs`.
@@ -98,12 +98,16 @@ pub(crate) async fn replay(
     }
     out.line(&format!("after event {}:", state.version));
     render::run_as_it_was(out, &RunDocument::new(&state));
-    let later = store.read(run, state.version.next(), MAX_PAGE).await?;
-    for event in &later {
-        let line = format!("  later: {:>4}  {}  {}", event.event_seq, event.at, event.event.name());
-        out.line(&out.paint(Tone::Faint, &line));
+    let mut next = state.version.next();
+    loop {
+        let later = store.read(run, next, MAX_PAGE).await?;
+        let Some(last) = later.last().filter(|_| out.is_read()) else { return Ok(Exit::OK) };
+        next = last.event_seq.next();
+        for event in &later {
+            let line = format!("  later: {:>4}  {}  {}", event.event_seq, event.at, event.event.name());
+            out.line(&out.paint(Tone::Faint, &line));
+        }
     }
-    Ok(Exit::OK)
 }
 
 /// `enact events`.
@@ -114,6 +118,11 @@ pub(crate) async fn events(
     (follow, whole): (bool, bool),
     out: Out,
 ) -> Result<Exit, Failure> {
+    if follow && !is_made(&config.store())? {
+        let message =
+            format!("there is no store at {} yet, so that nothing can be followed", config.store().display());
+        return Err(Error::new(ErrorCode::NotFound, message).into());
+    }
     let show = Show { whole, out };
     let store = look(config)?;
     let run = match run {

@@ -1,13 +1,13 @@
 //! Commands that carry runs.
 
-use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 use enact::document::RunDocument;
-use enact::error::{Error, ErrorCode};
+use enact::error::Error;
 use enact::event::Decision;
 use enact::ids::{RunId, Seq};
-use enact::json::JsonText;
+use enact::json::{JsonText, MAX_BYTES};
 use enact::run::RunStatus;
 use enact::runtime::history;
 use enact::yaml::{Declarative, Folder};
@@ -22,6 +22,7 @@ use crate::narrate::Progress;
 use crate::out::{Out, Tone, clean};
 use crate::render;
 use crate::session::Session;
+use crate::text;
 
 async fn session(config: &Config, out: Out) -> Result<Session, Failure> {
     Session::start(config, out.progress.then(|| Progress::new(out, false))).await
@@ -53,39 +54,19 @@ pub(crate) async fn act(
         None => JsonText::parse("{}")?,
     };
     let session = session(config, out).await?;
-    if let Err(error) = check(&session.enact, connector, action, &params) {
-        session.stop(std::time::Duration::ZERO).await?;
-        return Err(error.into());
-    }
     let request = RunRequest::act(connector, action, params, user);
     Ok(session.carry(out, async |enact| enact.run_to_end(request).await, |run| show(&run, false, out)).await)
-}
-
-/// Refuses what cannot be an action before there is a run. What the allowlist does not name becomes a run: that
-/// it was asked for is recorded.
-fn check(enact: &Enact, connector: &str, action: &str, params: &JsonText) -> Result<(), Error> {
-    let Some((_, toolbox)) = enact.connectors().find(|(name, _)| *name == connector) else {
-        let names = enact.connectors().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
-        let message = format!("no connector is named '{connector}'; there is: {names}");
-        return Err(Error::new(ErrorCode::InvalidParameters, message).left_nothing());
-    };
-    if !toolbox.actions().any(|(spec, _)| spec.name == action) {
-        let names = toolbox.actions().map(|(spec, _)| spec.name).collect::<Vec<_>>().join(", ");
-        let message = format!("'{connector}' has no action '{action}'; it has: {names}");
-        return Err(Error::new(ErrorCode::InvalidParameters, message).left_nothing());
-    }
-    match toolbox.check_allowed(action) {
-        Ok(()) => toolbox.prepare(action, params).map(drop),
-        Err(_) => Ok(()),
-    }
 }
 
 /// `enact resume`.
 pub(crate) async fn resume(config: &Config, run: Option<String>, out: Out) -> Result<Exit, Failure> {
     let session = session(config, out).await?;
     let Some(run) = run else {
-        let all = async |enact: &Enact| enact.resume_all(&os_user()).await;
-        return Ok(session.carry(out, all, |resumed| show_all(resumed, out)).await);
+        let all = async |enact: &Enact| {
+            let mut all = All::default();
+            enact.resume_all(&os_user(), |run, end| all.add(run, end)).await.map(|()| all)
+        };
+        return Ok(session.carry(out, all, |all| show_all(all, out)).await);
     };
     let work = async |enact: &Enact| {
         let id = history::find(&**enact.store(), &run).await?;
@@ -103,14 +84,23 @@ struct Resumed<'a> {
     not_resumed: Vec<Value>,
 }
 
-fn show_all(resumed: Vec<(RunId, Result<Run, Error>)>, out: Out) -> Exit {
-    let (mut runs, mut not_resumed) = (Vec::new(), Vec::new());
-    for (id, run) in resumed {
-        match run {
-            Ok(run) => runs.push(RunDocument::summary(run.state())),
-            Err(error) => not_resumed.push((id, Failure::from(error))),
+/// What is shown of many runs; of each no more is kept than that.
+#[derive(Default)]
+struct All {
+    runs: Vec<RunDocument>,
+    not_resumed: Vec<(RunId, Failure)>,
+}
+
+impl All {
+    fn add(&mut self, id: RunId, end: Result<Run, Error>) {
+        match end {
+            Ok(run) => self.runs.push(RunDocument::summary(run.state())),
+            Err(error) => self.not_resumed.push((id, Failure::from(error))),
         }
     }
+}
+
+fn show_all(All { runs, not_resumed }: All, out: Out) -> Exit {
     if out.json {
         let named = not_resumed.iter().map(|(id, why)| json!({ "run_id": id, "error": why.error() }));
         out.document(&Resumed { runs: &runs, not_resumed: named.collect() });
@@ -186,7 +176,7 @@ pub(crate) async fn resolve(
         enact.resolve(id, Seq(seq), decision, by).await
     };
     let session = session(config, out).await?;
-    Ok(session.carry(out, work, |run| show(&run, run.state().rollback.is_some(), out)).await)
+    Ok(session.carry(out, work, |run| show(&run, false, out)).await)
 }
 
 fn show(run: &Run, undoing: bool, out: Out) -> Exit {
@@ -216,7 +206,7 @@ fn workflow(config: &Config, name: &str) -> Result<Arc<Declarative>, Failure> {
 fn input(given: Option<&str>, option: &str) -> Result<JsonText, Failure> {
     let Some(given) = given else { return Ok(JsonText::null()) };
     let text = match given.strip_prefix('@') {
-        Some(file) => fs::read_to_string(file)
+        Some(file) => text::read(Path::new(file), MAX_BYTES)
             .map_err(|error| usage(format!("{option}: the file {file} cannot be read: {error}")))?,
         None => given.to_owned(),
     };

@@ -11,8 +11,9 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// A folder with a configuration, workflows and a workspace.
@@ -110,6 +111,17 @@ impl World {
         gave.exits(0).json()["run_id"].as_str().unwrap().to_owned()
     }
 
+    /// A workflow `long` of many writes, of `dN/f` each, so that its run is under way for a while.
+    pub(crate) fn long(&self, steps: usize) {
+        let step = |n| {
+            format!(
+                "  - {{ id: s{n}, action: files.write_file, with: {{ path: 'd{n}/f', content: '{n}' }} }}\n"
+            )
+        };
+        let steps: String = (0..steps).map(step).collect();
+        self.write("workflows/long.yaml", &format!("name: long\nsteps:\n{steps}"));
+    }
+
     /// What the workspace holds, by path.
     pub(crate) fn workspace(&self) -> Vec<String> {
         let mut found = Vec::new();
@@ -117,6 +129,11 @@ impl World {
         found.sort();
         found
     }
+}
+
+/// Sends a signal.
+pub(crate) fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap(), signal).unwrap();
 }
 
 /// The folder of a demo whose second run was killed between the effect of action 2 and its record.

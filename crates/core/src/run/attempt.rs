@@ -8,7 +8,18 @@ use super::{Attempt, Outcome, Refusal, UndoOutcome, Undoing};
 impl Attempt {
     /// Whether another attempt of the action may follow.
     pub(super) fn may_be_followed(&self) -> bool {
-        matches!(self.outcome, Outcome::Failed(..) | Outcome::NotApplied)
+        self.outcome.has_failed()
+    }
+
+    /// Whether it counts against the attempts that a workflow gives an action. One that was only interrupted, and
+    /// turned out not to have happened, does not.
+    #[must_use]
+    pub fn counts_as_failure(&self) -> bool {
+        match self.outcome {
+            Outcome::Failed(..) => true,
+            Outcome::NotApplied => self.was_in_doubt,
+            _ => false,
+        }
     }
 
     pub(super) fn may_become(&self, outcome: &Outcome) -> bool {
@@ -25,8 +36,17 @@ impl Attempt {
     pub(super) fn is_undo_due(&self) -> bool {
         let to_begin = matches!(self.undoing, Undoing::Not | Undoing::Retrying(_));
         let may_be_there = matches!(self.outcome, Outcome::Done(_) | Outcome::Failed(_, Remains::Perhaps));
-        let to_find_out = matches!(self.undoing, Undoing::Intended(_) | Undoing::InDoubt(..));
-        to_find_out || (to_begin && may_be_there)
+        self.undo_was_begun() || (to_begin && may_be_there)
+    }
+
+    /// Whether its undo was intended, and what became of that is to be found out.
+    pub(super) fn undo_was_begun(&self) -> bool {
+        matches!(self.undoing, Undoing::Intended(_) | Undoing::InDoubt(..))
+    }
+
+    /// Whether it may or may not be undone.
+    pub(super) fn undo_is_in_doubt(&self) -> bool {
+        self.undo_was_begun() || matches!(self.undoing, Undoing::Settled(UndoOutcome::InDoubt, ..))
     }
 
     /// A new request to roll back tries again what can be tried again.

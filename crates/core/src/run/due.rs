@@ -14,7 +14,8 @@ pub(super) struct Due {
     unsettled: BTreeSet<usize>,
     /// Whose outcome nobody but an operator can tell.
     unknown: BTreeSet<usize>,
-    /// To be undone, within the scope of the newest rollback.
+    /// To be undone, within the scope of the newest rollback; or their undo was begun, and what became of it is to be
+    /// found out, whatever that scope.
     undo: BTreeSet<usize>,
 }
 
@@ -24,7 +25,8 @@ impl Due {
         let place = attempt.place;
         put(&mut self.unsettled, place, attempt.outcome.is_unsettled());
         put(&mut self.unknown, place, matches!(attempt.outcome, Outcome::Unknown(_)));
-        put(&mut self.undo, place, covered && attempt.is_undo_due());
+        let undo = attempt.undo_was_begun() || covered && attempt.is_undo_due();
+        put(&mut self.undo, place, undo);
     }
 
     pub(super) fn oldest_unsettled(&self) -> Option<usize> {

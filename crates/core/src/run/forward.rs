@@ -158,6 +158,7 @@ impl RunState {
             if !attempt.may_become(&outcome) {
                 return Err(format!("attempt {number} of action {seq} is settled"));
             }
+            attempt.was_in_doubt |= matches!(outcome, Outcome::InDoubt(_));
             attempt.outcome = outcome;
             Ok(())
         })?;
@@ -194,6 +195,7 @@ impl Attempt {
         Self {
             intent,
             outcome: Outcome::Pending,
+            was_in_doubt: false,
             undoing: Undoing::Not,
             undo_tries: 0,
             undo_failures: 0,

@@ -240,6 +240,8 @@ pub struct Attempt {
     pub intent: Arc<ActionIntended>,
     /// What became of it.
     pub outcome: Outcome,
+    /// Whether it was recorded that its outcome was not known, as after a timeout.
+    pub was_in_doubt: bool,
     /// What became of its undo.
     pub undoing: Undoing,
     /// How often its undo was intended, over all rollbacks.
@@ -277,6 +279,12 @@ impl Outcome {
     #[must_use]
     pub fn is_unsettled(&self) -> bool {
         matches!(self, Self::Pending | Self::InDoubt(_))
+    }
+
+    /// Whether the attempt came to nothing.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        matches!(self, Self::Failed(..) | Self::NotApplied)
     }
 
     /// Whether there is, or may be, something to undo.
@@ -470,14 +478,16 @@ impl RunState {
     }
 
     /// The outcome of the newest rollback for each action that it covers, newest first; empty where there was
-    /// none.
+    /// none. An action that it keeps is there where an earlier one may or may not have undone it.
     #[must_use]
     pub fn undo_outcomes(&self) -> Vec<(Seq, UndoOutcome, Option<&ErrorRecord>)> {
         let Some(rollback) = &self.rollback else { return Vec::new() };
         self.actions
             .iter()
             .rev()
-            .filter(|(seq, _)| rollback.covers(**seq))
+            .filter(|(seq, action)| {
+                rollback.covers(**seq) || action.attempts.iter().any(Attempt::undo_is_in_doubt)
+            })
             .map(|(seq, action)| {
                 let (outcome, error) = action.undo_outcome();
                 (*seq, outcome, error)

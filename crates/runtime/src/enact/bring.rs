@@ -1,6 +1,6 @@
 //! Bringing a person's request to a run.
 
-use enact_core::error::Error;
+use enact_core::error::{Error, ErrorCode};
 use enact_core::ids::RunId;
 use tokio::sync::oneshot;
 
@@ -16,6 +16,10 @@ impl Enact {
     /// Brings a request to a run and waits for the run's end. A request that met an actor which was just ending
     /// is brought again: it is recorded at most once.
     pub(super) async fn command(&self, run: RunId, command: Command) -> Result<Run, Error> {
+        if command.by().trim().is_empty() {
+            let message = "the request needs somebody who asks: `by` is empty";
+            return Err(Error::new(ErrorCode::InvalidParameters, message).left_nothing());
+        }
         let mut last = gone();
         for tried in 1..=COMMAND_TRIES {
             let (reply, answer) = oneshot::channel();

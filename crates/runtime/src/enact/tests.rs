@@ -12,7 +12,7 @@ use enact_store::MemoryStore;
 use enact_testkit::world::World;
 use ractor::{ActorCell, Message};
 
-use super::{Enact, RunRequest};
+use super::{Enact, Recovery, RunRequest};
 use crate::connector_actor::ConnectorMsg;
 use crate::coordinator::CoordinatorMsg;
 use crate::supervisor::BUDGET;
@@ -184,4 +184,30 @@ async fn a_connector_that_keeps_dying_rests_and_the_others_go_on() {
     assert_eq!(document.error.map(|error| error.code), Some(ErrorCode::Unavailable));
     assert_eq!(enact.run_to_end(put("sound", "b")).await.unwrap().status(), RunStatus::Completed);
     assert_eq!((ledger(&broken), ledger(&sound)), (vec![], vec!["put b".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_doubt_is_looked_up_when_its_connector_is_back() {
+    // Given a run that is in doubt, and left until somebody asks for it,
+    let (world, store) = (World::new(), MemoryStore::new());
+    let start = |store: &MemoryStore| {
+        let toolbox = world.clone().allow(["put"]).unwrap();
+        let enact = Enact::builder().store(Arc::new(store.clone())).connector("world", toolbox);
+        enact.recovery(Recovery::OnRequest).start()
+    };
+    let enact = start(&store).await.unwrap();
+    world.close_gate();
+    let run = enact.submit(put("world", "a")).await.unwrap().run;
+    until("an action under way", || world.at_gate() == 1).await;
+    let crashed = store.crash();
+    enact.shutdown(Duration::ZERO).await;
+    world.open_gate();
+    world.unreachable(1);
+    let enact = start(&crashed).await.unwrap();
+    assert_eq!(enact.wait(run).await.unwrap().status(), RunStatus::Running);
+    // when that happens while its connector is being restarted, then it waits for that.
+    kill::<ConnectorMsg>(&enact);
+    let run = enact.resume(run, "me").await.unwrap();
+    assert_eq!(run.status(), RunStatus::Completed, "{:?}", run.document());
+    assert_eq!(ledger(&world), ["put a"]);
 }

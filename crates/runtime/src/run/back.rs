@@ -10,7 +10,7 @@ use enact_core::event::{
     CompensationSkipped, CompensationSucceeded, Event, Finding, Skipped,
 };
 use enact_core::ids::{Direction, EffectId, Seq};
-use enact_core::run::{Attempt, UNDO_BUDGET, Undoing};
+use enact_core::run::{Attempt, Next, UNDO_BUDGET, Undoing};
 use enact_core::store::{Appended, Durability};
 use tokio::sync::oneshot;
 
@@ -21,9 +21,11 @@ use crate::job::{Intent, Report, Said, What, lost};
 use super::{Go, Run, Told};
 
 impl Run {
-    /// Begins a try of an undo, unless one is under way or has to wait.
+    /// Begins a try of an undo, unless one has to wait, or any is under way: they go one at a time, and one that was
+    /// sent for an earlier request reports first.
     pub(super) async fn compensate(&mut self, seq: Seq, number: u32) -> Result<bool, Error> {
-        if self.undo_waits || self.jobs.contains(&(seq, number, Direction::Undo)) {
+        let under_way = self.jobs.iter().any(|(.., direction)| *direction == Direction::Undo);
+        if self.undo_waits || under_way {
             return Ok(false);
         }
         let attempt = self.attempt_to_undo(seq, number)?;
@@ -39,9 +41,10 @@ impl Run {
         }
         let call = Arc::clone(&attempt.intent.call);
         let undo = gate::compensation(&self.shared, &call, &attempt);
-        let force = self.state()?.rollback.as_ref().is_some_and(|rollback| rollback.force);
         match undo {
             Ok(Undo::By((permitted, _))) => {
+                let force = self.forces()?;
+                self.undo_force = force;
                 let undo_try = attempt.undo_tries.saturating_add(1);
                 let what = What::Act { force, undoes: Some(attempt.intent.identity.clone()) };
                 match self.send_job(permitted, seq, number, (Direction::Undo, undo_try), what) {
@@ -57,6 +60,26 @@ impl Run {
         }
     }
 
+    /// Whether what others changed is to be overwritten.
+    fn forces(&self) -> Result<bool, Error> {
+        Ok(self.state()?.rollback.as_ref().is_some_and(|rollback| rollback.force))
+    }
+
+    /// Whether what an undo found before its intent comes to nothing: somebody asked for another rollback meanwhile,
+    /// under which another undo is due, or this one with other rights.
+    fn is_outdated(&self, seq: Seq, attempt: u32, said: &Said) -> Result<bool, Error> {
+        let before_intent = match said {
+            Said::Intend { .. } | Said::AlreadyDone(_) | Said::CaptureFailed(_) => true,
+            Said::Lost => !matches!(
+                self.attempt_to_undo(seq, attempt)?.undoing,
+                Undoing::Intended(_) | Undoing::InDoubt(..)
+            ),
+            _ => false,
+        };
+        let is_due = self.state()?.next() == Next::Compensate { seq, attempt };
+        Ok(before_intent && !(is_due && self.undo_force == self.forces()?))
+    }
+
     fn attempt_to_undo(&self, seq: Seq, number: u32) -> Result<Attempt, Error> {
         self.state()?
             .attempt(seq, number)
@@ -67,6 +90,11 @@ impl Run {
     pub(super) async fn undo_reported(&mut self, report: Report) -> Result<(), Error> {
         let (seq, number) = (report.effect.seq, report.effect.attempt);
         let job = (seq, number, Direction::Undo);
+        if self.is_outdated(seq, number, &report.said)? {
+            // What is due now is sent when this is taken.
+            self.jobs.remove(&job);
+            return Ok(());
+        }
         match report.said {
             Said::Intend { captured, reply } => {
                 let intended = self.intend_undo(&report.effect, *captured, reply).await;
@@ -111,9 +139,13 @@ impl Run {
                 self.let_go(holding);
                 Ok(())
             }
-            Said::NotFound(error) => {
+            Said::NotFound { error, once } => {
                 self.jobs.remove(&job);
-                self.undo_not_found_out(seq, number, &error).await
+                if once {
+                    self.looked_once().await
+                } else {
+                    self.undo_not_found_out(seq, number, &error).await
+                }
             }
             Said::Lost => {
                 self.jobs.remove(&job);
@@ -170,8 +202,10 @@ impl Run {
     /// A try came to nothing: a conflict is settled, another failure is tried again where that can help.
     async fn undo_failed(&mut self, seq: Seq, attempt: u32, error: &Error) -> Result<(), Error> {
         let unchanged = error.remains() == Remains::Nothing;
-        if error.code() == ErrorCode::Conflict || (error.code() == ErrorCode::PreconditionFailed && unchanged)
-        {
+        let others_changed_it = error.code() == ErrorCode::Conflict
+            || (error.code() == ErrorCode::PreconditionFailed && unchanged);
+        // Others that were only at it at the same moment, as in a deadlock, have changed nothing.
+        if others_changed_it && !error.is_retryable() {
             let event = CompensationConflicted { seq, attempt, error: error.record() };
             return self.record_one(Event::CompensationConflicted(event)).await;
         }
@@ -220,6 +254,7 @@ impl Run {
         });
         match sent {
             Ok(()) => Ok(false),
+            Err(error) if error.is_retryable() => self.look_up_later(&error).await,
             Err(error) => {
                 self.undo_not_found_out(seq, number, &error).await?;
                 Ok(!self.finished)

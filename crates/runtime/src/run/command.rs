@@ -1,7 +1,7 @@
 //! What people ask of a run: to stop it, to undo it, to decide what it cannot.
 
 use enact_core::error::{Error, ErrorCode};
-use enact_core::event::{CancelRequested, Event, OperatorDecided, RollbackRequested};
+use enact_core::event::{CancelRequested, Decision, Event, OperatorDecided, RollbackRequested};
 use enact_core::ids::Seq;
 use enact_core::run::{Phase, RunEnd};
 use enact_core::store::Durability;
@@ -20,8 +20,17 @@ pub(crate) enum Command {
     Rollback(RollbackOptions),
     /// An operator's word.
     Decide(Word),
-    /// Stop carrying it on here; the log keeps it resumable.
-    Leave,
+}
+
+impl Command {
+    /// Who asks.
+    pub(crate) fn by(&self) -> &str {
+        match self {
+            Self::Resume { by } | Self::Cancel { by, .. } => by,
+            Self::Rollback(options) => &options.by,
+            Self::Decide(word) => &word.by,
+        }
+    }
 }
 
 /// How a run is to be undone.
@@ -74,13 +83,6 @@ impl Run {
         command: Command,
         reply: oneshot::Sender<Result<(), Error>>,
     ) -> Result<(), Error> {
-        if matches!(command, Command::Leave) {
-            drop(reply.send(Ok(())));
-            return Err(Error::new(
-                ErrorCode::Unavailable,
-                "the runtime is shutting down; the run is resumable",
-            ));
-        }
         let events = match self.events_of(command) {
             Ok(events) => events,
             Err(refused) => {
@@ -90,7 +92,6 @@ impl Run {
             }
         };
         if !events.is_empty() {
-            self.by = self.shared.store.pseudonym(&asker(&events).unwrap_or_default());
             if let Err(error) = self.record_durably(events).await {
                 drop(reply.send(Err(error.clone())));
                 return Err(error);
@@ -118,10 +119,9 @@ impl Run {
         let state = self.state()?;
         let phase = state.phase;
         match command {
-            Command::Leave => Ok(Vec::new()),
             Command::Resume { by } => Ok(match phase {
                 Phase::Quarantined => {
-                    let decision = enact_core::event::Decision::Retry;
+                    let decision = Decision::Retry;
                     vec![Event::OperatorDecided(OperatorDecided { by, seq: None, decision })]
                 }
                 _ => Vec::new(),
@@ -190,11 +190,12 @@ impl Run {
     }
 }
 
-fn asker(events: &[Event]) -> Option<String> {
+/// Who asks for something with one of the events.
+pub(super) fn asker(events: &[Event]) -> Option<&str> {
     events.iter().rev().find_map(|event| match event {
-        Event::CancelRequested(event) => Some(event.by.clone()),
-        Event::RollbackRequested(event) => Some(event.by.clone()),
-        Event::OperatorDecided(event) => Some(event.by.clone()),
+        Event::CancelRequested(event) => Some(event.by.as_str()),
+        Event::RollbackRequested(event) => Some(event.by.as_str()),
+        Event::OperatorDecided(event) => Some(event.by.as_str()),
         _ => None,
     })
 }

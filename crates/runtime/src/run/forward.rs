@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use enact_core::error::{Error, ErrorCode, ErrorRecord};
 use enact_core::event::{
-    ActionCall, ActionRefused, Event, PoliciesEvaluated, RunAccepted, RunBlocked, RunFailed, RunQuarantined,
-    RunSucceeded, TimerFired, TimerSet, ValueRecorded,
+    ActionCall, ActionCaptureFailed, ActionRefused, Event, PoliciesEvaluated, RunAccepted, RunBlocked,
+    RunFailed, RunQuarantined, RunSucceeded, TimerFired, TimerSet, ValueRecorded,
 };
 use enact_core::ids::{CallPath, Direction, EventSeq, Seq};
 use enact_core::json::JsonText;
@@ -20,6 +20,7 @@ use enact_core::time::Timestamp;
 use futures::FutureExt;
 use ractor::ActorRef;
 use tokio::sync::oneshot;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::connector_actor::ConnectorMsg;
 use crate::cx::{Desk, Tries, WorkflowCx, stopped};
@@ -134,7 +135,7 @@ impl Run {
                 tracing::debug!("a workflow ended after its actor");
             }
         });
-        self.code = Some(code.abort_handle());
+        self.code = Some(AbortOnDropHandle::new(code));
         Ok(false)
     }
 
@@ -269,7 +270,24 @@ impl Run {
         let failures = self.failures_so_far(seq)?;
         let asking = Asking { tries, action, path, call: None, verdicts: Vec::new(), failures, reply };
         self.asked.insert(seq, asking);
+        // Whoever recorded the last failure may not have known how many attempts there are.
+        if failures > 0 && failures >= tries.max_attempts {
+            return self.end_with_last_failure(seq).await;
+        }
         self.attempt(seq).await
+    }
+
+    /// The attempts were spent in earlier lives.
+    async fn end_with_last_failure(&mut self, seq: Seq) -> Result<(), Error> {
+        let Some(action) = self.state()?.actions.get(&seq) else { return Ok(()) };
+        let (call, verdicts) = (Arc::clone(&action.call), action.verdicts.clone());
+        let error = match action.attempts.last().map(|attempt| &attempt.outcome) {
+            Some(Outcome::Failed(error, _)) => error.clone(),
+            _ => Error::new(ErrorCode::Timeout, "timed out; nothing happened").record(),
+        };
+        let event = ActionCaptureFailed { call, verdicts, error };
+        self.record_one(Event::ActionCaptureFailed(event)).await?;
+        self.hand_back(seq)
     }
 
     /// Numbers count actions in the order in which they are asked for; one that a crash has forgotten is given
@@ -289,9 +307,10 @@ impl Run {
     }
 
     fn failures_so_far(&self, seq: Seq) -> Result<u32, Error> {
-        let failed = self.state()?.actions.get(&seq).map_or(0, |action| {
-            action.attempts.iter().filter(|attempt| matches!(attempt.outcome, Outcome::Failed(..))).count()
-        });
+        let failed =
+            self.state()?.actions.get(&seq).map_or(0, |action| {
+                action.attempts.iter().filter(|attempt| attempt.counts_as_failure()).count()
+            });
         Ok(u32::try_from(failed).unwrap_or(u32::MAX))
     }
 
@@ -345,7 +364,8 @@ impl Run {
         (direction, undo_try): (Direction, u32),
         what: What,
     ) -> Result<(), Error> {
-        let connector = permitted.call().connector.clone();
+        // First, so that the key of a target in doubt is not lost with a job that nobody takes.
+        let connector = self.shared.connector(&permitted.call().connector)?.actor()?;
         let guard = permitted.lock_key().and_then(|key| self.guards.take(&key));
         let job = Job {
             permitted,
@@ -357,8 +377,9 @@ impl Run {
             under_way: Arc::clone(&self.under_way),
             told: AtomicBool::new(false),
         };
-        self.shared.connector(&connector)?.send(ConnectorMsg::Do(Box::new(job)))?;
+        // Where it has just died, the job says that it is lost.
         self.jobs.insert((seq, attempt, direction));
+        drop(connector.send_message(ConnectorMsg::Do(Box::new(job))));
         Ok(())
     }
 }

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use enact_core::error::{Error, ErrorCode};
+use enact_core::run::Phase;
 use tokio::time::Instant;
 
-use crate::backoff::{backoff, is_blip};
+use crate::backoff::{backoff, is_blip, is_too_large};
 use crate::job::Held;
 
 use super::{Go, Run};
@@ -47,12 +48,31 @@ impl Run {
     /// Begins lives until one of them needs none after it, or the store has stopped.
     pub(super) async fn outlast(&mut self, mut lived: Result<(), Error>) {
         while let Err(error) = lived {
+            if self.known && is_too_large(&error) && self.goes_forward() {
+                lived = self.ask_a_person(error).await;
+                continue;
+            }
             // One that was taken up for a request alone is put down; whoever asks, asks again.
             if !is_blip(&error) || !self.known || self.go == Go::Wait {
                 return self.halt(error);
             }
             lived = self.live_again(error).await;
         }
+    }
+
+    fn goes_forward(&self) -> bool {
+        self.state.as_ref().is_some_and(|state| matches!(state.phase, Phase::Judging | Phase::Running))
+    }
+
+    /// Something of the run cannot be recorded, however often it is tried.
+    async fn ask_a_person(&mut self, error: Error) -> Result<(), Error> {
+        self.end_life();
+        self.load().await?;
+        if !self.goes_forward() {
+            return Err(Error::new(ErrorCode::Internal, error.message()));
+        }
+        self.quarantine(error.context("it cannot go on"), None).await?;
+        self.advance().await
     }
 
     async fn live_again(&mut self, error: Error) -> Result<(), Error> {
@@ -83,7 +103,6 @@ impl Run {
         self.life = self.life.wrapping_add(1);
         self.code_end = None;
         self.replayed.clear();
-        self.undo_waits = false;
         self.last = None;
         self.finished = false;
         self.subject = None;

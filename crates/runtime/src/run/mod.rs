@@ -19,13 +19,14 @@ use std::time::Duration;
 
 use enact_core::error::{Error, ErrorCode};
 use enact_core::event::{Decision, Event, NewEvent, RunAccepted};
-use enact_core::ids::{CallPath, Direction, EffectId, EventSeq, Pseudonym, RunId, Seq};
+use enact_core::ids::{CallPath, Direction, EffectId, EventSeq, RunId, Seq};
 use enact_core::json::JsonText;
 use enact_core::run::{Next, RunState};
 use enact_core::store::{Append, Appended, Durability, Fence, RunMark};
-use ractor::{Actor, ActorProcessingErr, ActorRef};
+use ractor::{Actor, ActorProcessingErr, ActorRef, MessagingErr};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use tokio::task::AbortHandle;
+use tokio_util::task::AbortOnDropHandle;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::coordinator::CoordinatorMsg;
 use crate::cx::{Acted, DEFAULT_TIMEOUT, Tries};
@@ -62,6 +63,8 @@ pub(crate) enum Told {
     RetryDue(Seq),
     /// It is time to try an undo again.
     UndoDue,
+    /// It is time to look up again what is in doubt.
+    LookUpDue,
     /// A sleep is over.
     TimerDue(CallPath),
 }
@@ -100,15 +103,20 @@ pub(crate) struct RunArgs {
     pub(crate) run: RunId,
     pub(crate) shared: Arc<Shared>,
     pub(crate) coordinator: ActorRef<CoordinatorMsg>,
+    /// The keys of its targets in doubt, where recovery took them.
+    pub(crate) guards: Guards,
     pub(crate) start: Start,
 }
+
+/// Something that an actor will tell itself, unless this is dropped.
+type Later = AbortOnDropHandle<Result<(), MessagingErr<RunMsg>>>;
 
 /// How an actor of a run begins.
 pub(crate) enum Start {
     /// A new run. Who waits for its acceptance to be durable is told.
     New { accepted: Arc<RunAccepted>, ack: Option<Ack> },
-    /// A run of the log. Recovery hands over the keys of its targets in doubt, and a place in its wave.
-    Log { guards: Guards, go: Go, place: Option<OwnedSemaphorePermit> },
+    /// A run of the log, where recovery brings it with a place in its wave.
+    Log { go: Go, place: Option<OwnedSemaphorePermit> },
 }
 
 /// Tells that a run is accepted, durably, or why not.
@@ -132,7 +140,6 @@ pub(crate) struct Run {
     myself: ActorRef<RunMsg>,
     under_way: Arc<Jobs>,
     go: Go,
-    by: Pseudonym,
     new: Option<(Arc<RunAccepted>, Option<Ack>)>,
     place: Option<OwnedSemaphorePermit>,
     state: Option<Box<RunState>>,
@@ -146,9 +153,14 @@ pub(crate) struct Run {
     timers: HashMap<CallPath, oneshot::Sender<Result<Reply, Error>>>,
     /// Calls that the code has made in this life of the actor.
     replayed: BTreeSet<CallPath>,
-    code: Option<AbortHandle>,
+    /// The workflow's code, which ends with this.
+    code: Option<AbortOnDropHandle<()>>,
     code_end: Option<Result<JsonText, Error>>,
+    /// What the actor will tell itself.
+    later: Vec<Later>,
     undo_waits: bool,
+    /// Whether the undo that was sent last may overwrite what others changed.
+    undo_force: bool,
     /// What the run ended or stopped with, to be durable before anybody is told.
     last: Option<Appended>,
     finished: bool,
@@ -156,6 +168,8 @@ pub(crate) struct Run {
     known: bool,
     life: Life,
     trouble: life::Trouble,
+    /// The runtime has not stopped while this is here.
+    _alive: TaskTrackerToken,
     id: RunId,
 }
 
@@ -201,39 +215,37 @@ impl Actor for RunActor {
         run.outlast(taken).await;
         Ok(())
     }
-
-    async fn post_stop(&self, _: ActorRef<RunMsg>, run: &mut Self::State) -> Result<(), ActorProcessingErr> {
-        run.stop_code();
-        Ok(())
-    }
 }
 
 impl Run {
     fn new(myself: ActorRef<RunMsg>, args: RunArgs) -> Self {
-        let (new, guards, go, place) = match args.start {
-            Start::New { accepted, ack } => (Some((accepted, ack)), Guards::default(), Go::On, None),
-            Start::Log { guards, go, place } => (None, guards, go, place),
+        let (new, go, place) = match args.start {
+            Start::New { accepted, ack } => (Some((accepted, ack)), Go::On, None),
+            Start::Log { go, place } => (None, go, place),
         };
+        let under_way = args.shared.under_way.of(args.run);
         Self {
-            under_way: args.shared.under_way.of(args.run),
+            _alive: under_way.token(),
+            under_way,
             shared: args.shared,
             coordinator: args.coordinator,
             myself,
             go,
-            by: Pseudonym::default(),
             known: new.is_none(),
             new,
             place,
             state: None,
             subject: None,
-            guards,
+            guards: args.guards,
             jobs: HashSet::new(),
             asked: HashMap::new(),
             timers: HashMap::new(),
             replayed: BTreeSet::new(),
             code: None,
             code_end: None,
+            later: Vec::new(),
             undo_waits: false,
+            undo_force: false,
             last: None,
             finished: false,
             life: 0,
@@ -265,14 +277,18 @@ impl Run {
                 self.undo_waits = false;
                 Ok(())
             }
+            // What is due is done when this is taken.
+            Told::LookUpDue => Ok(()),
             Told::TimerDue(path) => self.fire(path).await,
         }
     }
 
-    /// Has itself told something after a while, if this life lasts.
-    fn tell_later(&self, wait: Duration, told: Told) {
+    /// Has itself told something after a while, unless the run turns before, or this life ends.
+    fn tell_later(&mut self, wait: Duration, told: Told) {
         let life = self.life;
-        drop(self.myself.send_after(wait, move || RunMsg::Of(life, told)));
+        let later = self.myself.send_after(wait, move || RunMsg::Of(life, told));
+        self.later.retain(|later| !later.is_finished());
+        self.later.push(AbortOnDropHandle::new(later));
     }
 
     async fn begin(&mut self) -> Result<(), Error> {
@@ -290,7 +306,6 @@ impl Run {
         self.shared.store.flush().await?;
         let loaded = history::load(&*self.shared.store, self.id).await?;
         let state = loaded.ok_or_else(|| history::unknown_run(&self.id.to_string()))?;
-        self.by = self.shared.store.pseudonym(&state.accepted.user);
         self.state = Some(Box::new(state));
         Ok(())
     }
@@ -368,14 +383,17 @@ impl Run {
                 Some(state) => state.apply(at, event).map_err(defect)?,
                 None => {
                     let state = RunState::begin(self.id, EventSeq(1), at, event).map_err(defect)?;
-                    self.by = self.shared.store.pseudonym(&state.accepted.user);
                     self.state = Some(Box::new(state));
                 }
             }
         }
         let mark = if self.state()?.has_ended() { RunMark::Closed } else { RunMark::Open };
         let watched = if self.shared.observers.is_empty() { Vec::new() } else { events.clone() };
-        let by = self.by;
+        // Whoever asks, or else in whose name it goes on: who asked for the rollback, or for the run.
+        let by = match command::asker(&events) {
+            Some(asker) => self.shared.store.pseudonym(asker),
+            None => self.shared.store.pseudonym(self.state()?.rollback_by()),
+        };
         let append = Append {
             run: self.id,
             expected,
@@ -418,7 +436,12 @@ impl Run {
 
     /// The run cannot be carried on here. The log has what happened; recovery goes on from there.
     fn halt(&mut self, error: Error) {
-        tracing::error!(run = %self.id, %error, "a run stopped where it was; it is resumed from the log");
+        if self.known && error.code() != ErrorCode::NotFound {
+            tracing::error!(run = %self.id, %error, "a run stopped where it was; it is resumed from the log");
+        } else {
+            // There is no run; whoever asked is told why.
+            tracing::debug!(run = %self.id, %error, "not a run");
+        }
         self.finished = true;
         self.stop_code();
         self.tell(Err(error));
@@ -433,11 +456,11 @@ impl Run {
     }
 
     fn stop_code(&mut self) {
-        if let Some(code) = self.code.take() {
-            code.abort();
-        }
+        self.code = None;
         self.asked.clear();
         self.timers.clear();
+        self.later.clear();
+        self.undo_waits = false;
     }
 
     fn effect(&self, seq: Seq, attempt: u32, direction: Direction, undo_try: u32) -> EffectId {

@@ -14,12 +14,15 @@ use enact_core::store::{Appended, Durability};
 use tokio::sync::oneshot;
 
 use crate::backoff::backoff;
-use crate::gate::{self};
+use crate::gate;
 use crate::job::{Intent, Report, Said, What, is_undo, lost};
 use crate::replay;
 
 use super::forward::{PassedGate, answer};
 use super::{Go, Run, Told};
+
+/// A connector that is being restarted is waited for as after so many failures: less than half a second.
+const RESTARTING: u32 = 3;
 
 impl Run {
     pub(super) async fn reported(&mut self, report: Report) -> Result<(), Error> {
@@ -54,9 +57,9 @@ impl Run {
                 self.let_go(holding);
                 Ok(())
             }
-            Said::NotFound(error) => {
+            Said::NotFound { error, once } => {
                 self.jobs.remove(&job);
-                self.not_found_out(seq, attempt, &error).await
+                if once { self.looked_once().await } else { self.not_found_out(seq, attempt, &error).await }
             }
             Said::CaptureFailed(error) => {
                 self.jobs.remove(&job);
@@ -74,11 +77,12 @@ impl Run {
             }
             Said::Lost => {
                 self.jobs.remove(&job);
-                // An intent of it is probed next; without one, nothing happened.
                 match self.state()?.attempt(seq, attempt) {
-                    Some(_) => Ok(()),
-                    None if self.is_waited_for(seq)? => self.capture_failed(seq, lost()).await,
-                    None => Ok(()),
+                    // It is probed next.
+                    Some(attempt) if attempt.outcome.is_unsettled() => Ok(()),
+                    // It had no intent, or was to look once more at an attempt that failed: nothing happened.
+                    _ if self.is_waited_for(seq)? => self.capture_failed(seq, lost()).await,
+                    _ => Ok(()),
                 }
             }
         }
@@ -233,8 +237,11 @@ impl Run {
             };
             self.send_job(permitted, seq, attempt, (Direction::Forward, 0), what)
         });
+        let unsettled =
+            self.state()?.attempt(seq, attempt).is_some_and(|attempt| attempt.outcome.is_unsettled());
         match sent {
             Ok(()) => Ok(false),
+            Err(error) if unsettled && error.is_retryable() => self.look_up_later(&error).await,
             Err(error) => {
                 self.not_found_out(seq, attempt, &error).await?;
                 Ok(!self.finished)
@@ -281,9 +288,25 @@ impl Run {
         self.hand_back(seq)
     }
 
+    /// One look told nothing: where only settling was wanted, it stays in doubt until the run is resumed. Where somebody
+    /// asked for more meanwhile, it is looked up again, as often as it takes.
+    pub(super) async fn looked_once(&mut self) -> Result<(), Error> {
+        if self.go == Go::SettleOnly { self.finish().await } else { Ok(()) }
+    }
+
+    /// Its connector is being restarted: it is looked up when that is back.
+    pub(super) async fn look_up_later(&mut self, error: &Error) -> Result<bool, Error> {
+        if self.go == Go::SettleOnly {
+            self.finish().await?;
+        } else {
+            self.tell_later(backoff(RESTARTING, error, &*self.shared.clock), Told::LookUpDue);
+        }
+        Ok(false)
+    }
+
+    /// It cannot be looked up.
     async fn not_found_out(&mut self, seq: Seq, attempt: u32, error: &Error) -> Result<(), Error> {
         if self.go == Go::SettleOnly {
-            // It stays in doubt, and is asked again when the run is resumed.
             return self.finish().await;
         }
         let seen = format!("it could not be looked up: {error}");

@@ -30,6 +30,8 @@ pub(crate) enum Do {
     Launch(String),
     /// With a time for each attempt, in milliseconds.
     PutWithin(u64, String, String),
+    /// With one attempt.
+    PutOnce(String),
     /// An action whose error the code handles.
     Try(Box<Do>),
     Join(Vec<Vec<Do>>),
@@ -81,6 +83,10 @@ fn one<'a>(cx: &'a WorkflowCx, call: &'a Do) -> BoxFuture<'a, Result<Vec<String>
             Do::PutWithin(ms, key, value) => {
                 let tries = Tries { timeout: Duration::from_millis(*ms), ..Tries::default() };
                 world.act_with(Put::new(key, value), tries).await?.key
+            }
+            Do::PutOnce(key) => {
+                let tries = Tries { max_attempts: 1, ..Tries::default() };
+                world.act_with(Put::new(key, "ours"), tries).await?.key
             }
             Do::Remove(key) => world.act(Remove { key: key.clone() }).await?.key,
             Do::Get(key) => format!("{:?}", world.act(Get { key: key.clone() }).await?.value),

@@ -132,7 +132,7 @@ impl Perform<Put> for World {
     }
 
     async fn probe(&self, cx: &Cx, action: &Put, _: &Before) -> Result<Doubt<Changed>, Error> {
-        self.doubt(cx, || Changed { key: action.key.clone() })
+        self.doubt(cx, || Changed { key: action.key.clone() }).await
     }
 
     fn undo(&self, action: &Put, pre: &Before, _: Left<'_, Changed>) -> Undo<Restore> {
@@ -178,7 +178,7 @@ impl Perform<Remove> for World {
     }
 
     async fn probe(&self, cx: &Cx, action: &Remove, _: &Before) -> Result<Doubt<Changed>, Error> {
-        self.doubt(cx, || Changed { key: action.key.clone() })
+        self.doubt(cx, || Changed { key: action.key.clone() }).await
     }
 
     fn undo(&self, action: &Remove, pre: &Before, _: Left<'_, Changed>) -> Undo<Restore> {
@@ -225,7 +225,7 @@ impl Perform<Restore> for World {
     }
 
     async fn probe(&self, cx: &Cx, action: &Restore, _: &Before) -> Result<Doubt<Changed>, Error> {
-        self.doubt(cx, || Changed { key: action.key.clone() })
+        self.doubt(cx, || Changed { key: action.key.clone() }).await
     }
 
     fn undo(&self, _: &Restore, _: &Before, _: Left<'_, Changed>) -> Undo<NoUndo> {
@@ -301,7 +301,7 @@ impl Perform<Launch> for World {
     }
 
     async fn probe(&self, cx: &Cx, action: &Launch, (): &()) -> Result<Doubt<Changed>, Error> {
-        self.doubt(cx, || Changed { key: action.key.clone() })
+        self.doubt(cx, || Changed { key: action.key.clone() }).await
     }
 
     fn undo(&self, _: &Launch, (): &(), _: Left<'_, Changed>) -> Undo<NoUndo> {

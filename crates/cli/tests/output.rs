@@ -84,3 +84,16 @@ fn what_an_agent_or_a_user_chose_does_not_look_like_a_line_of_the_command() {
         }
     }
 }
+
+#[test]
+fn replay_lists_all_that_came_later() {
+    // Two events each.
+    const STEPS: usize = 600;
+    let world = World::new();
+    let step =
+        |n| format!("  - {{ id: s{n}, action: files.write_file, with: {{ path: f{n}, content: x }} }}\n");
+    world.write("long.yaml", &format!("name: long\nsteps:\n{}", (0..STEPS).map(step).collect::<String>()));
+    let run = world.json(&["run", "./long.yaml", "--user", "me@example.com"]).exits(0).json();
+    let shown = world.enact(&["replay", run["run_id"].as_str().unwrap(), "--until", "1"]).exits(0).stdout;
+    assert!(shown.matches("later: ").count() >= 2 * STEPS, "{}", shown.lines().count());
+}

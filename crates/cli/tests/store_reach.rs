@@ -70,3 +70,11 @@ fn a_store_in_a_folder_that_may_not_be_entered_is_not_an_empty_one() {
         world.json(&["runs"]).exits(0);
     }
 }
+
+#[test]
+fn the_events_of_a_store_that_was_never_made_cannot_be_followed() {
+    let world = World::new();
+    assert_eq!(world.json(&["events"]).exits(0).stdout, "");
+    assert_eq!(world.json(&["events", "--follow"]).exits(2).error().0, "not_found");
+    assert!(!world.path("enact-data").exists());
+}

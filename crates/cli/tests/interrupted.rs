@@ -6,14 +6,14 @@ mod common;
 
 use std::process::{Child, Stdio};
 
-use common::{Gave, World};
-use rustix::process::{Pid, Signal, kill_process};
+use common::{Gave, World, signal};
+use rustix::process::Signal;
 
 /// The command, stopped by a signal in the middle of its run.
 fn interrupted(world: &World, args: &[&str], sent: Signal) -> Gave {
     let child = world.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     wait_for_the_first_file(world, &child);
-    kill_process(Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap(), sent).unwrap();
+    signal(&child, sent);
     child.wait_with_output().unwrap().into()
 }
 
@@ -26,18 +26,11 @@ fn wait_for_the_first_file(world: &World, child: &Child) {
     }
 }
 
-fn long(world: &World) {
-    let steps = (0..200).map(|n| {
-        format!("  - {{ id: s{n}, action: files.write_file, with: {{ path: 'd{n}/f', content: 'x' }} }}\n")
-    });
-    world.write("workflows/long.yaml", &format!("name: long\nsteps:\n{}", steps.collect::<String>()));
-}
-
 #[test]
 fn an_interrupted_run_is_named_in_the_document_and_in_the_text() {
     for sent in [Signal::INT, Signal::TERM] {
         let world = World::new();
-        long(&world);
+        world.long(200);
         let run = ["run", "long", "--user", "me@example.com"];
         let gave = interrupted(&world, &[&run[..], &["--json"]].concat(), sent).exits(130);
         let id = gave.json()["run_id"].as_str().unwrap().to_owned();
@@ -48,7 +41,7 @@ fn an_interrupted_run_is_named_in_the_document_and_in_the_text() {
         assert_eq!((resumed["run_id"].as_str(), resumed["status"].as_str()), (Some(&*id), Some("completed")));
 
         let world = World::new();
-        long(&world);
+        world.long(200);
         let said = interrupted(&world, &run, sent).exits(130).stderr;
         let listed = world.json(&["runs"]).exits(0).json();
         let id = listed["runs"][0]["run_id"].as_str().unwrap();

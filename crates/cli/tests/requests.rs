@@ -4,6 +4,9 @@
 
 mod common;
 
+use std::io::Write;
+use std::process::Stdio;
+
 use common::World;
 
 const ME: [&str; 2] = ["--user", "me@example.com"];
@@ -99,4 +102,23 @@ fn a_key_that_was_used_gives_its_run_also_where_the_workflow_cannot_be_carried_o
     world.write("enact.toml", &config);
     assert_eq!(world.json(&keyed).exits(0).json()["run_id"], run["run_id"]);
     world.json(&["run", "two", ME[0], ME[1]]).exits(2);
+}
+
+#[test]
+fn no_more_of_a_file_is_read_than_it_may_have_and_a_pipe_is_read() {
+    let world = World::new();
+    let act = |params: &str| {
+        ["act", "files.list_dir", "--user", "me@example.com", "--params", params].map(str::to_owned)
+    };
+    for args in [&["runs", "--config", "/dev/zero"].map(str::to_owned)[..], &act("@/dev/zero")] {
+        let args: Vec<_> = args.iter().map(String::as_str).collect();
+        let (code, message) = world.json(&args).exits(2).error();
+        assert_eq!(code, "invalid_parameters");
+        assert!(message.contains("it has more than"), "{message}");
+    }
+    let args = act("@/dev/stdin");
+    let args: Vec<_> = args.iter().map(String::as_str).collect();
+    let mut child = world.command(&args).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(br#"{"path": "."}"#).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }

@@ -93,3 +93,19 @@ fn a_store_that_a_root_holds_can_still_be_looked_at() {
     let world = world("../work/data", "../work", "flows");
     world.json(&["runs", "--config", "held/enact.toml"]).exits(0);
 }
+
+#[test]
+fn a_root_that_holds_a_file_with_a_secret_of_another_connector_is_refused() {
+    let world = world("data", "../work", "flows");
+    let config = world.read("held/enact.toml");
+    let with_secret = |file: &str| {
+        let db = "[connectors.db]\nkind = 'postgres'\nallowed_actions = []";
+        world.write("held/enact.toml", &format!("{config}{db}\nurl_file = '{file}'\n"));
+    };
+    world.write("work/sub/url", "postgres://agent@localhost/db");
+    world.write("held/url", "postgres://agent@localhost/db");
+    with_secret("../work/sub/url");
+    refused(&world, &["holds '[connectors.db] url_file'", "secret"]);
+    with_secret("url");
+    accepted(&world);
+}
