@@ -79,8 +79,8 @@
 pub use enact_core::{action, blob, connector, document, error, event, ids, json, policy, run, store, time};
 pub use enact_runtime as runtime;
 pub use enact_runtime::{
-    Acted, Builder, Clock, DynWorkflow, Enact, Foreseen, LoadText, Observer, Recovery, RollbackOptions, Run,
-    RunRequest, Stage, Step, Submitted, SystemClock, Tool, Tries, Workflow, WorkflowCx,
+    Acted, Builder, Clock, DynWorkflow, Enact, Foreseen, LoadText, Note, Observer, Recovery, RollbackOptions,
+    Run, RunRequest, Stage, Step, Submitted, SystemClock, Tool, Tries, Workflow, WorkflowCx,
 };
 pub use enact_store::{MemoryStore, SledStore};
 

@@ -1,0 +1,357 @@
+//! How a request reaches GitHub: who we are, how long it may take, what slows it down, where a repository has gone.
+//!
+//! It sends each request once. What GitHub refused because of its rate, because a token had ended, or because a
+//! repository has another name now, did not happen, and is sent again; nothing else is.
+
+use std::collections::HashMap;
+use std::fmt::{self, Debug};
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicU8;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use enact_core::connector::Cx;
+use enact_core::time::Timestamp;
+use enact_core::{Error, ErrorCode};
+use http::header::{ACCEPT, AUTHORIZATION, LOCATION};
+use http::{HeaderValue, Method, StatusCode, Uri};
+use http_body_util::{BodyExt as _, Limited};
+use octocrab::Octocrab;
+use parking_lot::Mutex;
+use serde_json::Value;
+use tokio::sync::OnceCell;
+
+use crate::answer::Answer;
+use crate::auth::{Auth, Lent, bearer};
+use crate::error::{self, Nature, odd};
+use crate::name::RepoName;
+
+/// The largest answer that is read.
+const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+
+/// How often one request is refused for its rate before that is the answer.
+const MAX_WAITS: u32 = 10;
+
+/// The longest wait where nobody says how long an action may take.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// What is left of an action's time after a wait, at the least.
+const AFTER_WAIT: Duration = Duration::from_secs(2);
+
+/// GitHub, as one account.
+pub(crate) struct Client {
+    crab: OnceLock<Octocrab>,
+    base: Uri,
+    pub(crate) auth: Auth,
+    pub(crate) timeout: Duration,
+    /// Repositories that have another name now.
+    renamed: Mutex<HashMap<String, RepoName>>,
+    /// The names that GraphQL has for repositories.
+    pub(crate) nodes: Mutex<HashMap<String, String>>,
+    /// Whether the server has `updateRefs`: see [`crate::refs`].
+    pub(crate) update_refs: AtomicU8,
+    /// The account, as soon as it was asked for.
+    pub(crate) account: OnceCell<crate::account::Account>,
+}
+
+impl Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GitHub at {} with {:?}", self.base, self.auth)
+    }
+}
+
+/// A request.
+pub(crate) struct Request<'a> {
+    method: Method,
+    repo: Option<&'a RepoName>,
+    tail: String,
+    body: Option<Value>,
+    nature: Nature,
+    pub(crate) doing: String,
+}
+
+impl<'a> Request<'a> {
+    /// A request at `/repos/OWNER/NAME` + `tail`, whose parts are encoded already. `doing` is what it is for, in words.
+    pub(crate) fn at(repo: &'a RepoName, method: Method, tail: String, doing: impl Into<String>) -> Self {
+        let nature = if method == Method::GET { Nature::Harmless } else { Nature::Change };
+        Self { method, repo: Some(repo), tail, body: None, nature, doing: doing.into() }
+    }
+
+    /// A look at a path that is of no repository.
+    pub(crate) fn look(path: impl Into<String>, doing: impl Into<String>) -> Self {
+        let (tail, doing) = (path.into(), doing.into());
+        Self { method: Method::GET, repo: None, tail, body: None, nature: Nature::Harmless, doing }
+    }
+
+    /// A request to GraphQL.
+    pub(crate) fn graphql(body: Value, doing: impl Into<String>) -> Self {
+        Self {
+            method: Method::POST,
+            repo: None,
+            tail: GRAPHQL.into(),
+            body: Some(body),
+            nature: Nature::Change,
+            doing: doing.into(),
+        }
+    }
+
+    /// With a body.
+    pub(crate) fn body(mut self, body: Value) -> Self {
+        self.body = Some(body);
+        self
+    }
+
+    /// A request that nobody sees anything of, although it is no GET.
+    pub(crate) fn harmless(mut self) -> Self {
+        self.nature = Nature::Harmless;
+        self
+    }
+
+    /// Its answer, where that is a success; else its error.
+    pub(crate) fn check(&self, answer: Answer) -> Result<Answer, Error> {
+        if answer.status.is_success() { Ok(answer) } else { Err(self.refused(&answer)) }
+    }
+
+    /// The error of an answer that is no success.
+    pub(crate) fn refused(&self, answer: &Answer) -> Error {
+        error::refused(&self.doing, self.nature, answer)
+    }
+}
+
+/// Stands for the place of GraphQL, which is not below the base of GitHub Enterprise.
+const GRAPHQL: &str = "\u{0}graphql";
+
+impl Client {
+    pub(crate) fn new(auth: Auth, base: Uri, timeout: Duration) -> Self {
+        Self {
+            crab: OnceLock::new(),
+            base,
+            auth,
+            timeout,
+            renamed: Mutex::default(),
+            nodes: Mutex::default(),
+            update_refs: AtomicU8::new(0),
+            account: OnceCell::new(),
+        }
+    }
+
+    /// The server, for people and for the identity.
+    pub(crate) fn place(&self) -> String {
+        self.base.to_string().trim_end_matches('/').to_owned()
+    }
+
+    /// Sends a request and gives its answer, whatever its status, except what is dealt with here: rates, tokens that
+    /// ended, repositories that were renamed.
+    ///
+    /// # Errors
+    /// `rate_limited`; `in_doubt`, where a change was sent and its outcome is not known; else that there was no answer.
+    pub(crate) async fn send(&self, cx: Option<&Cx>, request: &Request<'_>) -> Result<Answer, Error> {
+        let (mut waits, mut moved, mut renewed) = (0, false, false);
+        loop {
+            let token = self.token(cx).await?;
+            let answer = self.once(request, token).await?;
+            if let Some(wait) = answer.asked_to_wait(now(cx)) {
+                waits += 1;
+                slow_down(cx, request, &answer, wait, waits).await?;
+            } else if answer.status == StatusCode::UNAUTHORIZED && !renewed && self.forget_token().await {
+                renewed = true;
+            } else if answer.status.is_redirection() && !moved {
+                moved = true;
+                self.learn_name(cx, request, &answer).await?;
+            } else if answer.status.is_server_error() {
+                return Err(request.refused(&answer));
+            } else {
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// As [`Client::send`], and an answer that is no success is an error.
+    pub(crate) async fn ask(&self, cx: Option<&Cx>, request: &Request<'_>) -> Result<Answer, Error> {
+        let answer = self.send(cx, request).await?;
+        request.check(answer)
+    }
+
+    /// Sends it, once, with the token in its header.
+    async fn once(&self, request: &Request<'_>, token: HeaderValue) -> Result<Answer, Error> {
+        let crab = self.crab()?;
+        let builder = http::Request::builder()
+            .method(request.method.clone())
+            .uri(self.uri(request)?)
+            .header(ACCEPT, "application/vnd.github+json")
+            .header(AUTHORIZATION, token);
+        let built = crab
+            .build_request(builder, request.body.as_ref())
+            .map_err(|error| odd(&request.doing, error).left_nothing())?;
+        let exchange = async {
+            let response = crab.execute(built).await.map_err(Lost::Connection)?;
+            let (parts, body) = response.into_parts();
+            let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await.map_err(Lost::Answer)?;
+            Ok(Answer::new(parts.status, parts.headers, &body.to_bytes()))
+        };
+        match tokio::time::timeout(self.timeout, exchange).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(Lost::Connection(error))) => Err(error::unanswered(&request.doing, request.nature, error)),
+            Ok(Err(Lost::Answer(error))) => {
+                let error = std::io::Error::other(error);
+                Err(error::unanswered(&request.doing, request.nature, error))
+            }
+            Err(_) => Err(error::late(&request.doing, request.nature, self.timeout)),
+        }
+    }
+
+    /// octocrab, made at its first use: it belongs to the async runtime in which it is made.
+    fn crab(&self) -> Result<&Octocrab, Error> {
+        if let Some(crab) = self.crab.get() {
+            return Ok(crab);
+        }
+        let broken = |error: octocrab::Error| {
+            Error::new(ErrorCode::Internal, "the client of GitHub cannot be made")
+                .left_nothing()
+                .with_source(error)
+        };
+        let crab = Octocrab::builder()
+            .set_connect_timeout(Some(self.timeout))
+            .set_read_timeout(Some(self.timeout))
+            .set_write_timeout(Some(self.timeout))
+            .base_uri(self.base.clone())
+            .and_then(|builder| builder.build())
+            .map_err(broken)?;
+        Ok(self.crab.get_or_init(|| crab))
+    }
+
+    fn uri(&self, request: &Request<'_>) -> Result<Uri, Error> {
+        let base = self.place();
+        let text = match request.repo {
+            _ if request.tail == GRAPHQL => {
+                // Source: GitHub's "Getting started with GraphQL" for Enterprise Server.
+                let root = base.strip_suffix("/v3").unwrap_or(&base);
+                format!("{root}/graphql")
+            }
+            Some(repo) => format!("{base}/repos/{}{}", self.current_name(repo).path(), request.tail),
+            None => format!("{base}{}", request.tail),
+        };
+        text.parse().map_err(|error| odd(&request.doing, error).left_nothing())
+    }
+
+    fn current_name(&self, repo: &RepoName) -> RepoName {
+        self.renamed.lock().get(&repo.key()).cloned().unwrap_or_else(|| repo.clone())
+    }
+
+    /// The token, as a header.
+    async fn token(&self, cx: Option<&Cx>) -> Result<HeaderValue, Error> {
+        match &self.auth {
+            Auth::Token(token) => bearer(token),
+            Auth::App(app) => bearer(&app.token(wall_clock(), self.lend(cx)).await?),
+        }
+    }
+
+    /// Gets a token for the app's installation. It lasts an hour.
+    async fn lend(&self, cx: Option<&Cx>) -> Result<Lent, Error> {
+        let Auth::App(app) = &self.auth else {
+            return Err(odd("get a token", "a token needs none").left_nothing());
+        };
+        let request = Request {
+            method: Method::POST,
+            repo: None,
+            tail: format!("/app/installations/{}/access_tokens", app.installation),
+            body: None,
+            nature: Nature::Harmless,
+            doing: format!("get a token for installation {} of app {}", app.installation, app.id),
+        };
+        let answer = self.as_app(cx, &request).await?;
+        #[derive(serde::Deserialize)]
+        struct Given {
+            token: String,
+            expires_at: Timestamp,
+        }
+        let Given { token, expires_at } = answer.read(&request.doing)?;
+        Ok(Lent { token: token.into(), until: expires_at })
+    }
+
+    /// Sends a request as the app itself, not as its installation.
+    pub(crate) async fn as_app(&self, cx: Option<&Cx>, request: &Request<'_>) -> Result<Answer, Error> {
+        let Auth::App(app) = &self.auth else {
+            return Err(odd(&request.doing, "there is no app").left_nothing());
+        };
+        let mut waits = 0;
+        loop {
+            let answer = self.once(request, bearer(&app.claim(wall_clock())?)?).await?;
+            let Some(wait) = answer.asked_to_wait(now(cx)) else { return request.check(answer) };
+            waits += 1;
+            slow_down(cx, request, &answer, wait, waits).await?;
+        }
+    }
+
+    /// Forgets the token, where another one can be had.
+    async fn forget_token(&self) -> bool {
+        match &self.auth {
+            Auth::Token(_) => false,
+            Auth::App(app) => {
+                app.forget().await;
+                true
+            }
+        }
+    }
+
+    /// Learns what a repository is called now. A redirect itself is never followed: the token goes nowhere else.
+    async fn learn_name(&self, cx: Option<&Cx>, request: &Request<'_>, answer: &Answer) -> Result<(), Error> {
+        let unknown = || request.refused(answer);
+        let repo = request.repo.ok_or_else(unknown)?;
+        let location =
+            answer.headers.get(LOCATION).and_then(|value| value.to_str().ok()).ok_or_else(unknown)?;
+        let id: u64 = location
+            .split("/repositories/")
+            .nth(1)
+            .and_then(|rest| rest.split(['/', '?']).next())
+            .and_then(|id| id.parse().ok())
+            .ok_or_else(unknown)?;
+        let look = Request::look(format!("/repositories/{id}"), format!("find what {repo} is called now"));
+        let token = self.token(cx).await?;
+        let found = self.once(&look, token).await?;
+        let found = look.check(found)?;
+        let name = found.body.get("full_name").and_then(Value::as_str).unwrap_or_default();
+        let name = RepoName::new(name).map_err(|error| odd(&look.doing, error).left_nothing())?;
+        tracing::info!(%repo, now = %name, "the repository was renamed");
+        self.renamed.lock().insert(repo.key(), name);
+        Ok(())
+    }
+}
+
+/// How an exchange broke off.
+enum Lost {
+    Connection(octocrab::Error),
+    Answer(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Waits as long as GitHub asks, where the action has that time.
+async fn slow_down(
+    cx: Option<&Cx>,
+    request: &Request<'_>,
+    answer: &Answer,
+    wait: Duration,
+    waits: u32,
+) -> Result<(), Error> {
+    let patience = match cx {
+        None => Duration::ZERO,
+        Some(cx) => cx.remaining().map_or(LONGEST_WAIT, |left| left.saturating_sub(AFTER_WAIT)),
+    };
+    if wait > patience || waits > MAX_WAITS {
+        return Err(error::rate_limited(&request.doing, wait, &answer.words()));
+    }
+    if let Some(cx) = cx {
+        cx.note(&format!("waiting {} s for GitHub's rate limit", wait.as_secs()));
+    }
+    tokio::time::sleep(wait).await;
+    Ok(())
+}
+
+/// The action's time; without an action, the system's.
+fn now(cx: Option<&Cx>) -> Timestamp {
+    cx.map_or_else(wall_clock, Cx::now)
+}
+
+/// The time that an app's claim has to be of, which GitHub compares with its own.
+fn wall_clock() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_unix_us(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+}
