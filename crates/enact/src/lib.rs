@@ -60,6 +60,7 @@
 //! | feature | brings | by default |
 //! |---|---|---|
 //! | `filesystem` | the connector to a folder | yes |
+//! | `github` | the connector to GitHub and GitHub Enterprise | no |
 //! | `postgres` | the connector to a PostgreSQL database | no |
 //! | `yaml` | declarative workflows | no |
 //! | `testing` | what tests of your workflows and connectors stand on | no |
@@ -87,6 +88,10 @@ pub use enact_store::{MemoryStore, SledStore};
 /// The filesystem connector.
 #[cfg(feature = "filesystem")]
 pub use enact_connector_filesystem as filesystem;
+
+/// The GitHub connector.
+#[cfg(feature = "github")]
+pub use enact_connector_github as github;
 
 /// The Postgres connector.
 #[cfg(feature = "postgres")]
