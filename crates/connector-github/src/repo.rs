@@ -146,6 +146,7 @@ pub(crate) struct Named {
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Listed {
     pub(crate) sha: Sha,
+    pub(crate) parents: Vec<Named>,
     pub(crate) commit: Said,
 }
 
@@ -153,6 +154,7 @@ pub(crate) struct Listed {
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Said {
     pub(crate) message: String,
+    pub(crate) tree: Named,
     pub(crate) author: Author,
 }
 
@@ -314,6 +316,19 @@ impl Repo<'_> {
         };
         let ended = self.pages(&format!("/commits?sha={head}"), &doing, MAX_COMMIT_PAGES, visit).await?;
         Ok(if found == Sought::TooMany && ended { Sought::Absent } else { found })
+    }
+
+    /// The commits from `head` back to `stop` and with it, newest first; `None` where that leads elsewhere, or too far.
+    pub(crate) async fn since(&self, head: &Sha, stop: &Sha) -> Result<Option<Vec<Listed>>, Error> {
+        let (mut since, mut reached) = (Vec::new(), false);
+        let doing = format!("list the newest commits of {}", self.name);
+        let visit = |commit: &Listed| {
+            since.push(commit.clone());
+            reached = commit.sha == *stop;
+            reached
+        };
+        self.pages(&format!("/commits?sha={head}"), &doing, 1, visit).await?;
+        Ok(reached.then_some(since))
     }
 
     /// Reads a list item by item until `visit` says that it is enough; whether all of it was read otherwise.

@@ -56,6 +56,11 @@ pub(crate) struct Reverted {
     pub(crate) sha: Sha,
 }
 
+/// The line, as git writes it, in which a commit says which one it takes back.
+pub(crate) fn says_what(sha: &Sha) -> String {
+    format!("This reverts commit {sha}.")
+}
+
 impl Revert<'_> {
     /// What there is to do; `None` where it is undone already.
     pub(crate) async fn capture(&self, repo: &Repo<'_>) -> Result<Option<RevertPre>, Error> {
@@ -81,7 +86,8 @@ impl Revert<'_> {
             return Ok(None);
         }
         let at = repo.cx.now();
-        let temporary = repo.cx.effect().to_string();
+        // The effect id of this undo.
+        let temporary = format!("{}-u{}", self.effect, repo.cx.effect().undo_try);
         let (result, opposite) = if head == *self.change {
             (Some(repo.make_commit(&before, &[&head], &self.message(), at).await?), None)
         } else {
@@ -100,7 +106,7 @@ impl Revert<'_> {
     }
 
     fn message(&self) -> String {
-        let text = format!("{}\n\nThis reverts commit {}.", self.title, self.change);
+        let text = format!("{}\n\n{}", self.title, says_what(self.change));
         marker::with_trailer(&text, UNDOES, self.effect)
     }
 

@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 use super::{branch_lock, branch_target};
 use crate::GitHub;
 use crate::error::{conflict, moving};
+use crate::marker::UNDOES;
 use crate::name::{BranchName, RepoName, Sha};
 use crate::refs::Swap;
-use crate::repo::Repo;
+use crate::repo::{Listed, Repo};
+use crate::revert;
 
 /// Deletes a branch that was made at a commit, and still points at it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -56,7 +58,7 @@ pub(super) async fn deletable(
 ) -> Result<Option<Pointed>, Error> {
     let Some(found) = repo.branch(branch).await? else { return Ok(None) };
     if !repo.cx.force() {
-        if found != *sha {
+        if found != *sha && !is_only_undone(repo, sha, &found).await? {
             let message = format!(
                 "branch {branch} of {} is left as it is: it points at {} now, and was made at {}",
                 repo.name,
@@ -76,6 +78,26 @@ pub(super) async fn deletable(
         }
     }
     Ok(Some(Pointed { at: repo.cx.now(), found }))
+}
+
+/// Whether all that came onto a branch since `sha` are pushes of this very run, each taken back again, and commits that
+/// change nothing: then nothing of anybody is lost with the branch.
+async fn is_only_undone(repo: &Repo<'_>, sha: &Sha, found: &Sha) -> Result<bool, Error> {
+    let Some(since) = repo.since(found, sha).await? else { return Ok(false) };
+    let run = format!("{UNDOES}: {}-", repo.cx.effect().run);
+    let says = |commit: &Listed, fits: &dyn Fn(&str) -> bool| commit.commit.message.lines().any(fits);
+    let undoes = |commit: &Listed| says(commit, &|line| line.starts_with(&run));
+    let is_undone = |commit: &Listed| {
+        let wanted = revert::says_what(&commit.sha);
+        since.iter().any(|by| undoes(by) && says(by, &|line| line == wanted))
+    };
+    let changes_nothing = |commit: &Listed| {
+        let parent = since.iter().find(|other| commit.parents.iter().any(|parent| parent.sha == other.sha));
+        commit.parents.len() == 1
+            && parent.is_some_and(|parent| parent.commit.tree.sha == commit.commit.tree.sha)
+    };
+    let is_ours = |commit: &Listed| undoes(commit) || is_undone(commit) || changes_nothing(commit);
+    Ok(since.iter().all(|commit| commit.sha == *sha || is_ours(commit)))
 }
 
 /// Deletes a branch from where it was found.

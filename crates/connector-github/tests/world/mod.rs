@@ -132,13 +132,15 @@ impl Hub {
         let number = self.effects.fetch_add(1, Ordering::Relaxed);
         let undo_try = u32::from(direction == Direction::Undo);
         let effect = EffectId { run: self.run, seq: Seq(u64::from(number)), attempt: 1, direction, undo_try };
-        Cx::new(effect, force, Arc::clone(&self.blobs)).within(Arc::clone(&self.around) as Arc<dyn Surroundings>)
+        Cx::new(effect, force, Arc::clone(&self.blobs))
+            .within(Arc::clone(&self.around) as Arc<dyn Surroundings>)
     }
 
     /// The context of another attempt of an action.
     pub(crate) fn again(&self, cx: &Cx) -> Cx {
         let effect = EffectId { attempt: cx.effect().attempt + 1, ..cx.effect() };
-        Cx::new(effect, false, Arc::clone(&self.blobs)).within(Arc::clone(&self.around) as Arc<dyn Surroundings>)
+        Cx::new(effect, false, Arc::clone(&self.blobs))
+            .within(Arc::clone(&self.around) as Arc<dyn Surroundings>)
     }
 
     pub(crate) fn prepare(&self, action: &str, params: &Value) -> Result<Prepared, Error> {
