@@ -57,6 +57,7 @@ mod rest;
 mod server;
 mod shape;
 mod state;
+mod vendor;
 
 use std::fmt::Display;
 
@@ -67,6 +68,7 @@ pub use people::{App, User};
 pub use person::Person;
 pub use protection::{Protection, Ruleset};
 pub use repo::{Issue, Pull, Repo, RepoBuilder};
+pub use vendor::{graphql_subset, openapi_subset};
 
 use reply::Stop;
 

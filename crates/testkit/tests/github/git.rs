@@ -1,26 +1,16 @@
 //! What the stand-in for GitHub promises to tests: git objects, refs, merges.
-#![cfg(feature = "github")]
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
-mod github_client;
-
+use crate::client::Client;
+use crate::world;
 use enact_testkit::github::{Repo, Server, What};
-use github_client::Client;
 use serde_json::{Value, json};
 
 const REPO: &str = "/repos/octo/app";
 
-/// A server, a repository with a branch `work` that is one commit ahead, and somebody who may push.
-fn world() -> (Server, Repo, Client) {
-    let hub = Server::start();
-    let repo = hub
-        .repo("octo/app")
-        .file("README.md", "hi\n")
-        .file("src/a.txt", "1\n2\n3\n")
-        .writer("agent")
-        .create();
+/// With a branch `work` that is one commit ahead.
+fn with_work() -> (Server, Repo, Client) {
+    let (hub, repo, client) = world();
     repo.person("human").push("work", [("b.txt", "b\n")]);
-    let client = Client::new(&hub, &hub.user("agent").token(["repo"]));
     (hub, repo, client)
 }
 
@@ -30,7 +20,7 @@ fn text<'a>(value: &'a Value, path: &str) -> &'a str {
 
 #[tokio::test]
 async fn a_commit_is_what_git_makes_of_the_same_words() {
-    let (hub, repo, client) = world();
+    let (hub, repo, client) = with_work();
     let main = repo.head("main").unwrap();
     let blob = client
         .post(&format!("{REPO}/git/blobs"), json!({"content": "AAH/", "encoding": "base64"}))
@@ -75,7 +65,7 @@ async fn a_commit_is_what_git_makes_of_the_same_words() {
 
 #[tokio::test]
 async fn refs_are_made_moved_and_deleted_and_refused_in_githubs_words() {
-    let (hub, repo, client) = world();
+    let (hub, repo, client) = with_work();
     let (main, work) = (repo.head("main").unwrap(), repo.head("work").unwrap());
     let refs = format!("{REPO}/git/refs");
     let create = async |name: &str, sha: &str| client.post(&refs, json!({"ref": name, "sha": sha})).await;
@@ -123,7 +113,7 @@ async fn refs_are_made_moved_and_deleted_and_refused_in_githubs_words() {
 
 #[tokio::test]
 async fn branches_are_merged_by_git_or_not_at_all() {
-    let (hub, repo, client) = world();
+    let (hub, repo, client) = with_work();
     let merge = async |base: &str, head: &str| {
         client.post(&format!("{REPO}/merges"), json!({"base": base, "head": head})).await
     };
@@ -159,7 +149,7 @@ async fn open(client: &Client, head: &str) -> u64 {
 #[tokio::test]
 async fn a_pull_request_is_merged_in_three_ways() {
     for (method, commits, parents) in [("merge", "4", 2), ("squash", "2", 1), ("rebase", "3", 1)] {
-        let (hub, repo, client) = world();
+        let (hub, repo, client) = with_work();
         repo.person("human").push("work", [("c.txt", "c\n")]);
         let number = open(&client, "work").await;
         let path = format!("{REPO}/pulls/{number}");
