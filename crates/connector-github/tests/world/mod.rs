@@ -132,15 +132,22 @@ impl Hub {
         let number = self.effects.fetch_add(1, Ordering::Relaxed);
         let undo_try = u32::from(direction == Direction::Undo);
         let effect = EffectId { run: self.run, seq: Seq(u64::from(number)), attempt: 1, direction, undo_try };
-        Cx::new(effect, force, Arc::clone(&self.blobs))
-            .within(Arc::clone(&self.around) as Arc<dyn Surroundings>)
+        self.context(effect, force)
     }
 
     /// The context of another attempt of an action.
     pub(crate) fn again(&self, cx: &Cx) -> Cx {
-        let effect = EffectId { attempt: cx.effect().attempt + 1, ..cx.effect() };
-        Cx::new(effect, false, Arc::clone(&self.blobs))
-            .within(Arc::clone(&self.around) as Arc<dyn Surroundings>)
+        self.with(EffectId { attempt: cx.effect().attempt + 1, ..cx.effect() })
+    }
+
+    /// The context of an intent.
+    pub(crate) fn with(&self, effect: EffectId) -> Cx {
+        self.context(effect, false)
+    }
+
+    fn context(&self, effect: EffectId, force: bool) -> Cx {
+        let around = Arc::clone(&self.around) as Arc<dyn Surroundings>;
+        Cx::new(effect, force, Arc::clone(&self.blobs)).within(around)
     }
 
     pub(crate) fn prepare(&self, action: &str, params: &Value) -> Result<Prepared, Error> {
