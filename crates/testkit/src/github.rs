@@ -26,8 +26,8 @@
 //!
 //! # What this does not know
 //! Comments, reviews, releases, workflows, webhooks, milestones, conditional requests, signatures, git's own protocols,
-//! teams and organisations. Words that GitHub does not publish are those that people have reported; a client should
-//! not depend on them. See `vendor/github-openapi/README.md` for where the published description is not followed.
+//! teams and organisations, shortened names of commits, paths that are not UTF-8. Words that GitHub does not publish
+//! are those that people have reported, or ours; a client should not depend on them. See `vendor/github-openapi/README.md` for where the published description is not followed.
 //!
 //! Needs git 2.40 or newer.
 

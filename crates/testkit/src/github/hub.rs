@@ -28,6 +28,7 @@ impl Server {
     #[must_use]
     pub fn start() -> Self {
         let folder = tempfile::tempdir().or_panic("make a folder");
+        check_git();
         Self { running: Running::start(folder.path().to_owned()), _folder: folder }
     }
 
@@ -195,6 +196,16 @@ impl Drop for Server {
             panic!("the stand-in for GitHub has to say:\n{}", wrong.join("\n"));
         }
     }
+}
+
+/// `git merge-tree` learned to take a base in 2.40.
+fn check_git() {
+    let said = std::process::Command::new("git").arg("--version").output().or_panic("run git");
+    let text = String::from_utf8_lossy(&said.stdout).trim().to_owned();
+    let version = text.strip_prefix("git version ").unwrap_or_default();
+    let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    let found = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+    assert!(found >= (2, 40), "the stand-in for GitHub needs git 2.40 or newer, and found '{text}'");
 }
 
 impl State {

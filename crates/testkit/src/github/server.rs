@@ -1,7 +1,9 @@
 //! The server: one thread of its own, so that a test may block, pause its clock or run a child that asks it.
 
+use std::any::Any;
 use std::future::pending;
 use std::net::{Ipv4Addr, TcpListener};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -114,7 +116,8 @@ async fn serve(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respon
     let number = shared.requests.fetch_add(1, Ordering::SeqCst) + 1;
     let asked = Asked::new(number, &head, body);
     // git is waited for here; this thread does nothing else.
-    match shared.take(asked) {
+    let taken = catch_unwind(AssertUnwindSafe(|| shared.take(asked)));
+    match taken.unwrap_or_else(|panic| shared.note_panic(number, &*panic)) {
         Given::Reply(reply) => response(&reply),
         Given::After(time, reply) => {
             tokio::time::sleep(time).await;
@@ -180,6 +183,14 @@ impl Shared {
         };
         self.note(&asked, decided, status, Some(name));
         given
+    }
+
+    /// What has panicked on this thread is a problem, so that the test hears of it.
+    fn note_panic(&self, number: u64, panic: &(dyn Any + Send)) -> Given {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
+        self.state.lock().problems.push(format!("{number}: {text}"));
+        Given::Nothing
     }
 
     /// What somebody else does before this request, if anything is left of it.

@@ -158,6 +158,15 @@ async fn a_fault_that_was_never_reached_fails_the_test() {
 }
 
 #[tokio::test]
+#[should_panic(expected = "cannot delete a branch")]
+async fn a_person_who_does_not_succeed_fails_the_test() {
+    let (hub, repo, client) = world();
+    let human = repo.person("human");
+    let _faster = hub.fault(Fault::just_before("GET", ISSUES, move || human.delete_branch("none")));
+    assert!(client.send("GET", ISSUES, None).await.is_err());
+}
+
+#[tokio::test]
 #[should_panic(expected = "GET /repos/octo/app/teapots: this route is not known here")]
 async fn an_unknown_route_fails_the_test() {
     let (_hub, _repo, client) = world();

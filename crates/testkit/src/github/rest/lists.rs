@@ -22,7 +22,9 @@ pub(super) fn pulls(state: &mut State, call: &Call<'_>) -> Answer {
             item.pull.as_ref().is_some_and(|pull| pull.head_ref == branch && of(pull).unwrap_or(false))
         });
     }
-    sort(&mut all, call);
+    // Newest first where they are sorted by age, and last where by anything else.
+    let by_age = call.query.get("sort").is_none_or(|sort| sort == "created");
+    sort(&mut all, call, by_age);
     let numbers = numbers(&all);
     state.paged(call, &numbers, |number| state.simple_pull_json(call.key, *number))
 }
@@ -48,7 +50,7 @@ pub(super) fn issues(state: &mut State, call: &Call<'_>) -> Answer {
             clock::parse(since).ok_or_else(|| Stop::invalid_field("Issue", "since", "invalid"))?;
         all.retain(|item| item.updated_at >= since);
     }
-    sort(&mut all, call);
+    sort(&mut all, call, true);
     let numbers = numbers(&all);
     state.paged(call, &numbers, |number| state.issue_json(call.key, *number))
 }
@@ -73,13 +75,14 @@ fn shown(state: &mut State, call: &Call<'_>, kind: impl Fn(&Item) -> bool) -> Re
     Ok(all)
 }
 
-fn sort(all: &mut [Item], call: &Call<'_>) {
+fn sort(all: &mut [Item], call: &Call<'_>, newest_first: bool) {
     let by_update = call.query.get("sort") == Some("updated");
     let time = |item: &Item| (if by_update { item.updated_at } else { item.created_at }, item.number);
-    if call.query.get("direction") == Some("asc") {
-        all.sort_by_key(time);
-    } else {
+    let newest_first = call.query.get("direction").map_or(newest_first, |direction| direction != "asc");
+    if newest_first {
         all.sort_by_key(|item| Reverse(time(item)));
+    } else {
+        all.sort_by_key(time);
     }
 }
 

@@ -7,10 +7,9 @@ use crate::github::state::State;
 
 use super::Call;
 
-/// The full name; GitHub takes it with and without `refs/`.
+/// The full name; in an address it is without `refs/`.
 fn full_name(call: &Call<'_>) -> String {
-    let name = call.param("ref");
-    if name.starts_with("refs/") { name.to_owned() } else { format!("refs/{name}") }
+    format!("refs/{}", call.param("ref"))
 }
 
 /// 409 where there is nothing at all.
