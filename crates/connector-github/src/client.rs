@@ -6,13 +6,14 @@
 use std::collections::HashMap;
 use std::fmt::{self, Debug};
 use std::sync::OnceLock;
-use std::sync::atomic::AtomicU8;
+use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use enact_core::connector::Cx;
 use enact_core::time::Timestamp;
 use enact_core::{Error, ErrorCode};
 use http::header::{ACCEPT, AUTHORIZATION, LOCATION};
+use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Limited};
 use octocrab::Octocrab;
@@ -43,6 +44,8 @@ pub(crate) struct Client {
     base: Uri,
     pub(crate) auth: Auth,
     pub(crate) timeout: Duration,
+    /// How far the server's clock is ahead of ours, in seconds, as its last answer said.
+    ahead_s: AtomicI64,
     /// Repositories that have another name now.
     renamed: Mutex<HashMap<String, RepoName>>,
     /// The names that GraphQL has for repositories.
@@ -127,6 +130,7 @@ impl Client {
             base,
             auth,
             timeout,
+            ahead_s: AtomicI64::new(0),
             renamed: Mutex::default(),
             nodes: Mutex::default(),
             update_refs: AtomicU8::new(0),
@@ -189,7 +193,10 @@ impl Client {
             Ok(Answer::new(parts.status, parts.headers, &body.to_bytes()))
         };
         match tokio::time::timeout(self.timeout, exchange).await {
-            Ok(Ok(answer)) => Ok(answer),
+            Ok(Ok(answer)) => {
+                self.compare_clocks(&answer);
+                Ok(answer)
+            }
             Ok(Err(Lost::Connection(error))) => Err(error::unanswered(&request.doing, request.nature, error)),
             Ok(Err(Lost::Answer(error))) => {
                 let error = std::io::Error::other(error);
@@ -197,6 +204,21 @@ impl Client {
             }
             Err(_) => Err(error::late(&request.doing, request.nature, self.timeout)),
         }
+    }
+
+    /// Learns how far the server's clock is ahead: what an app signs has to be of the server's time.
+    fn compare_clocks(&self, answer: &Answer) {
+        if let Some(theirs) = answer.date_s() {
+            let ahead = i128::from(theirs) - i128::from(wall_clock().unix_ms() / 1000);
+            self.ahead_s.store(i64::try_from(ahead).unwrap_or_default(), Ordering::Relaxed);
+        }
+    }
+
+    /// The server's time, as far as it is known.
+    fn server_clock(&self) -> Timestamp {
+        let ahead_s = self.ahead_s.load(Ordering::Relaxed);
+        let ours_us = wall_clock().unix_us();
+        Timestamp::from_unix_us(ours_us.saturating_add_signed(ahead_s.saturating_mul(1_000_000)))
     }
 
     /// octocrab, made at its first use: it belongs to the async runtime in which it is made.
@@ -213,10 +235,18 @@ impl Client {
             .set_connect_timeout(Some(self.timeout))
             .set_read_timeout(Some(self.timeout))
             .set_write_timeout(Some(self.timeout))
-            .base_uri(self.base.clone())
+            // Every request names its whole URL: joined here, GraphQL's would go below the base of REST.
+            .base_uri(self.root()?)
             .and_then(|builder| builder.build())
             .map_err(broken)?;
         Ok(self.crab.get_or_init(|| crab))
+    }
+
+    /// The server alone, without a path.
+    fn root(&self) -> Result<Uri, Error> {
+        let mut parts = self.base.clone().into_parts();
+        parts.path_and_query = Some(PathAndQuery::from_static("/"));
+        Uri::from_parts(parts).map_err(|error| odd("reach GitHub", error).left_nothing())
     }
 
     fn uri(&self, request: &Request<'_>) -> Result<Uri, Error> {
@@ -241,7 +271,7 @@ impl Client {
     async fn token(&self, cx: Option<&Cx>) -> Result<HeaderValue, Error> {
         match &self.auth {
             Auth::Token(token) => bearer(token),
-            Auth::App(app) => bearer(&app.token(wall_clock(), self.lend(cx)).await?),
+            Auth::App(app) => bearer(&app.token(self.server_clock(), self.lend(cx)).await?),
         }
     }
 
@@ -275,7 +305,7 @@ impl Client {
         };
         let mut waits = 0;
         loop {
-            let answer = self.once(request, bearer(&app.claim(wall_clock())?)?).await?;
+            let answer = self.once(request, bearer(&app.claim(self.server_clock())?)?).await?;
             let Some(wait) = answer.asked_to_wait(now(cx)) else { return request.check(answer) };
             waits += 1;
             slow_down(cx, request, &answer, wait, waits).await?;
