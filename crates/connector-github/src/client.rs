@@ -323,28 +323,28 @@ impl Client {
         }
     }
 
-    /// Learns what a repository is called now. A redirect itself is never followed: the token goes nowhere else.
+    /// Learns what a repository is called now. It is asked for itself: a single issue is redirected too, when it was
+    /// moved to another repository. No redirect is followed: the token goes nowhere else.
     async fn learn_name(&self, cx: Option<&Cx>, request: &Request<'_>, answer: &Answer) -> Result<(), Error> {
-        let unknown = || request.refused(answer);
-        let repo = request.repo.ok_or_else(unknown)?;
-        let location =
-            answer.headers.get(LOCATION).and_then(|value| value.to_str().ok()).ok_or_else(unknown)?;
-        let id: u64 = location
-            .split("/repositories/")
-            .nth(1)
-            .and_then(|rest| rest.split(['/', '?']).next())
-            .and_then(|id| id.parse().ok())
-            .ok_or_else(unknown)?;
-        let look = Request::look(format!("/repositories/{id}"), format!("find what {repo} is called now"));
-        let token = self.token(cx).await?;
-        let found = self.once(&look, token).await?;
-        let found = look.check(found)?;
+        let Some(repo) = request.repo else { return Err(request.refused(answer)) };
+        let doing = format!("find what {repo} is called now");
+        let itself = Request::at(repo, Method::GET, String::new(), doing.clone());
+        let moved = self.once(&itself, self.token(cx).await?).await?;
+        let Some(id) = redirected_to(&moved) else { return Err(request.refused(answer)) };
+        let look = Request::look(format!("/repositories/{id}"), doing);
+        let found = look.check(self.once(&look, self.token(cx).await?).await?)?;
         let name = found.body.get("full_name").and_then(Value::as_str).unwrap_or_default();
         let name = RepoName::new(name).map_err(|error| odd(&look.doing, error).left_nothing())?;
         tracing::info!(%repo, now = %name, "the repository was renamed");
         self.renamed.lock().insert(repo.key(), name);
         Ok(())
     }
+}
+
+/// The number of the repository that a redirect leads to.
+fn redirected_to(answer: &Answer) -> Option<u64> {
+    let location = answer.header(LOCATION.as_str()).filter(|_| answer.status.is_redirection())?;
+    location.split("/repositories/").nth(1)?.split(['/', '?']).next()?.parse().ok()
 }
 
 /// How an exchange broke off.
