@@ -152,6 +152,7 @@ impl Client {
         let (mut waits, mut moved, mut renewed) = (0, false, false);
         loop {
             let token = self.token(cx).await?;
+            check_time(cx, request)?;
             let answer = self.once(request, token).await?;
             if let Some(wait) = answer.asked_to_wait(now(cx)) {
                 waits += 1;
@@ -345,6 +346,17 @@ impl Client {
 fn redirected_to(answer: &Answer) -> Option<u64> {
     let location = answer.header(LOCATION.as_str()).filter(|_| answer.status.is_redirection())?;
     location.split("/repositories/").nth(1)?.split(['/', '?']).next()?.parse().ok()
+}
+
+/// An error where a change would be sent too late: nobody would know its outcome.
+fn check_time(cx: Option<&Cx>, request: &Request<'_>) -> Result<(), Error> {
+    let is_over = cx.and_then(Cx::remaining).is_some_and(|left| left.is_zero());
+    if request.nature != Nature::Change || !is_over {
+        return Ok(());
+    }
+    let message =
+        format!("cannot {}: it took too long to come to it, so it was not sent; ask again", request.doing);
+    Err(Error::new(ErrorCode::Timeout, message).retryable().left_nothing())
 }
 
 /// How an exchange broke off.

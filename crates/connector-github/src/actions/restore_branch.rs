@@ -163,7 +163,7 @@ impl Perform<RestoreBranch> for GitHub {
         pre: &RestoreBranchPre,
         (): (),
     ) -> Result<BranchRestored, Error> {
-        self.check_in_time(cx, pre.at)?;
+        let cx = &self.in_time(cx, pre.at);
         let repo = self.repo(cx, &action.repo);
         action.put_back(&repo, pre).await?;
         // From here on something is done, so nothing is said to have left nothing.
