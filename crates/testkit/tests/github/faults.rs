@@ -48,6 +48,22 @@ async fn an_answer_is_another_one_and_the_effect_is_there_or_not() {
 }
 
 #[tokio::test]
+async fn an_answer_is_a_web_page_or_only_a_half() {
+    let (hub, repo, client) = world();
+    let _page = hub.fault(Fault::page_after("POST", ISSUES, 504));
+    let got = client.post(ISSUES, json!({"title": "x"})).await;
+    assert_eq!((got.status, got.header("content-type")), (504, Some("text/html")));
+    let _cut = hub.fault(Fault::cut_after("POST", ISSUES));
+    assert!(open(&client).await.is_err());
+    assert_eq!(repo.issues().len(), 2);
+    let down = hub.fault(Fault::drop_before("*", "/**").times(usize::MAX));
+    assert!(client.send("GET", ISSUES, None).await.is_err() && open(&client).await.is_err());
+    down.disarm();
+    client.get(ISSUES).await.is(200);
+    hub.check();
+}
+
+#[tokio::test]
 async fn limits_are_told_by_status_and_headers() {
     let (hub, repo, client) = world();
     hub.stop_clock(1_800_000_000);
