@@ -68,6 +68,7 @@ async fn limits_are_told_by_status_and_headers() {
     let (hub, repo, client) = world();
     hub.stop_clock(1_800_000_000);
     let first = client.get(ISSUES).await;
+    assert_eq!(first.header("date"), Some("Fri, 15 Jan 2027 08:00:00 GMT"));
     assert_eq!(
         (first.header("x-ratelimit-limit"), first.header("x-ratelimit-used")),
         (Some("5000"), Some("1"))
