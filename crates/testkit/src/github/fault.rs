@@ -123,6 +123,12 @@ impl Fault {
         Self::new(method, path, Deed::Reply(Reply::error(status, "Server Error")))
     }
 
+    /// Nothing happens, and this is the answer, as odd as it may be: `merged: false` with 200, a refusal in other words.
+    #[must_use]
+    pub fn answer(method: &str, path: &str, status: u16, body: Value) -> Self {
+        Self::new(method, path, Deed::Reply(Reply::new(status, body)))
+    }
+
     /// 403: the primary rate limit is used up until its hour ends.
     #[must_use]
     pub fn rate_limited(method: &str, path: &str) -> Self {

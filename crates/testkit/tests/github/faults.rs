@@ -56,6 +56,10 @@ async fn an_answer_is_a_web_page_or_only_a_half() {
     let _cut = hub.fault(Fault::cut_after("POST", ISSUES));
     assert!(open(&client).await.is_err());
     assert_eq!(repo.issues().len(), 2);
+    let odd = Fault::answer("PUT", "/repos/octo/app/pulls/*/merge", 200, json!({"merged": false}));
+    let _odd = hub.fault(odd);
+    let merged = client.put("/repos/octo/app/pulls/1/merge", json!({})).await.is(200);
+    assert_eq!(merged["merged"], false);
     let down = hub.fault(Fault::drop_before("*", "/**").times(usize::MAX));
     assert!(client.send("GET", ISSUES, None).await.is_err() && open(&client).await.is_err());
     down.disarm();
