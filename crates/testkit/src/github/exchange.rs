@@ -39,6 +39,8 @@ pub(super) struct Asked {
 pub(super) enum Given {
     Reply(Reply),
     After(Duration, Reply),
+    /// To end in the middle of it.
+    Cut(Reply),
     /// To end.
     Nothing,
     /// To stay silent.
