@@ -238,7 +238,8 @@ impl Repo<'_> {
     /// Something that may not be there. A repository that cannot be seen is an error.
     async fn perhaps(&self, request: &Request<'_>) -> Result<Option<Answer>, Error> {
         let answer = self.send(request).await?;
-        if matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE) {
+        let turned_off = answer.status == StatusCode::GONE && answer.words().contains("disabled");
+        if matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE) && !turned_off {
             self.info().await?;
             return Ok(None);
         }
