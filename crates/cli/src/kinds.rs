@@ -3,6 +3,7 @@
 use enact::connector::{Allow, ConfigEnv, Connector, Toolbox};
 use enact::error::{Error, ErrorCode};
 use enact::filesystem::Filesystem;
+use enact::github::GitHub;
 use enact::postgres::Postgres;
 use toml::Table;
 
@@ -16,6 +17,7 @@ type Kind = (&'static str, Open, Option<&'static str>);
 /// Every kind.
 const KINDS: &[Kind] = &[
     (Filesystem::KIND, connector::<Filesystem>, Some("root")),
+    (GitHub::KIND, connector::<GitHub>, None),
     (Postgres::KIND, connector::<Postgres>, None),
 ];
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use enact::error::ErrorRecord;
 use enact::event::{ActionCall, Event, Finding, Skipped};
 use enact::ids::{EventSeq, RunId, Seq};
-use enact::{Observer, Step};
+use enact::{Note, Observer, Step};
 use parking_lot::Mutex;
 
 use crate::out::{Out, Tone, clean};
@@ -149,6 +149,14 @@ impl Progress {
 impl Observer for Progress {
     fn on_step(&self, step: &Step<'_>) {
         self.narrator.lock().meet(step.effect.run, step.call);
+    }
+
+    fn on_note(&self, note: &Note<'_>) {
+        let action = format!("{}.{}", note.call.connector, note.call.action);
+        let what = format!("{:>2}  {action}", note.call.seq);
+        let line = Line { tone: Tone::Faint, mark: "·", what: clean(&what), how: clean(note.text) };
+        let text = line.print(self.out);
+        if self.to_stdout { self.out.line(&text) } else { self.out.note(&text) }
     }
 
     fn on_event(&self, run: RunId, _: EventSeq, event: &Event) {

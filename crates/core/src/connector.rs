@@ -7,6 +7,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,7 @@ use crate::erased::{Bound, ErasedAction, Prepared};
 use crate::error::{Error, ErrorCode};
 use crate::ids::EffectId;
 use crate::json::JsonText;
+use crate::time::Timestamp;
 
 /// A wrapped outside system. One value is one account, database or folder.
 ///
@@ -41,6 +43,16 @@ pub trait Connector: Debug + Send + Sync + Sized + 'static {
     /// Which system it speaks to: base URL and account, system identifier and database, device and inode.
     /// Recorded with each intent, compared before each probe and undo.
     fn identity(&self) -> impl Future<Output = Result<Identity, Error>> + Send;
+
+    /// What an operator should know before one of the `allowed` actions, or its undo, fails for it: a right that the
+    /// credentials lack. It asks the outside system, and changes nothing.
+    ///
+    /// # Errors
+    /// Where it cannot be found out.
+    fn warnings(&self, allowed: &[&str]) -> impl Future<Output = Result<Vec<String>, Error>> + Send {
+        let _: &[&str] = allowed;
+        async { Ok(Vec::new()) }
+    }
 }
 
 /// How one action of a connector is carried out, proved and undone.
@@ -127,6 +139,15 @@ pub struct ConfigEnv<'a> {
     pub dir: &'a std::path::Path,
 }
 
+/// Where the work of a connector goes on: what time it is, and who is told how it goes. The runtime's.
+pub trait Surroundings: Debug + Send + Sync + 'static {
+    /// The time.
+    fn now(&self) -> Timestamp;
+
+    /// Tells who watches, in a few words for people and without secrets, why it takes long. Nothing is recorded.
+    fn note(&self, text: &str);
+}
+
 /// What a connector is told beside the action. Clones are the same context: a connector whose calls block
 /// takes one along to where blocking is allowed.
 #[derive(Clone, Debug)]
@@ -135,13 +156,51 @@ pub struct Cx {
     force: bool,
     blobs: Arc<dyn BlobStore>,
     kept: Arc<Mutex<Vec<BlobRef>>>,
+    around: Option<Arc<dyn Surroundings>>,
+    deadline: Option<Timestamp>,
 }
 
 impl Cx {
     /// Made by the runtime, one per intent.
     #[must_use]
     pub fn new(effect: EffectId, force: bool, blobs: Arc<dyn BlobStore>) -> Self {
-        Self { effect, force, blobs, kept: Arc::default() }
+        Self { effect, force, blobs, kept: Arc::default(), around: None, deadline: None }
+    }
+
+    /// The same context, with a clock and somebody who watches.
+    #[must_use]
+    pub fn within(mut self, around: Arc<dyn Surroundings>) -> Self {
+        self.around = Some(around);
+        self
+    }
+
+    /// The same context, for a call that is given up at `deadline`.
+    #[must_use]
+    pub fn until(mut self, deadline: Timestamp) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// The time. Without a clock, it is the time at which the run was accepted, for ever.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        match &self.around {
+            Some(around) => around.now(),
+            None => Timestamp::from_unix_us(self.effect.run.unix_ms().saturating_mul(1000)),
+        }
+    }
+
+    /// How long the call may still take before it is given up; `None` where nobody gives it up.
+    #[must_use]
+    pub fn remaining(&self) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.since(self.now()))
+    }
+
+    /// Tells who watches, in a few words for people and without secrets, why it takes long. Nothing is recorded.
+    pub fn note(&self, text: &str) {
+        if let Some(around) = &self.around {
+            around.note(text);
+        }
     }
 
     /// The idempotency key of the intent.
@@ -239,19 +298,25 @@ pub struct Toolbox {
     undo: BTreeMap<&'static str, Arc<dyn ErasedAction>>,
     allowed: BTreeSet<&'static str>,
     settings: ConnectorSettings,
-    identity: Arc<dyn ErasedIdentity>,
+    whole: Arc<dyn ErasedConnector>,
 }
 
-trait ErasedIdentity: Debug + Send + Sync {
-    fn identity(&self) -> futures::future::BoxFuture<'_, Result<Identity, Error>>;
+/// What can be asked of a connector as a whole.
+trait ErasedConnector: Debug + Send + Sync {
+    fn identity(&self) -> BoxFuture<'_, Result<Identity, Error>>;
+    fn warnings<'a>(&'a self, allowed: &'a [&'a str]) -> BoxFuture<'a, Result<Vec<String>, Error>>;
 }
 
 #[derive(Debug)]
-struct IdentityOf<C>(Arc<C>);
+struct Whole<C>(Arc<C>);
 
-impl<C: Connector> ErasedIdentity for IdentityOf<C> {
-    fn identity(&self) -> futures::future::BoxFuture<'_, Result<Identity, Error>> {
+impl<C: Connector> ErasedConnector for Whole<C> {
+    fn identity(&self) -> BoxFuture<'_, Result<Identity, Error>> {
         Box::pin(self.0.identity())
+    }
+
+    fn warnings<'a>(&'a self, allowed: &'a [&'a str]) -> BoxFuture<'a, Result<Vec<String>, Error>> {
+        Box::pin(self.0.warnings(allowed))
     }
 }
 
@@ -287,7 +352,7 @@ pub trait Allow: Connector {
             undo: bind(set.undo),
             allowed,
             settings: ConnectorSettings::default(),
-            identity: Arc::new(IdentityOf(connector)),
+            whole: Arc::new(Whole(connector)),
         })
     }
 }
@@ -324,7 +389,16 @@ impl Toolbox {
     /// # Errors
     /// What the outside system said.
     pub async fn identity(&self) -> Result<Identity, Error> {
-        self.identity.identity().await
+        self.whole.identity().await
+    }
+
+    /// What an operator should know before an allowed action, or its undo, fails for it. Asks the outside system.
+    ///
+    /// # Errors
+    /// Where it cannot be found out.
+    pub async fn warnings(&self) -> Result<Vec<String>, Error> {
+        let allowed: Vec<&str> = self.allowed.iter().copied().collect();
+        self.whole.warnings(&allowed).await
     }
 
     /// The hard floor: whether the list names the action.
@@ -368,3 +442,54 @@ impl Toolbox {
 
 /// The default of `timeout_s`: the time for one request to the outside system.
 pub const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::ids::{Direction, RunId, Seq};
+
+    #[derive(Debug)]
+    struct Nothing;
+
+    impl BlobStore for Nothing {
+        fn put(&self, _: &mut dyn Read) -> io::Result<BlobRef> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        fn open(&self, _: &BlobRef) -> io::Result<Box<dyn Read + Send>> {
+            Err(io::ErrorKind::NotFound.into())
+        }
+    }
+
+    #[derive(Debug)]
+    struct Noon(Mutex<Vec<String>>);
+
+    impl Surroundings for Noon {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_unix_us(12_000_000)
+        }
+
+        fn note(&self, text: &str) {
+            self.0.lock().push(text.to_owned());
+        }
+    }
+
+    #[test]
+    fn a_context_has_the_time_that_it_is_given() {
+        let run = RunId::from_parts(7_000, [0; 10]);
+        let effect = EffectId { run, seq: Seq(1), attempt: 1, direction: Direction::Forward, undo_try: 0 };
+        let alone = Cx::new(effect, false, Arc::new(Nothing));
+        assert_eq!((alone.now(), alone.remaining()), (Timestamp::from_unix_us(7_000_000), None));
+        alone.note("nobody hears it");
+        let noon = Arc::new(Noon(Mutex::default()));
+        let cx = alone.within(Arc::clone(&noon) as Arc<dyn Surroundings>);
+        cx.note("waiting");
+        assert_eq!(cx.now(), Timestamp::from_unix_us(12_000_000));
+        let due = cx.clone().until(Timestamp::from_unix_us(15_000_000));
+        assert_eq!(due.remaining(), Some(Duration::from_secs(3)));
+        assert_eq!(cx.until(Timestamp::from_unix_us(1)).remaining(), Some(Duration::ZERO));
+        assert_eq!(*noon.0.lock(), ["waiting"]);
+    }
+}

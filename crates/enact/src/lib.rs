@@ -60,6 +60,7 @@
 //! | feature | brings | by default |
 //! |---|---|---|
 //! | `filesystem` | the connector to a folder | yes |
+//! | `github` | the connector to GitHub and GitHub Enterprise | no |
 //! | `postgres` | the connector to a PostgreSQL database | no |
 //! | `yaml` | declarative workflows | no |
 //! | `testing` | what tests of your workflows and connectors stand on | no |
@@ -79,14 +80,18 @@
 pub use enact_core::{action, blob, connector, document, error, event, ids, json, policy, run, store, time};
 pub use enact_runtime as runtime;
 pub use enact_runtime::{
-    Acted, Builder, Clock, DynWorkflow, Enact, Foreseen, LoadText, Observer, Recovery, RollbackOptions, Run,
-    RunRequest, Stage, Step, Submitted, SystemClock, Tool, Tries, Workflow, WorkflowCx,
+    Acted, Builder, Clock, DynWorkflow, Enact, Foreseen, LoadText, Note, Observer, Recovery, RollbackOptions,
+    Run, RunRequest, Stage, Step, Submitted, SystemClock, Tool, Tries, Workflow, WorkflowCx,
 };
 pub use enact_store::{MemoryStore, SledStore};
 
 /// The filesystem connector.
 #[cfg(feature = "filesystem")]
 pub use enact_connector_filesystem as filesystem;
+
+/// The GitHub connector.
+#[cfg(feature = "github")]
+pub use enact_connector_github as github;
 
 /// The Postgres connector.
 #[cfg(feature = "postgres")]

@@ -3,6 +3,7 @@
 //! performs, it leaves nothing.
 
 use std::any::Any;
+use std::fmt;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -12,12 +13,13 @@ use std::time::Duration;
 use enact_core::Capture;
 use enact_core::action::{Doubt, EffectClass, Facts};
 use enact_core::blob::BlobRef;
-use enact_core::connector::{Cx, Identity};
+use enact_core::connector::{Cx, Identity, Surroundings};
 use enact_core::error::{Error, ErrorCode};
-use enact_core::event::Finding;
+use enact_core::event::{ActionCall, Finding};
 use enact_core::ids::{Direction, EffectId};
 use enact_core::json::JsonText;
 use enact_core::store::Appended;
+use enact_core::time::Timestamp;
 use futures::FutureExt;
 use ractor::ActorRef;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -26,8 +28,9 @@ use crate::backoff::backoff;
 use crate::connector_actor::Workshop;
 use crate::gate::Permitted;
 use crate::locks::Guard;
-use crate::observe::Stage;
+use crate::observe::{Note, Stage};
 use crate::run::RunMsg;
+use crate::shared::Shared;
 use crate::under_way::Jobs;
 
 /// How often a system that does not answer is asked what became of an intent.
@@ -111,7 +114,12 @@ impl Job {
         let permit = Arc::clone(&workshop.permits).acquire_owned().await.ok();
         let held = Held { guard, _permit: permit };
         let force = matches!(self.what, What::Act { force: true, .. });
-        let cx = Cx::new(self.effect, force, workshop.shared.store.blobs());
+        let around = Around {
+            shared: Arc::clone(&workshop.shared),
+            effect: self.effect,
+            call: Arc::clone(self.permitted.call()),
+        };
+        let cx = Cx::new(self.effect, force, workshop.shared.store.blobs()).within(Arc::new(around));
         match &self.what {
             What::Act { undoes, .. } => self.act(&workshop, &cx, undoes.as_ref(), held).await,
             What::Probe { pre, identity, once, .. } => {
@@ -123,10 +131,11 @@ impl Job {
     async fn act(&self, workshop: &Workshop, cx: &Cx, undoes: Option<&Identity>, held: Held) {
         self.step(workshop, Stage::BeforeCapture);
         let prepared = self.permitted.prepared();
+        let due = self.due(cx);
         let looked = self.bounded(async {
             let identity = workshop.toolbox.identity().await?;
             check_identity(undoes, &identity)?;
-            Ok((identity, prepared.capture(cx).await?))
+            Ok((identity, prepared.capture(&due).await?))
         });
         let (identity, capture) = match looked.await {
             Ok(Ok(found)) => found,
@@ -139,7 +148,7 @@ impl Job {
             Capture::Ready { pre, facts, ready } => (pre, facts, ready),
         };
         if prepared.spec().effect == EffectClass::ReadOnly {
-            return self.say(match self.bounded(prepared.perform(cx, ready)).await {
+            return self.say(match self.bounded(prepared.perform(&self.due(cx), ready)).await {
                 Ok(Ok(output)) => Said::Read(output),
                 Ok(Err(error)) => Said::CaptureFailed(error.left_nothing()),
                 Err(broken) => Said::CaptureFailed(broken.before_effect()),
@@ -150,7 +159,7 @@ impl Job {
             return;
         }
         self.step(workshop, Stage::Intended);
-        let outcome = match self.bounded(prepared.perform(cx, ready)).await {
+        let outcome = match self.bounded(prepared.perform(&self.due(cx), ready)).await {
             Ok(outcome) => outcome,
             Err(broken) => Err(broken.after_intent()),
         };
@@ -212,12 +221,13 @@ impl Job {
         pre: &JsonText,
         identity: &Identity,
     ) -> Result<Finding, Error> {
+        let due = self.due(cx);
         let asked = self.bounded(async {
             let found = workshop.toolbox.identity().await?;
             if let Err(other) = check_identity(Some(identity), &found) {
                 return Ok(Doubt::Unknown(other.message().to_owned()));
             }
-            self.permitted.prepared().probe(cx, pre).await
+            self.permitted.prepared().probe(&due, pre).await
         });
         match asked.await {
             Ok(Ok(Doubt::Applied(output))) => Ok(Finding::Applied(output)),
@@ -226,6 +236,11 @@ impl Job {
             Ok(Err(error)) => Err(error),
             Err(broken) => Err(broken.before_effect()),
         }
+    }
+
+    /// The context of a call that begins now.
+    fn due(&self, cx: &Cx) -> Cx {
+        cx.clone().until(cx.now().after(self.timeout))
     }
 
     /// Within the time of an attempt, and with panics contained.
@@ -256,6 +271,29 @@ impl Job {
         if self.run.send_message(RunMsg::Report(Box::new(report))).is_err() {
             tracing::debug!(effect = %self.effect, "nobody waits for this report; recovery will settle it");
         }
+    }
+}
+
+/// Where a job goes on: with the runtime's clock, before its observers.
+struct Around {
+    shared: Arc<Shared>,
+    effect: EffectId,
+    call: Arc<ActionCall>,
+}
+
+impl fmt::Debug for Around {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the runtime, for {}", self.effect)
+    }
+}
+
+impl Surroundings for Around {
+    fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    fn note(&self, text: &str) {
+        self.shared.note(&Note { effect: self.effect, call: &self.call, text });
     }
 }
 

@@ -33,7 +33,7 @@ pub use clock::{Clock, SystemClock};
 pub use cx::{Acted, DEFAULT_ATTEMPTS, DEFAULT_TIMEOUT, MAX_PARALLEL, Tool, Tries, WorkflowCx};
 pub use enact::{Builder, DEFAULT_MAX_RUNS, Enact, Recovery, Run, RunRequest, Submitted};
 pub use foreseen::Foreseen;
-pub use observe::{Observer, Stage, Step};
+pub use observe::{Note, Observer, Stage, Step};
 pub use replay::{Divergence, RecordedRun, Replay};
 pub use run::RollbackOptions;
 pub use workflow::{DynWorkflow, LoadText, Workflow, erase};

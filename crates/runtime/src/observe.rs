@@ -12,6 +12,11 @@ pub trait Observer: Send + Sync + 'static {
         let _: &Step<'_> = step;
     }
 
+    /// A connector says why it takes long. Nothing of it is recorded.
+    fn on_note(&self, note: &Note<'_>) {
+        let _: &Note<'_> = note;
+    }
+
     /// An event has its place in the log; it may not be durable yet.
     fn on_event(&self, run: RunId, event_seq: EventSeq, event: &Event) {
         let _: (RunId, EventSeq, &Event) = (run, event_seq, event);
@@ -27,6 +32,17 @@ pub struct Step<'a> {
     pub call: &'a ActionCall,
     /// The step.
     pub stage: Stage,
+}
+
+/// What a connector says while it works on an intent.
+#[derive(Clone, Copy, Debug)]
+pub struct Note<'a> {
+    /// Which intent: run, action, attempt, forward or undo.
+    pub effect: EffectId,
+    /// The action as it was asked for; for an undo, the action that is undone.
+    pub call: &'a ActionCall,
+    /// A few words for people.
+    pub text: &'a str,
 }
 
 /// The steps of an intent, in their order.

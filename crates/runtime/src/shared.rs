@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use crate::clock::Clock;
 use crate::connector_actor::ConnectorMsg;
 use crate::locks::Locks;
-use crate::observe::{Observer, Stage, Step};
+use crate::observe::{Note, Observer, Stage, Step};
 use crate::under_way::UnderWay;
 use crate::workflow::Workflows;
 
@@ -58,6 +58,12 @@ impl Shared {
     pub(crate) fn step(&self, effect: EffectId, call: &ActionCall, stage: Stage) {
         for observer in &self.observers {
             observer.on_step(&Step { effect, call, stage });
+        }
+    }
+
+    pub(crate) fn note(&self, note: &Note<'_>) {
+        for observer in &self.observers {
+            observer.on_note(note);
         }
     }
 

@@ -2,6 +2,8 @@
 
 pub mod connector_suite;
 pub mod crash_points;
+#[cfg(feature = "github")]
+pub mod github;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub mod kill_points;
 #[cfg(all(feature = "postgres", target_os = "linux"))]

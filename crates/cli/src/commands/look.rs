@@ -1,5 +1,8 @@
 //! Commands that read the log and change nothing.
 
+use std::time::Duration;
+
+use enact::connector::Toolbox;
 use enact::document::{self, RunDocument};
 use enact::error::{Error, ErrorCode};
 use enact::event::StoredEvent;
@@ -211,29 +214,49 @@ impl Show {
     }
 }
 
+/// How long all connectors together may take to say what their credentials lack.
+const WARNINGS: Duration = Duration::from_secs(15);
+
 /// `enact connectors`.
-pub(crate) fn connectors(config: &Config, out: Out) -> Result<Exit, Failure> {
+pub(crate) async fn connectors(config: &Config, out: Out) -> Result<Exit, Failure> {
     let connectors = config.connectors()?;
+    let all = connectors.values().map(warnings);
+    let warnings = futures::future::join_all(all).await;
+    let connectors = connectors.iter().zip(&warnings);
     if out.json {
-        let documents = connectors.iter().map(|(name, toolbox)| {
+        let documents = connectors.map(|((name, toolbox), warnings)| {
             let actions = toolbox.actions().map(|(spec, allowed)| {
                 json!({ "name": spec.name, "allowed": allowed, "effect": spec.effect, "undo": spec.undo })
             });
-            json!({ "name": name, "kind": toolbox.kind(), "actions": actions.collect::<Vec<_>>() })
+            let actions = actions.collect::<Vec<_>>();
+            json!({ "name": name, "kind": toolbox.kind(), "actions": actions, "warnings": warnings })
         });
         out.document(&json!({ "connectors": documents.collect::<Vec<_>>() }));
         return Ok(Exit::OK);
     }
-    for (name, toolbox) in &connectors {
+    for ((name, toolbox), warnings) in connectors {
         out.line(&format!("{} ({})", out.paint(Tone::Strong, &clean(name)), toolbox.kind()));
         for (spec, allowed) in toolbox.actions() {
             let (tone, word) = if allowed { (Tone::Good, "allowed") } else { (Tone::Faint, "not allowed") };
             let word = out.paint(tone, &format!("{word:<12}"));
             out.line(&format!("  {:<16} {word} {}", spec.name, spec.undo));
         }
+        for warning in warnings {
+            out.line(&format!("  {} {}", out.paint(Tone::Warn, "warning:"), clean(warning)));
+        }
     }
-    if connectors.is_empty() {
+    if warnings.is_empty() {
         out.line("no connectors are configured");
     }
     Ok(Exit::OK)
+}
+
+/// What an operator should know of a connector. That it cannot be asked is one of those things, and no error: the list
+/// stands without it.
+async fn warnings(toolbox: &Toolbox) -> Vec<String> {
+    match tokio::time::timeout(WARNINGS, toolbox.warnings()).await {
+        Ok(Ok(warnings)) => warnings,
+        Ok(Err(error)) => vec![format!("what it may do could not be found out: {error}")],
+        Err(_) => vec![format!("what it may do could not be found out within {WARNINGS:?}")],
+    }
 }

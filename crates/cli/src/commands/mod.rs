@@ -47,7 +47,7 @@ pub(crate) async fn carry_out(command: Command, config: Option<&Path>, out: Out)
             look::events(&load()?, run, from, (follow, whole), out).await
         }
         Command::Replay { run, until } => look::replay(&load()?, &run, until, out).await,
-        Command::Connectors => look::connectors(&load()?, out),
+        Command::Connectors => look::connectors(&load()?, out).await,
         Command::Store { command } => keep::store(command, load, out).await,
         Command::Plan(_) => not_yet("plan"),
         Command::Receipt { .. } => not_yet("receipt"),

@@ -1,0 +1,201 @@
+//! `[connectors.NAME]` with `kind = "github"`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use enact_core::connector::DEFAULT_REQUEST_TIMEOUT;
+use enact_core::{Error, ErrorCode};
+use http::Uri;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::auth::{App, Auth};
+
+/// GitHub itself; the default of `base_url`.
+pub const DEFAULT_BASE_URL: &str = "https://api.github.com";
+
+/// The default of `settle_window_s`.
+pub const DEFAULT_SETTLE_WINDOW: Duration = Duration::from_secs(60);
+
+/// The longest time that a key may give: a day.
+const MAX_SECONDS: u64 = 24 * 60 * 60;
+
+/// A larger file holds no token and no key.
+const MAX_SECRET_BYTES: u64 = 64 * 1024;
+
+/// The connector's part of the configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The environment variable that holds a personal access token.
+    pub token_env: Option<String>,
+    /// The file that holds it, instead; relative to the configuration's own folder.
+    pub token_file: Option<PathBuf>,
+    /// The id of a GitHub App, instead of a token.
+    pub app_id: Option<u64>,
+    /// The app's installation to act as.
+    pub installation_id: Option<u64>,
+    /// The file that holds the app's private key, PEM; relative to the configuration's own folder.
+    pub private_key_file: Option<PathBuf>,
+    /// The REST API: GitHub's own, or `https://HOST/api/v3` of GitHub Enterprise.
+    #[serde(default = "base_url")]
+    pub base_url: String,
+    /// Whether a rollback undoes `push_commit` by a revert commit.
+    #[serde(default)]
+    pub revert_pushes: bool,
+    /// How long an effect may stay invisible before "not there" counts, in seconds.
+    #[serde(default = "settle_window_s")]
+    pub settle_window_s: u64,
+    /// The time for one request, in seconds.
+    #[serde(default = "timeout_s")]
+    pub timeout_s: u64,
+}
+
+impl Config {
+    /// How it proves who it is, with the secrets read from where the configuration says.
+    pub(crate) fn auth(&self, dir: &Path) -> Result<Auth, Error> {
+        let app = (self.app_id, self.installation_id, &self.private_key_file);
+        match (&self.token_env, &self.token_file, app) {
+            (Some(name), None, (None, None, None)) => {
+                let token = std::env::var(name).map_err(|_| {
+                    wrong(format!("'token_env': the environment variable {name} is not set, or is not text"))
+                })?;
+                Auth::token(&token).map_err(|error| error.context("'token_env'"))
+            }
+            (None, Some(file), (None, None, None)) => {
+                let token = read_secret("token_file", &dir.join(file))?;
+                Auth::token(&token).map_err(|error| error.context("'token_file'"))
+            }
+            (None, None, (Some(app), Some(installation), Some(file))) => {
+                let pem = SecretString::from(read_secret("private_key_file", &dir.join(file))?);
+                let app = App::new(app, installation, &pem);
+                Ok(Auth::App(Box::new(app.map_err(|error| error.context("'private_key_file'"))?)))
+            }
+            (None, None, (None, None, None)) => Err(wrong(
+                "give 'token_env' or 'token_file' (where a personal access token stands), or an app: 'app_id', \
+                 'installation_id' and 'private_key_file'",
+            )),
+            (None, None, _) => {
+                Err(wrong("an app takes all three of 'app_id', 'installation_id' and 'private_key_file'"))
+            }
+            _ => Err(wrong(
+                "'token_env', 'token_file' and the keys of an app ('app_id', 'installation_id', \
+                 'private_key_file') exclude each other; give one",
+            )),
+        }
+    }
+
+    pub(crate) fn timeout(&self) -> Result<Duration, Error> {
+        if self.timeout_s == 0 || self.timeout_s > MAX_SECONDS {
+            return Err(wrong(format!(
+                "'timeout_s': give 1 to {MAX_SECONDS} seconds, not {}",
+                self.timeout_s
+            )));
+        }
+        Ok(Duration::from_secs(self.timeout_s))
+    }
+
+    pub(crate) fn settle_window(&self) -> Result<Duration, Error> {
+        if self.settle_window_s > MAX_SECONDS {
+            let message = format!(
+                "'settle_window_s': give at most {MAX_SECONDS} seconds, not {}",
+                self.settle_window_s
+            );
+            return Err(wrong(message));
+        }
+        Ok(Duration::from_secs(self.settle_window_s))
+    }
+}
+
+/// The base URL, checked: `http` or `https`, a host, no query, no user.
+pub(crate) fn parse_base_url(text: &str) -> Result<Uri, Error> {
+    let refuse = |why: &str| wrong(format!("'base_url': {why}; for example {DEFAULT_BASE_URL}"));
+    let uri: Uri = text.trim_end_matches('/').parse().map_err(|_| refuse("it is not a URL"))?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
+        return Err(refuse("it has no http or https scheme, or no host"));
+    }
+    let local = matches!(uri.host(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    if uri.scheme_str() == Some("http") && !local {
+        return Err(refuse("without https the token would be readable on its way"));
+    }
+    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err(refuse("it names a user; the token stands elsewhere"));
+    }
+    if uri.query().is_some() {
+        return Err(refuse("it has a query"));
+    }
+    Ok(uri)
+}
+
+fn read_secret(key: &str, file: &Path) -> Result<String, Error> {
+    let unreadable =
+        |error: std::io::Error| wrong(format!("'{key}': {} cannot be read: {error}", file.display()));
+    let meta = std::fs::metadata(file).map_err(unreadable)?;
+    if !meta.is_file() || meta.len() > MAX_SECRET_BYTES {
+        let message =
+            format!("'{key}': {} is no file, or has more than {MAX_SECRET_BYTES} bytes", file.display());
+        return Err(wrong(message));
+    }
+    std::fs::read_to_string(file).map_err(unreadable)
+}
+
+fn wrong(message: impl Into<String>) -> Error {
+    Error::new(ErrorCode::InvalidParameters, message).left_nothing()
+}
+
+fn base_url() -> String {
+    DEFAULT_BASE_URL.to_owned()
+}
+
+fn settle_window_s() -> u64 {
+    DEFAULT_SETTLE_WINDOW.as_secs()
+}
+
+fn timeout_s() -> u64 {
+    DEFAULT_REQUEST_TIMEOUT.as_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use enact_core::connector::{ConfigEnv, Connector as _};
+    use enact_core::json::JsonText;
+
+    use super::*;
+    use crate::GitHub;
+
+    fn open(config: &str) -> Result<GitHub, Error> {
+        let config = JsonText::parse(config).unwrap().decode()?;
+        GitHub::open(config, &ConfigEnv { name: "github", dir: Path::new("/nowhere") })
+    }
+
+    #[test]
+    fn a_wrong_configuration_is_refused_naming_the_key() {
+        for (config, key) in [
+            ("{ }", "token_env"),
+            (r#"{ "token_env": "ENACT_NO_SUCH_VARIABLE" }"#, "ENACT_NO_SUCH_VARIABLE"),
+            (r#"{ "token_file": "none" }"#, "token_file"),
+            (r#"{ "token_env": "PATH", "token_file": "none" }"#, "token_env"),
+            (r#"{ "app_id": 1, "installation_id": 2 }"#, "private_key_file"),
+            (r#"{ "app_id": 1, "installation_id": 2, "private_key_file": "none" }"#, "private_key_file"),
+            (r#"{ "token_env": "PATH", "app_id": 1 }"#, "app_id"),
+            (r#"{ "token_env": "PATH", "base_ul": "x" }"#, "base_ul"),
+            (r#"{ "token_env": "PATH", "base_url": "ftp://x" }"#, "base_url"),
+            (r#"{ "token_env": "PATH", "base_url": "http://ghe.example.com" }"#, "base_url"),
+            (r#"{ "token_env": "PATH", "base_url": "https://me:pw@ghe.example.com" }"#, "base_url"),
+            (r#"{ "token_env": "PATH", "timeout_s": 0 }"#, "timeout_s"),
+            (r#"{ "token_env": "PATH", "settle_window_s": 99999999 }"#, "settle_window_s"),
+        ] {
+            let error = open(config).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::InvalidParameters, "{config}");
+            assert!(error.message().contains(key), "{config}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_token_is_in_no_debug_output() {
+        let github = GitHub::new("ghp_verysecret").unwrap();
+        assert!(!format!("{github:?}").contains("verysecret"), "{github:?}");
+        let error = GitHub::new("ghp_very\nsecret").unwrap_err();
+        assert!(!format!("{error:?}").contains("secret"), "{error:?}");
+    }
+}
