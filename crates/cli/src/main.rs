@@ -24,6 +24,9 @@ use crate::args::Cli;
 use crate::failure::{Exit, Failure, usage};
 use crate::out::Out;
 
+/// What is logged where `ENACT_LOG` does not say. What sled cannot write the store says in its own words.
+const LOGGED: &str = "error,sled=off";
+
 fn main() -> ExitCode {
     let exit = match Cli::try_parse() {
         Ok(cli) => carry_out(cli),
@@ -63,7 +66,7 @@ fn whole(exit: Exit, out: Out) -> Exit {
 
 /// Logs go to standard error: warnings, or what ENACT_LOG says (as RUST_LOG of env_logger).
 fn log_to_stderr() {
-    let filter = EnvFilter::try_from_env("ENACT_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
+    let filter = EnvFilter::try_from_env("ENACT_LOG").unwrap_or_else(|_| EnvFilter::new(LOGGED));
     let colour = std::io::stderr().is_terminal();
     let log =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour);

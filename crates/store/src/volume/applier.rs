@@ -21,6 +21,9 @@ use crate::sled_store::order::Order;
 /// A rebuild writes as much at once, in bytes of records.
 const REBUILD_BATCH: usize = 512 * 1024;
 
+const STILL_TRYING: &str =
+    "the volumes cannot be written; the journal has everything; it is tried again each second";
+
 /// What the applier works with.
 #[derive(Debug)]
 pub(crate) struct Applier {
@@ -47,7 +50,7 @@ impl Applier {
 
     fn run_until_closed(mut self) -> bool {
         let backlog = Arc::clone(&self.volumes.backlog);
-        let mut stuck_at = None;
+        let (mut stuck_at, mut failed) = (None, 0_u64);
         loop {
             match self.work(&backlog) {
                 Ok(true) => {}
@@ -58,11 +61,15 @@ impl Applier {
                     return false;
                 }
                 Err(trouble) => {
-                    tracing::error!(%trouble, "the volumes cannot be written; the journal has everything; trying again");
-                    self.forget_active();
                     let applied = self.volumes.applied.get();
+                    failed = if stuck_at.replace(applied) == Some(applied) { failed + 1 } else { 1 };
+                    // Rarer each time, so that what else is said can be found.
+                    if failed.is_power_of_two() {
+                        tracing::error!(%trouble, tried = failed, "{STILL_TRYING}");
+                    }
+                    self.forget_active();
                     // Making the volume anew may have helped; where it did not, who waits for it is told.
-                    if stuck_at.replace(applied) == Some(applied) {
+                    if failed > 1 {
                         self.volumes.applied.fail_waiting(&trouble);
                     }
                     if !backlog.rest(trouble) {
