@@ -3,7 +3,7 @@
 use enact::document::{ActionResult, RunDocument};
 use enact::ids::RunId;
 use enact::run::{RunStatus, UndoOutcome};
-use serde_json::Value;
+use enact::json::JsonText;
 
 use crate::out::{Out, Tone, clean};
 
@@ -73,8 +73,8 @@ fn action(out: Out, action: &ActionResult) {
     if let Some(target) = &detail.target {
         field("target", target.to_string());
     }
-    field("params", short(&detail.params.value()));
-    if detail.pre_state != Value::Null {
+    field("params", short(&detail.params));
+    if detail.pre_state != JsonText::null() {
         field("before", short(&detail.pre_state));
     }
     let undo = detail.reversal.action.clone().unwrap_or_else(|| detail.reversal.effect.to_string());
@@ -83,14 +83,14 @@ fn action(out: Out, action: &ActionResult) {
 }
 
 /// A value in a line of bearable length.
-fn short(value: &Value) -> String {
+fn short(value: &JsonText) -> String {
     const MOST: usize = 160;
-    let text = value.to_string();
+    let text = value.as_str();
     match text.char_indices().nth(MOST) {
         Some((end, _)) => {
             format!("{}… ({} bytes; --json shows all)", text.get(..end).unwrap_or_default(), text.len())
         }
-        None => text,
+        None => text.to_owned(),
     }
 }
 

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::error::{Error, ErrorCode};
 
+use crate::exact::Exact;
 /// How deep JSON text may be nested. Readers of JSON stop somewhere (serde_json at 127), and what one could not
 /// read it could not judge either; so text that is deeper is refused where it enters.
 pub const MAX_DEPTH: usize = 100;
@@ -66,7 +67,15 @@ impl JsonText {
         })
     }
 
-    /// The value, parsed. Text that this type holds is always valid, so this gives `null` for none.
+    /// The value with its numbers as they were written. Text that this type holds is always valid, so this gives `null`
+    /// for none.
+    #[must_use]
+    pub fn exact(&self) -> Exact {
+        Exact::read(&self.0).unwrap_or(Exact::Null)
+    }
+
+    /// The value, parsed: a number that 64 bits do not hold is rounded. For who judges or shows; what is passed on is
+    /// passed on as text. Text that this type holds is always valid, so this gives `null` for none.
     #[must_use]
     pub fn value(&self) -> Value {
         serde_json::from_str(&self.0).unwrap_or(Value::Null)

@@ -7,6 +7,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::LazyLock;
 
 use enact_core::error::{Error, ErrorCode};
+use enact_core::json::JsonText;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{
@@ -16,8 +17,8 @@ use serde_json::Value as Json;
 
 use crate::bounds;
 use crate::fields::{nearest, shorten};
-use crate::scope::{NAMES, OF_A_STEP, OF_THE_RUN};
-use crate::value::{from_json, to_json};
+use crate::scope::{NAMES, OF_A_STEP, OF_THE_RUN, Part, View};
+use crate::value::{holding, to_json};
 
 /// How much work one evaluation may take: about one unit for each operation and for each 64 bytes made. So it
 /// also bounds memory, to 128 MiB.
@@ -42,8 +43,9 @@ pub(crate) struct Template {
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Kind {
-    /// The text is one single expression, with this code: its value keeps its JSON type.
-    Expression(String),
+    /// The text is one single expression, with this code: its value keeps its JSON type. One that is a plain path is
+    /// passed on digit for digit.
+    Expression(String, Option<Vec<Part>>),
     /// Expressions within text: the result is text.
     Text,
 }
@@ -65,11 +67,11 @@ impl Template {
 
     fn compile(field: &str, source: &str, steps: &[&str]) -> Result<Self, String> {
         let kind = match single(source) {
-            Some(code) => Kind::Expression(code.to_owned()),
+            Some(code) => Kind::Expression(code.to_owned(), plain_path(code.trim())),
             None => Kind::Text,
         };
         let names = match &kind {
-            Kind::Expression(code) => {
+            Kind::Expression(code, _) => {
                 ENGINE.compile_expression(code).map(|expression| expression.undeclared_variables(true))
             }
             Kind::Text => {
@@ -88,37 +90,53 @@ impl Template {
 
     /// Whether the text is one single expression.
     pub(crate) fn is_expression(&self) -> bool {
-        matches!(self.kind, Kind::Expression(_))
+        matches!(self.kind, Kind::Expression(..))
     }
 
     /// Evaluates it to JSON.
     ///
     /// # Errors
     /// `invalid_parameters`, naming field and expression: an undefined name, a wrong use, too much work.
-    pub(crate) fn evaluate(&self, view: &Value) -> Result<Json, Error> {
-        let result = contained(|| match &self.kind {
-            Kind::Expression(code) => self.value(code, view).and_then(|value| self.json(&value)),
-            Kind::Text => {
-                let text = ENGINE.render_str(&self.source, view.clone());
-                text.map(Json::String).map_err(|error| self.failed(&error))
-            }
-        });
-        result.unwrap_or_else(|| Err(self.error(&self.source, ENGINE_FAILED)))
+    pub(crate) fn evaluate(&self, view: &View<'_>) -> Result<JsonText, Error> {
+        let json = match &self.kind {
+            Kind::Expression(_, Some(path)) => match view.exact(path) {
+                Some(exact) => JsonText::encode(&exact),
+                None => JsonText::encode(&self.value(view)?),
+            },
+            _ => JsonText::encode(&self.value(view)?),
+        };
+        json.map_err(|error| self.error(&self.source, error.message()))
     }
 
     /// Whether it holds, as Jinja decides: false, 0, empty and none do not.
     ///
     /// # Errors
     /// As [`Template::evaluate`].
-    pub(crate) fn holds(&self, view: &Value) -> Result<bool, Error> {
-        Ok(from_json(self.evaluate(view)?).is_true())
+    pub(crate) fn holds(&self, view: &View<'_>) -> Result<bool, Error> {
+        Ok(match self.value(view)? {
+            Json::Null => false,
+            Json::Bool(value) => value,
+            Json::Number(number) => number.as_f64() != Some(0.0),
+            Json::String(text) => !text.is_empty(),
+            Json::Array(items) => !items.is_empty(),
+            Json::Object(entries) => !entries.is_empty(),
+        })
     }
 
-    fn value(&self, code: &str, view: &Value) -> Result<Value, Error> {
-        ENGINE
-            .compile_expression(code)
-            .and_then(|expression| expression.eval(view.clone()))
-            .map_err(|error| self.failed(&error))
+    /// What the engine makes of it.
+    fn value(&self, view: &View<'_>) -> Result<Json, Error> {
+        let work = || match &self.kind {
+            Kind::Expression(code, _) => {
+                let value = ENGINE.compile_expression(code).and_then(|code| code.eval(view.values.clone()));
+                value.map_err(|error| self.failed(&error)).and_then(|value| self.json(&value))
+            }
+            Kind::Text => {
+                let text = ENGINE.render_str(&self.source, view.values.clone());
+                text.map(Json::String).map_err(|error| self.failed(&error))
+            }
+        };
+        let refused = |message: &str| self.error(&self.source, message);
+        contained(|| holding(work, refused)).unwrap_or_else(|| Err(refused(ENGINE_FAILED)))
     }
 
     fn json(&self, value: &Value) -> Result<Json, Error> {
@@ -153,6 +171,40 @@ fn single(source: &str) -> Option<&str> {
     let code = code.strip_prefix(['-', '+']).unwrap_or(code);
     let code = code.strip_suffix(['-', '+']).unwrap_or(code);
     (bounds::check_code(code).is_ok() && ENGINE.compile_expression(code).is_ok()).then_some(code)
+}
+
+/// The parts of code that is nothing but a path, such as `steps.read.output.rows[0].n`.
+fn plain_path(code: &str) -> Option<Vec<Part>> {
+    let name = |text: &str| {
+        let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
+        let (name, rest) = text.split_at_checked(end)?;
+        let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        begins.then(|| (name.to_owned(), rest.to_owned()))
+    };
+    let (root, mut rest) = name(code)?;
+    let mut parts = vec![Part::Key(root)];
+    while !rest.is_empty() {
+        let part;
+        (part, rest) = if let Some(attribute) = rest.strip_prefix('.') {
+            let (attribute, rest) = name(attribute)?;
+            (Part::Key(attribute), rest)
+        } else {
+            let (inside, rest) = rest.strip_prefix('[')?.split_once(']')?;
+            (in_brackets(inside.trim())?, rest.to_owned())
+        };
+        parts.push(part);
+    }
+    Some(parts)
+}
+
+/// A number, or a text in quotes without quotes, escapes and brackets in it.
+fn in_brackets(inside: &str) -> Option<Part> {
+    if let Ok(index) = inside.parse() {
+        return Some(Part::Item(index));
+    }
+    let quoted = |quote| inside.strip_prefix(quote).and_then(|rest: &str| rest.strip_suffix(quote));
+    let key = quoted('\'').or_else(|| quoted('"'))?;
+    (!key.contains(['\'', '"', '\\'])).then(|| Part::Key(key.to_owned()))
 }
 
 static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
@@ -260,7 +312,7 @@ fn explain(error: &minijinja::Error, source: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use enact_core::json::JsonText;
+    use enact_core::exact::Exact;
     use proptest::collection::vec;
     use proptest::prelude::*;
     use proptest::sample::select;
@@ -274,20 +326,85 @@ mod tests {
             "n": 7, "f": 1.0, "yes": true, "nothing": null, "text": "hi", "empty": "", "list": [1, "b"],
             "object": {"k": [1.5]}, "sly": "{{ user }} {% for %}",
         });
-        let attributes = json!({"role": "admin"}).as_object().cloned().unwrap();
-        let mut scope = Scope::new(payload, "me@example.com", attributes, "run-1");
+        let payload = JsonText::encode(&payload).unwrap();
+        let attributes = JsonText::encode(&json!({"role": "admin"})).unwrap().exact();
+        let mut scope = Scope::new(payload, "me@example.com", &attributes, "run-1");
         let output = json!({"sha": "abc", "inject": "{{ payload.n }}"});
-        scope.add("branch", &Outcome::Done(JsonText::encode(&output).unwrap()), output);
-        scope.add("skipped", &Outcome::Skipped, Json::Null);
+        scope.add("branch", &Outcome::Done(JsonText::encode(&output).unwrap()));
+        scope.add("skipped", &Outcome::Skipped);
         scope
+    }
+
+    /// Evaluates with numbers that expressions cannot hold.
+    fn eval_unheld(source: &str) -> Result<String, String> {
+        let payload = r#"{"n":12345678901234567890.10,"rows":[{"n":1e-400,"k":1.50,"name":"a"}],"list":[1,18446744073709551616]}"#;
+        let mut scope = Scope::new(JsonText::parse(payload).unwrap(), "me", &Exact::Null, "run-1");
+        scope.add("x", &Outcome::Done(JsonText::parse("99999999999999.1234").unwrap()));
+        let template = Template::parse("with.f", source, &["x"])?;
+        let value = template.evaluate(&scope.view()).map_err(|error| error.message().to_owned())?;
+        Ok(value.as_str().to_owned())
+    }
+
+    #[test]
+    fn a_number_that_expressions_cannot_hold_is_passed_on_digit_for_digit_by_a_plain_path() {
+        for (source, given) in [
+            ("{{ payload.n }}", "12345678901234567890.10"),
+            ("{{payload['n']}}", "12345678901234567890.10"),
+            ("{{ payload.rows[0].n }}", "1e-400"),
+            ("{{ payload.rows }}", r#"[{"n":1e-400,"k":1.50,"name":"a"}]"#),
+            ("{{ payload.list[1] }}", "18446744073709551616"),
+            ("{{ steps.x.output }}", "99999999999999.1234"),
+            // What is beside it can be used as ever.
+            ("{{ payload.rows[0].name ~ '!' }}", r#""a!""#),
+            ("{{ payload.rows[0].k + 1 }}", "2.5"),
+            ("{{ payload.list[0] + payload.list | length }}", "3"),
+        ] {
+            assert_eq!(eval_unheld(source), Ok(given.to_owned()), "{source}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_expressions_cannot_hold_is_never_rounded() {
+        for source in [
+            "{{ payload.n + 1 }}",
+            "{{ payload.n > 1 }}",
+            "{{ payload.n == 12345678901234567890 }}",
+            "{{ payload.n | round }}",
+            "{{ payload.n | string }}",
+            "{{ payload.list | join(',') }}",
+            "{{ payload.list | max }}",
+            "{{ payload.list | sort | first }}",
+            "{{ payload.list == [1] }}",
+            "{{ 2 in payload.list }}",
+            "{{ payload.rows | tojson }}",
+            "{{ payload.rows | sum(attribute='n') }}",
+            "{{ payload.rows | map(attribute='n') | list }}",
+            "{{ payload | items | list }}",
+            "{{ {'a': payload} }}",
+            "{{ payload.list | string }}",
+            "{{ payload.rows[0] | pprint }}",
+            "{{ '%s' | format(payload.list) }}",
+            "{{ steps.x.output * 2 }}",
+            "n: {{ payload.n }}",
+            "{{ payload.list }}!",
+            "{% for n in payload.list %}{{ loop.index }}{% endfor %}",
+            "{% set n = payload.n %}{{ n is number }}",
+        ] {
+            let said = eval_unheld(source).unwrap_err();
+            assert!(said.contains("more digits than an expression can hold"), "{source}: {said}");
+        }
+        let scope = Scope::new(JsonText::parse(r#"{"n":1e-400}"#).unwrap(), "me", &Exact::Null, "run-1");
+        let when = Template::parse("when", "{{ payload.n }}", &[]).unwrap();
+        when.holds(&scope.view()).unwrap_err();
     }
 
     fn eval(source: &str) -> Result<Json, String> {
         let template = Template::parse("with.f", source, &["branch", "skipped"])?;
-        template.evaluate(&scope().view()).map_err(|error| {
+        let value = template.evaluate(&scope().view()).map_err(|error| {
             assert_eq!(error.code(), ErrorCode::InvalidParameters);
             error.message().to_owned()
-        })
+        })?;
+        Ok(value.value())
     }
 
     #[test]
