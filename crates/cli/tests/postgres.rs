@@ -417,3 +417,12 @@ async fn a_number_keeps_every_digit_from_the_command_line_to_the_server_and_back
     let gave = shop.enact(&["run", "./sum.yaml", "--user", "me@example.com", "--payload", &payload]).exits(4);
     assert_eq!(gave.json()["error"]["code"], "invalid_parameters", "{gave:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_column_that_is_given_twice_is_refused() {
+    let shop = Shop::new().await;
+    let twice = r#"{"table": "users", "data": {"id": 80, "id": 81}}"#;
+    let (code, message) = shop.act("db.insert_row", twice).exits(2).error();
+    assert!(code == "invalid_parameters" && message.contains("'id' stands twice"), "{message}");
+    shop.assert_as_before().await;
+}

@@ -342,9 +342,12 @@ impl Toolbox {
     /// Reads parameters as the named action, whether it is allowed or not. Nothing happens.
     ///
     /// # Errors
-    /// `unsupported`, where the kind has no such action; `invalid_parameters`, naming the field.
+    /// `unsupported`, where the kind has no such action; `invalid_parameters`, naming the field, and where they are not
+    /// an object of JSON or a key stands in one twice.
     pub fn prepare(&self, action: &str, params: &JsonText) -> Result<Prepared, Error> {
-        Self::find(&self.forward, self.kind, action)?.prepare(params)
+        let action = Self::find(&self.forward, self.kind, action)?;
+        params.check_parameters().map_err(|error| error.context(action.spec().name))?;
+        action.prepare(params)
     }
 
     /// Reads parameters as the named undo. Only a recorded intent leads here.
