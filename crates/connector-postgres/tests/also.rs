@@ -315,7 +315,7 @@ async fn under_row_level_security_only_the_same_role_undoes() {
     let world = Tables::at(db, &as_other, |postgres| postgres);
     let prepared = world.toolbox.prepare_undo(undo.name, &undo.params).unwrap();
     let error = prepared.capture(&same).await.unwrap_err();
-    assert_eq!(error.code(), ErrorCode::Conflict, "{error}");
+    assert_eq!(error.code(), ErrorCode::PreconditionFailed, "{error}");
     assert!(error.message().contains("enact_test_guarded"), "{error}");
 }
 
@@ -397,7 +397,7 @@ async fn an_undo_onto_an_altered_table_is_a_conflict_where_a_column_is_gone_and_
     let done = world.act("delete_row", json!({ "table": "t", "where": { "id": 1 } })).await.unwrap();
     world.db.exec("ALTER TABLE t DROP v").await;
     let error = world.undo(&done, false).await.unwrap_err();
-    assert_eq!(error.code(), ErrorCode::Conflict);
+    assert_eq!(error.code(), ErrorCode::PreconditionFailed);
     assert!(error.message().contains("'v'"), "{error}");
 }
 

@@ -47,7 +47,8 @@ pub trait Connector: Debug + Send + Sync + Sized + 'static {
 ///
 /// # Contract
 /// - `capture` changes nothing outside. It compares: what is already so is [`Captured::AlreadyDone`]; for an
-///   undo, a state that is not the one that the action left is a `conflict`, unless [`Cx::force`].
+///   undo, a state that is not the one that the action left is a `conflict`, unless [`Cx::force`]; where
+///   force cannot help, it is `precondition_failed`, and people are not told to try it.
 /// - `perform` is called at most once per capture, after the intent is durable. It keeps to what capture
 ///   found, by the system's own precondition where it has one. An error says what may be left
 ///   ([`Error::left_nothing`]); an outcome that is not known is the code `in_doubt`.

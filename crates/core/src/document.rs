@@ -110,6 +110,9 @@ pub struct PolicyResult {
 pub struct RollbackResult {
     /// One entry for each action that it covers.
     pub actions: Vec<UndoResult>,
+    /// Whether it was asked for with force: for advice, and not part of the document.
+    #[serde(skip)]
+    pub forced: bool,
 }
 
 /// The outcome of undoing one action.
@@ -280,6 +283,6 @@ impl RollbackResult {
             .into_iter()
             .map(|(seq, outcome, error)| UndoResult { seq, outcome, error: error.cloned() })
             .collect();
-        Self { actions }
+        Self { actions, forced: state.rollback.as_ref().is_some_and(|rollback| rollback.force) }
     }
 }

@@ -45,7 +45,7 @@ fn as_conflict(error: Error) -> Error {
     if !built_on {
         return error;
     }
-    crate::error::conflict(format!("somebody else's rows stand in the way: {}", error.message()))
+    crate::error::precondition(format!("somebody else's rows stand in the way: {}", error.message()))
         .with_source(error)
 }
 
