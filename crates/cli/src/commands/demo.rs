@@ -211,6 +211,8 @@ impl Demo {
         self.say("Look further:");
         self.say(&format!("   enact runs   --config {}", config.display()));
         self.say(&format!("   enact events --config {}", config.display()));
+        self.say(&format!("What the demo made is in {}; remove it with", self.dir.display()));
+        self.say(&format!("   rm -r {}", self.dir.display()));
         self.say("Start your own: enact init");
     }
 
