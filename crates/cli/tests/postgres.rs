@@ -224,6 +224,27 @@ async fn an_action_whose_process_is_killed_at_commit_is_resumed_and_is_there_onc
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_in_doubt_waits_while_its_secret_is_missing_and_others_go_on() {
+    let shop = Shop::new().await;
+    let files =
+        "[connectors.files]\nkind = \"filesystem\"\nroot = \"files\"\nallowed_actions = [\"list_dir\"]\n";
+    shop.world.write("enact.toml", &(configuration("url_env = \"DATABASE_URL\"") + files));
+    fs::create_dir(shop.world.path("files")).unwrap();
+    let (action, params, noted) = CASES[1];
+    shop.killed(&["act", action, "--user", "me@example.com", "--params", params], Commit::Done).await;
+    let (id, _) = shop.newest();
+    let mut list = shop.command(&["act", "files.list_dir", "--user", "me@example.com"]);
+    let gave = Gave::from(list.env_remove(VARIABLE).output().unwrap()).exits(0);
+    assert!(gave.stderr.contains("'db' is left out"), "{gave:?}");
+    let open = shop.enact(&["show", &id]).exits(0).json();
+    assert_eq!(open["status"], "running", "{open}");
+    let mut resume = shop.command(&["resume"]);
+    Gave::from(resume.env_remove(VARIABLE).output().unwrap()).exits(2);
+    assert_eq!(shop.enact(&["resume", &id]).exits(0).json()["status"], "completed");
+    assert_eq!(shop.ledger().await, noted[..1]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_action_whose_process_is_killed_at_commit_is_rolled_back_whole() {
     for (action, params, noted) in CASES {
         for commit in Commit::each(action) {

@@ -42,7 +42,7 @@ pub(crate) async fn demo(out: Out) -> Result<Exit, Failure> {
 /// The second run, in a process of its own: stops for ever between an effect and its record.
 pub(crate) async fn child(dir: &Path, out: Out) -> Result<Exit, Failure> {
     let config = Config::load(Some(&dir.join(config::FILE)))?;
-    let session = Session::start(&config, Some(Parks)).await?;
+    let session = Session::start(&config, config.connectors()?, Some(Parks)).await?;
     let work = async |enact: &Enact| enact.run_to_end(request(&config, "publish")?).await;
     Ok(session.carry(out, work, |_| Exit::OK).await)
 }
@@ -148,7 +148,7 @@ impl Demo {
 
     async fn session(&self, config: &Config) -> Result<Session, Failure> {
         let watch = (!self.out.json).then(|| Progress::new(self.out, true));
-        Session::start(config, watch).await
+        Session::start(config, config.connectors()?, watch).await
     }
 
     /// Starts the second run in a process of its own and kills it. Gives the run and the process's number.

@@ -1,5 +1,6 @@
 //! Commands that carry runs.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use enact::json::JsonText;
 use enact::run::RunStatus;
 use enact::runtime::history;
 use enact::yaml::{Declarative, Folder};
-use enact::{Enact, RollbackOptions, Run, RunRequest};
+use enact::{DynWorkflow, Enact, RollbackOptions, Run, RunRequest};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -23,8 +24,14 @@ use crate::out::{Out, Tone, clean};
 use crate::render;
 use crate::session::Session;
 
-async fn session(config: &Config, out: Out) -> Result<Session, Failure> {
-    Session::start(config, out.progress.then(|| Progress::new(out, false))).await
+/// A session with every connector, or with those at least that are `needed`: others that lack their secret are left out,
+/// and runs that another command left and that need them wait.
+async fn session(config: &Config, needed: Option<BTreeSet<String>>, out: Out) -> Result<Session, Failure> {
+    let opened = config.connectors_for(needed.as_ref())?;
+    for (name, lacks) in &opened.left_out {
+        out.note(&format!("connector '{name}' is left out: {lacks}; runs that need it wait"));
+    }
+    Session::start(config, opened.toolboxes, out.progress.then(|| Progress::new(out, false))).await
 }
 
 /// `enact run`.
@@ -32,9 +39,13 @@ pub(crate) async fn run(config: &Config, start: Start, out: Out) -> Result<Exit,
     let workflow = workflow(config, &start.workflow)?;
     let input = input(start.payload.as_deref(), "--payload")?;
     let attributes = attributes(&start.attributes)?;
+    // The run that a key already has may be one of an earlier text, with other connectors.
+    let needed =
+        start.key.is_none().then(|| workflow.foreseen().into_iter().map(|it| it.connector).collect());
     let request = RunRequest::new(&*workflow, start.user, input).attributes(attributes).key(start.key);
-    let session = session(config, out).await?;
-    Ok(session.carry(out, async |enact| enact.run_to_end(request).await, |run| show(&run, false, out)).await)
+    let session = session(config, needed, out).await?;
+    let tell = |run: Run| show(&run, false, out);
+    Ok(session.carry(out, async |enact| enact.run_to_end(request).await, tell).await)
 }
 
 /// `enact act`.
@@ -52,13 +63,14 @@ pub(crate) async fn act(
         Some(params) => input(Some(&params), "--params")?,
         None => JsonText::parse("{}")?,
     };
-    let session = session(config, out).await?;
+    let session = session(config, Some(BTreeSet::from([connector.to_owned()])), out).await?;
     if let Err(error) = check(&session.enact, connector, action, &params) {
         session.stop(std::time::Duration::ZERO).await?;
         return Err(error.into());
     }
     let request = RunRequest::act(connector, action, params, user);
-    Ok(session.carry(out, async |enact| enact.run_to_end(request).await, |run| show(&run, false, out)).await)
+    let tell = |run: Run| show(&run, false, out);
+    Ok(session.carry(out, async |enact| enact.run_to_end(request).await, tell).await)
 }
 
 /// Refuses what cannot be an action before there is a run. What the allowlist does not name becomes a run: that
@@ -82,7 +94,7 @@ fn check(enact: &Enact, connector: &str, action: &str, params: &JsonText) -> Res
 
 /// `enact resume`.
 pub(crate) async fn resume(config: &Config, run: Option<String>, out: Out) -> Result<Exit, Failure> {
-    let session = session(config, out).await?;
+    let session = session(config, None, out).await?;
     let Some(run) = run else {
         let all = async |enact: &Enact| enact.resume_all(&os_user()).await;
         return Ok(session.carry(out, all, |resumed| show_all(resumed, out)).await);
@@ -153,7 +165,7 @@ pub(crate) async fn rollback(
         let id = history::find(&**enact.store(), run).await?;
         enact.rollback(id, options).await
     };
-    let session = session(config, out).await?;
+    let session = session(config, None, out).await?;
     Ok(session.carry(out, work, |run| show(&run, true, out)).await)
 }
 
@@ -163,7 +175,7 @@ pub(crate) async fn cancel(config: &Config, run: &str, by: String, out: Out) -> 
         let id = history::find(&**enact.store(), run).await?;
         enact.cancel(id, by, None).await
     };
-    let session = session(config, out).await?;
+    let session = session(config, None, out).await?;
     Ok(session.carry(out, work, |run| show(&run, true, out)).await)
 }
 
@@ -185,8 +197,9 @@ pub(crate) async fn resolve(
         let id = history::find(&**enact.store(), run).await?;
         enact.resolve(id, Seq(seq), decision, by).await
     };
-    let session = session(config, out).await?;
-    Ok(session.carry(out, work, |run| show(&run, run.state().rollback.is_some(), out)).await)
+    let session = session(config, None, out).await?;
+    let tell = |run: Run| show(&run, run.state().rollback.is_some(), out);
+    Ok(session.carry(out, work, tell).await)
 }
 
 fn show(run: &Run, undoing: bool, out: Out) -> Exit {
