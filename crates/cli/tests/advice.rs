@@ -1,10 +1,13 @@
 //! What people are told to do next is true: it helps, or is not said.
+#![expect(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
 
 mod common;
 
 use std::fs;
+use std::path::PathBuf;
 
 use common::World;
+use serde_json::json;
 
 const ME: [&str; 2] = ["--user", "me@example.com"];
 
@@ -41,6 +44,38 @@ fn a_workspace_that_was_put_back_elsewhere_is_another_one_also_by_force() {
     fs::remove_dir_all(world.path("workspace")).unwrap();
     fs::rename(world.path("old"), world.path("workspace")).unwrap();
     world.enact(&["rollback", &run]).exits(0);
+}
+
+/// The only blob of the store.
+fn blob(world: &World) -> PathBuf {
+    let fan = fs::read_dir(world.path("enact-data/blobs")).unwrap().next().unwrap().unwrap().path();
+    fs::read_dir(fan).unwrap().next().unwrap().unwrap().path()
+}
+
+#[test]
+fn an_undo_whose_content_the_store_lost_ends_with_6_and_says_to_restore_a_backup() {
+    let world = World::new();
+    world.write("workspace/big", &"x".repeat(300_000));
+    let params = json!({ "path": "big" }).to_string();
+    let gave = world.json(&["act", "files.delete_file", ME[0], ME[1], "--params", &params]).exits(0).json();
+    let run = gave["run_id"].as_str().unwrap();
+    let blob = blob(&world);
+    let content = fs::read(&blob).unwrap();
+    let mut damaged = content.clone();
+    damaged[7] ^= 1;
+    for damage in [None, Some(&damaged), Some(&content[..9].to_vec())] {
+        match damage {
+            Some(damaged) => fs::write(&blob, damaged).unwrap(),
+            None => fs::remove_file(&blob).unwrap(),
+        }
+        let gave = world.json(&["rollback", run]).exits(6);
+        assert_eq!(gave.json()["rollback"]["actions"][0]["outcome"], "failed", "{gave:?}");
+        assert!(gave.stderr.contains("corrupt") && gave.stderr.contains("backup"), "{gave:?}");
+        assert!(world.workspace().is_empty());
+    }
+    fs::write(&blob, content).unwrap();
+    world.json(&["rollback", run]).exits(0);
+    assert_eq!(world.read("workspace/big").len(), 300_000);
 }
 
 #[test]

@@ -2,15 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::sync::Arc;
 
+use enact::blob::{BlobRef, BlobStore};
 use enact::document::RunDocument;
 use enact::error::{Error, ErrorCode};
 use enact::event::Decision;
 use enact::ids::{RunId, Seq};
 use enact::json::JsonText;
-use enact::run::RunStatus;
+use enact::run::{RunStatus, UndoOutcome};
 use enact::runtime::history;
+use enact::store::{EventStore, StoreError};
 use enact::yaml::{Declarative, Folder};
 use enact::{DynWorkflow, Enact, RollbackOptions, Run, RunRequest};
 use serde::Serialize;
@@ -44,7 +47,8 @@ pub(crate) async fn run(config: &Config, start: Start, out: Out) -> Result<Exit,
         start.key.is_none().then(|| workflow.foreseen().into_iter().map(|it| it.connector).collect());
     let request = RunRequest::new(&*workflow, start.user, input).attributes(attributes).key(start.key);
     let session = session(config, needed, out).await?;
-    let tell = |run: Run| show(&run, false, out);
+    let blobs = session.store.blobs();
+    let tell = |run: Run| show(&run, false, &*blobs, out);
     Ok(session.carry(out, async |enact| enact.run_to_end(request).await, tell).await)
 }
 
@@ -69,7 +73,8 @@ pub(crate) async fn act(
         return Err(error.into());
     }
     let request = RunRequest::act(connector, action, params, user);
-    let tell = |run: Run| show(&run, false, out);
+    let blobs = session.store.blobs();
+    let tell = |run: Run| show(&run, false, &*blobs, out);
     Ok(session.carry(out, async |enact| enact.run_to_end(request).await, tell).await)
 }
 
@@ -95,15 +100,16 @@ fn check(enact: &Enact, connector: &str, action: &str, params: &JsonText) -> Res
 /// `enact resume`.
 pub(crate) async fn resume(config: &Config, run: Option<String>, out: Out) -> Result<Exit, Failure> {
     let session = session(config, None, out).await?;
+    let blobs = session.store.blobs();
     let Some(run) = run else {
         let all = async |enact: &Enact| enact.resume_all(&os_user()).await;
-        return Ok(session.carry(out, all, |resumed| show_all(resumed, out)).await);
+        return Ok(session.carry(out, all, |resumed| show_all(resumed, &*blobs, out)).await);
     };
     let work = async |enact: &Enact| {
         let id = history::find(&**enact.store(), &run).await?;
         enact.resume(id, os_user()).await
     };
-    Ok(session.carry(out, work, |run| show(&run, false, out)).await)
+    Ok(session.carry(out, work, |run| show(&run, false, &*blobs, out)).await)
 }
 
 /// The document of `resume` without a run.
@@ -115,11 +121,14 @@ struct Resumed<'a> {
     not_resumed: Vec<Value>,
 }
 
-fn show_all(resumed: Vec<(RunId, Result<Run, Error>)>, out: Out) -> Exit {
-    let (mut runs, mut not_resumed) = (Vec::new(), Vec::new());
+fn show_all(resumed: Vec<(RunId, Result<Run, Error>)>, blobs: &dyn BlobStore, out: Out) -> Exit {
+    let (mut runs, mut not_resumed, mut lost) = (Vec::new(), Vec::new(), false);
     for (id, run) in resumed {
         match run {
-            Ok(run) => runs.push(RunDocument::summary(run.state())),
+            Ok(run) => {
+                lost |= tell_lost_content(&run, blobs, out);
+                runs.push(RunDocument::summary(run.state()));
+            }
             Err(error) => not_resumed.push((id, Failure::from(error))),
         }
     }
@@ -135,7 +144,7 @@ fn show_all(resumed: Vec<(RunId, Result<Run, Error>)>, out: Out) -> Exit {
             out.line(&format!("{id}  {}", out.paint(Tone::Bad, &why)));
         }
     }
-    exit_of_all(&runs, &not_resumed)
+    if lost { Exit::CORRUPT } else { exit_of_all(&runs, &not_resumed) }
 }
 
 /// What weighs most, of all runs.
@@ -166,7 +175,8 @@ pub(crate) async fn rollback(
         enact.rollback(id, options).await
     };
     let session = session(config, None, out).await?;
-    Ok(session.carry(out, work, |run| show(&run, true, out)).await)
+    let blobs = session.store.blobs();
+    Ok(session.carry(out, work, |run| show(&run, true, &*blobs, out)).await)
 }
 
 /// `enact cancel`.
@@ -176,7 +186,8 @@ pub(crate) async fn cancel(config: &Config, run: &str, by: String, out: Out) -> 
         enact.cancel(id, by, None).await
     };
     let session = session(config, None, out).await?;
-    Ok(session.carry(out, work, |run| show(&run, true, out)).await)
+    let blobs = session.store.blobs();
+    Ok(session.carry(out, work, |run| show(&run, true, &*blobs, out)).await)
 }
 
 /// `enact resolve`.
@@ -198,17 +209,42 @@ pub(crate) async fn resolve(
         enact.resolve(id, Seq(seq), decision, by).await
     };
     let session = session(config, None, out).await?;
-    let tell = |run: Run| show(&run, run.state().rollback.is_some(), out);
+    let blobs = session.store.blobs();
+    let tell = |run: Run| show(&run, run.state().rollback.is_some(), &*blobs, out);
     Ok(session.carry(out, work, tell).await)
 }
 
-fn show(run: &Run, undoing: bool, out: Out) -> Exit {
+fn show(run: &Run, undoing: bool, blobs: &dyn BlobStore, out: Out) -> Exit {
     if out.json {
         out.document(&run.document());
     } else {
         render::run(out, &run.document());
     }
-    Exit::of(run.status(), undoing)
+    if tell_lost_content(run, blobs, out) { Exit::CORRUPT } else { Exit::of(run.status(), undoing) }
+}
+
+/// Says where an undo failed because what the store kept for it is gone or damaged, and whether that is so.
+fn tell_lost_content(run: &Run, blobs: &dyn BlobStore, out: Out) -> bool {
+    let state = run.state();
+    let failed = state.undo_outcomes().into_iter().filter(|(_, outcome, _)| *outcome == UndoOutcome::Failed);
+    let failed: BTreeSet<Seq> = failed.map(|(seq, ..)| seq).collect();
+    let mut kept =
+        state.attempts().filter(|(seq, ..)| failed.contains(seq)).flat_map(|(.., of)| &of.intent.blobs);
+    let Some(error) = kept.find_map(|blob| corruption(blobs, blob)) else { return false };
+    out.note(&format!(
+        "{} (`enact store restore`); then `enact rollback {}` tries again",
+        clean(&error),
+        run.id
+    ));
+    true
+}
+
+/// What the store says of content that it does not give as it was put.
+fn corruption(blobs: &dyn BlobStore, blob: &BlobRef) -> Option<String> {
+    let read = blobs.open(blob).and_then(|mut content| io::copy(&mut content, &mut io::sink()));
+    let error = read.err()?;
+    let of_the_store = error.get_ref().and_then(|error| error.downcast_ref());
+    matches!(of_the_store, Some(StoreError::Corrupt { .. })).then(|| error.to_string())
 }
 
 /// A workflow by its name or its file.
