@@ -118,3 +118,106 @@ impl View<'_> {
         found.cloned()
     }
 }
+
+/// The parts of code that is nothing but a path, such as `steps.read.output.rows[0].n`.
+pub(crate) fn plain_path(code: &str) -> Option<Vec<Part>> {
+    let name = |text: &str| {
+        let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
+        let (name, rest) = text.split_at_checked(end)?;
+        let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        begins.then(|| (name.to_owned(), rest.to_owned()))
+    };
+    let (root, mut rest) = name(code)?;
+    let mut parts = vec![Part::Key(root)];
+    while !rest.is_empty() {
+        let part;
+        (part, rest) = if let Some(attribute) = rest.strip_prefix('.') {
+            let (attribute, rest) = name(attribute)?;
+            (Part::Key(attribute), rest)
+        } else {
+            let (inside, rest) = rest.strip_prefix('[')?.split_once(']')?;
+            (in_brackets(inside.trim())?, rest.to_owned())
+        };
+        parts.push(part);
+    }
+    Some(parts)
+}
+
+/// A number, or a text in quotes without quotes, escapes and brackets in it.
+fn in_brackets(inside: &str) -> Option<Part> {
+    if let Ok(index) = inside.parse() {
+        return Some(Part::Item(index));
+    }
+    let quoted = |quote| inside.strip_prefix(quote).and_then(|rest: &str| rest.strip_suffix(quote));
+    let key = quoted('\'').or_else(|| quoted('"'))?;
+    (!key.contains(['\'', '"', '\\'])).then(|| Part::Key(key.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::template::Template;
+
+    /// Evaluates with numbers that expressions cannot hold.
+    fn eval_unheld(source: &str) -> Result<String, String> {
+        let payload = r#"{"n":12345678901234567890.10,"rows":[{"n":1e-400,"k":1.50,"name":"a"}],"list":[1,18446744073709551616]}"#;
+        let mut scope = Scope::new(JsonText::parse(payload).unwrap(), "me", &Exact::Null, "run-1");
+        scope.add("x", &Outcome::Done(JsonText::parse("99999999999999.1234").unwrap()));
+        let template = Template::parse("with.f", source, &["x"])?;
+        let value = template.evaluate(&scope.view()).map_err(|error| error.message().to_owned())?;
+        Ok(value.as_str().to_owned())
+    }
+
+    #[test]
+    fn a_number_that_expressions_cannot_hold_is_passed_on_digit_for_digit_by_a_plain_path() {
+        for (source, given) in [
+            ("{{ payload.n }}", "12345678901234567890.10"),
+            ("{{payload['n']}}", "12345678901234567890.10"),
+            ("{{ payload.rows[0].n }}", "1e-400"),
+            ("{{ payload.rows }}", r#"[{"n":1e-400,"k":1.50,"name":"a"}]"#),
+            ("{{ payload.list[1] }}", "18446744073709551616"),
+            ("{{ steps.x.output }}", "99999999999999.1234"),
+            // What is beside it can be used as ever.
+            ("{{ payload.rows[0].name ~ '!' }}", r#""a!""#),
+            ("{{ payload.rows[0].k + 1 }}", "2.5"),
+            ("{{ payload.list[0] + payload.list | length }}", "3"),
+        ] {
+            assert_eq!(eval_unheld(source), Ok(given.to_owned()), "{source}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_expressions_cannot_hold_is_never_rounded() {
+        for source in [
+            "{{ payload.n + 1 }}",
+            "{{ payload.n > 1 }}",
+            "{{ payload.n == 12345678901234567890 }}",
+            "{{ payload.n | round }}",
+            "{{ payload.n | string }}",
+            "{{ payload.list | join(',') }}",
+            "{{ payload.list | max }}",
+            "{{ payload.list | sort | first }}",
+            "{{ payload.list == [1] }}",
+            "{{ 2 in payload.list }}",
+            "{{ payload.rows | tojson }}",
+            "{{ payload.rows | sum(attribute='n') }}",
+            "{{ payload.rows | map(attribute='n') | list }}",
+            "{{ payload | items | list }}",
+            "{{ {'a': payload} }}",
+            "{{ payload.list | string }}",
+            "{{ payload.rows[0] | pprint }}",
+            "{{ '%s' | format(payload.list) }}",
+            "{{ steps.x.output * 2 }}",
+            "n: {{ payload.n }}",
+            "{{ payload.list }}!",
+            "{% for n in payload.list %}{{ loop.index }}{% endfor %}",
+            "{% set n = payload.n %}{{ n is number }}",
+        ] {
+            let said = eval_unheld(source).unwrap_err();
+            assert!(said.contains("more digits than an expression can hold"), "{source}: {said}");
+        }
+        let scope = Scope::new(JsonText::parse(r#"{"n":1e-400}"#).unwrap(), "me", &Exact::Null, "run-1");
+        let when = Template::parse("when", "{{ payload.n }}", &[]).unwrap();
+        when.holds(&scope.view()).unwrap_err();
+    }
+}

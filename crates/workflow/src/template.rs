@@ -17,7 +17,7 @@ use serde_json::Value as Json;
 
 use crate::bounds;
 use crate::fields::{nearest, shorten};
-use crate::scope::{NAMES, OF_A_STEP, OF_THE_RUN, Part, View};
+use crate::scope::{NAMES, OF_A_STEP, OF_THE_RUN, Part, View, plain_path};
 use crate::value::{holding, to_json};
 
 /// How much work one evaluation may take: about one unit for each operation and for each 64 bytes made. So it
@@ -98,12 +98,10 @@ impl Template {
     /// # Errors
     /// `invalid_parameters`, naming field and expression: an undefined name, a wrong use, too much work.
     pub(crate) fn evaluate(&self, view: &View<'_>) -> Result<JsonText, Error> {
-        let json = match &self.kind {
-            Kind::Expression(_, Some(path)) => match view.exact(path) {
-                Some(exact) => JsonText::encode(&exact),
-                None => JsonText::encode(&self.value(view)?),
-            },
-            _ => JsonText::encode(&self.value(view)?),
+        let path = if let Kind::Expression(_, path) = &self.kind { path.as_ref() } else { None };
+        let json = match path.and_then(|path| view.exact(path)) {
+            Some(exact) => JsonText::encode(&exact),
+            None => JsonText::encode(&self.value(view)?),
         };
         json.map_err(|error| self.error(&self.source, error.message()))
     }
@@ -171,40 +169,6 @@ fn single(source: &str) -> Option<&str> {
     let code = code.strip_prefix(['-', '+']).unwrap_or(code);
     let code = code.strip_suffix(['-', '+']).unwrap_or(code);
     (bounds::check_code(code).is_ok() && ENGINE.compile_expression(code).is_ok()).then_some(code)
-}
-
-/// The parts of code that is nothing but a path, such as `steps.read.output.rows[0].n`.
-fn plain_path(code: &str) -> Option<Vec<Part>> {
-    let name = |text: &str| {
-        let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
-        let (name, rest) = text.split_at_checked(end)?;
-        let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-        begins.then(|| (name.to_owned(), rest.to_owned()))
-    };
-    let (root, mut rest) = name(code)?;
-    let mut parts = vec![Part::Key(root)];
-    while !rest.is_empty() {
-        let part;
-        (part, rest) = if let Some(attribute) = rest.strip_prefix('.') {
-            let (attribute, rest) = name(attribute)?;
-            (Part::Key(attribute), rest)
-        } else {
-            let (inside, rest) = rest.strip_prefix('[')?.split_once(']')?;
-            (in_brackets(inside.trim())?, rest.to_owned())
-        };
-        parts.push(part);
-    }
-    Some(parts)
-}
-
-/// A number, or a text in quotes without quotes, escapes and brackets in it.
-fn in_brackets(inside: &str) -> Option<Part> {
-    if let Ok(index) = inside.parse() {
-        return Some(Part::Item(index));
-    }
-    let quoted = |quote| inside.strip_prefix(quote).and_then(|rest: &str| rest.strip_suffix(quote));
-    let key = quoted('\'').or_else(|| quoted('"'))?;
-    (!key.contains(['\'', '"', '\\'])).then(|| Part::Key(key.to_owned()))
 }
 
 static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
@@ -312,7 +276,6 @@ fn explain(error: &minijinja::Error, source: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use enact_core::exact::Exact;
     use proptest::collection::vec;
     use proptest::prelude::*;
     use proptest::sample::select;
@@ -333,69 +296,6 @@ mod tests {
         scope.add("branch", &Outcome::Done(JsonText::encode(&output).unwrap()));
         scope.add("skipped", &Outcome::Skipped);
         scope
-    }
-
-    /// Evaluates with numbers that expressions cannot hold.
-    fn eval_unheld(source: &str) -> Result<String, String> {
-        let payload = r#"{"n":12345678901234567890.10,"rows":[{"n":1e-400,"k":1.50,"name":"a"}],"list":[1,18446744073709551616]}"#;
-        let mut scope = Scope::new(JsonText::parse(payload).unwrap(), "me", &Exact::Null, "run-1");
-        scope.add("x", &Outcome::Done(JsonText::parse("99999999999999.1234").unwrap()));
-        let template = Template::parse("with.f", source, &["x"])?;
-        let value = template.evaluate(&scope.view()).map_err(|error| error.message().to_owned())?;
-        Ok(value.as_str().to_owned())
-    }
-
-    #[test]
-    fn a_number_that_expressions_cannot_hold_is_passed_on_digit_for_digit_by_a_plain_path() {
-        for (source, given) in [
-            ("{{ payload.n }}", "12345678901234567890.10"),
-            ("{{payload['n']}}", "12345678901234567890.10"),
-            ("{{ payload.rows[0].n }}", "1e-400"),
-            ("{{ payload.rows }}", r#"[{"n":1e-400,"k":1.50,"name":"a"}]"#),
-            ("{{ payload.list[1] }}", "18446744073709551616"),
-            ("{{ steps.x.output }}", "99999999999999.1234"),
-            // What is beside it can be used as ever.
-            ("{{ payload.rows[0].name ~ '!' }}", r#""a!""#),
-            ("{{ payload.rows[0].k + 1 }}", "2.5"),
-            ("{{ payload.list[0] + payload.list | length }}", "3"),
-        ] {
-            assert_eq!(eval_unheld(source), Ok(given.to_owned()), "{source}");
-        }
-    }
-
-    #[test]
-    fn a_number_that_expressions_cannot_hold_is_never_rounded() {
-        for source in [
-            "{{ payload.n + 1 }}",
-            "{{ payload.n > 1 }}",
-            "{{ payload.n == 12345678901234567890 }}",
-            "{{ payload.n | round }}",
-            "{{ payload.n | string }}",
-            "{{ payload.list | join(',') }}",
-            "{{ payload.list | max }}",
-            "{{ payload.list | sort | first }}",
-            "{{ payload.list == [1] }}",
-            "{{ 2 in payload.list }}",
-            "{{ payload.rows | tojson }}",
-            "{{ payload.rows | sum(attribute='n') }}",
-            "{{ payload.rows | map(attribute='n') | list }}",
-            "{{ payload | items | list }}",
-            "{{ {'a': payload} }}",
-            "{{ payload.list | string }}",
-            "{{ payload.rows[0] | pprint }}",
-            "{{ '%s' | format(payload.list) }}",
-            "{{ steps.x.output * 2 }}",
-            "n: {{ payload.n }}",
-            "{{ payload.list }}!",
-            "{% for n in payload.list %}{{ loop.index }}{% endfor %}",
-            "{% set n = payload.n %}{{ n is number }}",
-        ] {
-            let said = eval_unheld(source).unwrap_err();
-            assert!(said.contains("more digits than an expression can hold"), "{source}: {said}");
-        }
-        let scope = Scope::new(JsonText::parse(r#"{"n":1e-400}"#).unwrap(), "me", &Exact::Null, "run-1");
-        let when = Template::parse("when", "{{ payload.n }}", &[]).unwrap();
-        when.holds(&scope.view()).unwrap_err();
     }
 
     fn eval(source: &str) -> Result<Json, String> {
