@@ -184,7 +184,12 @@ impl Demo {
         let is_open = action.is_some_and(|action| action.end.is_none());
         let said = if is_open { "its intent, and no outcome" } else { "an outcome, against expectation" };
         self.say(&format!("   on the disk: README.md says {:?}", readme.trim()));
-        self.say(&format!("   in the log:  {said}"));
+        let actions = state.iter().flat_map(|state| &state.actions);
+        for (seq, ended) in actions.filter(|(_, action)| action.end.is_some()) {
+            let target = ended.call.target.as_ref().map(ToString::to_string).unwrap_or_default();
+            self.say(&format!("   in the log:  action {seq}, {target}: done"));
+        }
+        self.say(&format!("   in the log:  action {PARKED_AT}: {said}"));
         drop(store);
         Ok(is_open && readme == "Published.\n")
     }
