@@ -421,6 +421,23 @@ async fn a_number_keeps_every_digit_from_the_command_line_to_the_server_and_back
         let payload = format!(r#"{{"n": {number}}}"#);
         let run = ["run", "./copy.yaml", "--user", "me@example.com", "--payload", &payload];
         shop.enact(&run).exits(0);
+        // A key tells two inputs apart that differ in the last digit.
+        let keyed = |number: &str| {
+            let payload = format!(r#"{{"n": {number}}}"#);
+            let key = format!("k-{index}");
+            shop.enact(&[
+                "run",
+                "./copy.yaml",
+                "--user",
+                "you@example.com",
+                "--payload",
+                &payload,
+                "--key",
+                &key,
+            ])
+        };
+        keyed(number);
+        assert_eq!(keyed(&format!("{number}1")).exits(2).error().0, "conflict");
         for how in ["given", "fixed", "copied"] {
             holds(format!("{how}-{index}"), number).await;
         }

@@ -3,6 +3,7 @@
 //! A number of JSON may have more digits than any type of the language holds, and an amount of money that lost one is
 //! another amount. Whoever has to look into JSON that is only passed on looks into this tree.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -46,6 +47,28 @@ impl Exact {
             Some(b'n') => serde_json::from_str(text).map(|()| Self::Null)?,
             _ => Self::Bool(serde_json::from_str(text)?),
         })
+    }
+
+    /// Whether two values mean the same: entries in whatever order, numbers however they are written, digit for digit.
+    #[must_use]
+    pub fn means(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Number(one), Self::Number(other)) => {
+                one == other || decimal(one).is_some_and(|digits| decimal(other) == Some(digits))
+            }
+            (Self::List(one), Self::List(other)) => {
+                one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.means(other))
+            }
+            (Self::Object(one), Self::Object(other)) => {
+                let by_key = |entries: &'_ [(String, Self)]| -> BTreeMap<String, Self> {
+                    entries.iter().cloned().collect()
+                };
+                let (one, other) = (by_key(one), by_key(other));
+                one.len() == other.len()
+                    && one.iter().all(|(key, value)| other.get(key).is_some_and(|other| value.means(other)))
+            }
+            _ => self == other,
+        }
     }
 
     /// What stands under a key of an object; the last one, where it was written more than once, as every reader has it.
@@ -159,6 +182,21 @@ mod tests {
         let read = Exact::read(text).unwrap();
         assert_eq!(serde_json::to_string(&read).unwrap(), text);
         assert_eq!(read.get("a").and_then(|a| a.item(1)).and_then(Exact::as_text), Some("\n"));
+    }
+
+    #[test]
+    fn values_mean_the_same_however_they_are_written_and_not_where_a_digit_differs() {
+        let means = |one: &str, other: &str| Exact::read(one).unwrap().means(&Exact::read(other).unwrap());
+        assert!(means(r#"{"a":[1.50,"x"],"b":null}"#, r#"{ "b": null, "a": [15e-1, "x"] }"#));
+        for (one, other) in [
+            ("12345678901234567890", "12345678901234567891"),
+            ("1e-400", "0"),
+            ("[1,2]", "[1]"),
+            (r#"{"a":1}"#, r#"{"a":1,"b":1}"#),
+            ("1", r#""1""#),
+        ] {
+            assert!(!means(one, other), "{one} {other}");
+        }
     }
 
     #[test]

@@ -75,6 +75,12 @@ impl JsonText {
         Exact::read(&self.0).unwrap_or(Exact::Null)
     }
 
+    /// Whether two texts mean the same value, however they write it.
+    #[must_use]
+    pub fn means(&self, other: &Self) -> bool {
+        self == other || self.exact().means(&other.exact())
+    }
+
     /// The value, parsed: a number that 64 bits do not hold is rounded. For who judges or shows; what is passed on is
     /// passed on as text. Text that this type holds is always valid, so this gives `null` for none.
     #[must_use]
