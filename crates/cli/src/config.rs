@@ -1,6 +1,6 @@
 //! Reading `enact.toml`: strictly, with the place of each mistake.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -78,7 +78,16 @@ struct Common {
 }
 
 /// The keys of [`Common`].
-const COMMON: [&str; 3] = ["kind", "allowed_actions", "max_concurrency"];
+pub(crate) const COMMON: [&str; 3] = ["kind", "allowed_actions", "max_concurrency"];
+
+/// The connectors of a command.
+#[derive(Debug, Default)]
+pub(crate) struct Opened {
+    /// By name.
+    pub(crate) toolboxes: BTreeMap<String, Toolbox>,
+    /// Those that the command does not need, with what they lack.
+    pub(crate) left_out: Vec<(String, String)>,
+}
 
 impl Config {
     /// Reads the configuration: `given`, else `$ENACT_CONFIG`, else `./enact.toml`.
@@ -92,6 +101,7 @@ impl Config {
         let config = Self { file, dir, text, raw };
         config.refuse_what_this_build_cannot_do()?;
         config.refuse_what_is_no_path()?;
+        config.check_connectors()?;
         Ok(config)
     }
 
@@ -179,32 +189,43 @@ impl Config {
 
     /// Opens every connector.
     pub(crate) fn connectors(&self) -> Result<BTreeMap<String, Toolbox>, Error> {
-        let open = |(name, table): (&String, &Spanned<Table>)| {
-            let toolbox = self.connector(name, table.get_ref().clone());
-            let toolbox = toolbox.map_err(|error| {
-                let place = self.place_of(table.span().start, error.message());
-                error.context(format!("{place}[connectors.{name}]"))
-            })?;
-            Ok((name.clone(), toolbox))
-        };
-        self.raw.connectors.iter().map(open).collect()
+        self.connectors_for(None).map(|opened| opened.toolboxes)
     }
 
-    fn connector(&self, name: &str, mut table: Table) -> Result<Toolbox, Error> {
-        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
-            let message = "a connector's name has letters, digits, '-' and '_' only";
-            return Err(Error::new(ErrorCode::InvalidParameters, message).left_nothing());
+    /// Opens every connector, but for those that are not `needed` and whose secret is not there. Where that is not said,
+    /// all are needed.
+    pub(crate) fn connectors_for(&self, needed: Option<&BTreeSet<String>>) -> Result<Opened, Error> {
+        let mut opened = Opened::default();
+        for (name, table) in &self.raw.connectors {
+            let can_wait = needed.is_some_and(|needed| !needed.contains(name));
+            if let Some(lacks) = lacking(table.get_ref()).filter(|_| can_wait) {
+                opened.left_out.push((name.clone(), lacks));
+                continue;
+            }
+            let toolbox = self.connector(name, table.get_ref().clone());
+            opened
+                .toolboxes
+                .insert(name.clone(), toolbox.map_err(|error| self.in_connector(name, table, error))?);
         }
-        let common: Table = COMMON.iter().filter_map(|key| table.remove_entry(*key)).collect();
-        let common: Common = common.try_into().map_err(|error: toml::de::Error| {
-            Error::new(ErrorCode::InvalidParameters, error.message().to_owned()).left_nothing()
-        })?;
-        if let Some(actions) =
-            common.max_concurrency.filter(|actions| !(1..=MAX_CONCURRENCY).contains(actions))
-        {
-            let message = format!("'max_concurrency': {actions} is not from 1 to {MAX_CONCURRENCY}");
-            return Err(Error::new(ErrorCode::InvalidParameters, message).left_nothing());
-        }
+        Ok(opened)
+    }
+
+    /// Reads every connector's part without opening it: a mistake is one for every command.
+    fn check_connectors(&self) -> Result<(), Error> {
+        self.raw.connectors.iter().try_for_each(|(name, table)| {
+            let read = common(name, table.get_ref().clone());
+            let checked = read.and_then(|(common, table)| kinds::check(&common.kind, table));
+            checked.map_err(|error| self.in_connector(name, table, error))
+        })
+    }
+
+    fn in_connector(&self, name: &str, table: &Spanned<Table>, error: Error) -> Error {
+        let place = self.place_of(table.span().start, error.message());
+        error.context(format!("{place}[connectors.{name}]"))
+    }
+
+    fn connector(&self, name: &str, table: Table) -> Result<Toolbox, Error> {
+        let (common, table) = common(name, table)?;
         let env = ConfigEnv { name, dir: &self.dir };
         let toolbox = kinds::open(&common.kind, table, &env, &common.allowed_actions, &self.guarded())?;
         Ok(match common.max_concurrency {
@@ -234,6 +255,33 @@ impl Config {
         }
         self.place(Some(section..section))
     }
+}
+
+/// What every connector takes, and the rest of its part.
+fn common(name: &str, mut table: Table) -> Result<(Common, Table), Error> {
+    let invalid = |message: String| Error::new(ErrorCode::InvalidParameters, message).left_nothing();
+    if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
+        return Err(invalid("a connector's name has letters, digits, '-' and '_' only".to_owned()));
+    }
+    let common: Table = COMMON.iter().filter_map(|key| table.remove_entry(*key)).collect();
+    let common: Common =
+        common.try_into().map_err(|error: toml::de::Error| invalid(error.message().to_owned()))?;
+    match common.max_concurrency {
+        Some(actions) if !(1..=MAX_CONCURRENCY).contains(&actions) => {
+            Err(invalid(format!("'max_concurrency': {actions} is not from 1 to {MAX_CONCURRENCY}")))
+        }
+        _ => Ok((common, table)),
+    }
+}
+
+/// The environment variable that a connector's secret should be in and is not.
+fn lacking(table: &Table) -> Option<String> {
+    let variables =
+        table.iter().filter(|(key, _)| key.ends_with("_env")).filter_map(|(_, name)| name.as_str());
+    variables
+        .filter(|name| env::var_os(name).is_none())
+        .map(|name| format!("the environment variable {name} is not set"))
+        .next()
 }
 
 fn read(file: &Path) -> Result<String, Error> {

@@ -7,19 +7,35 @@ use enact::github::GitHub;
 use enact::postgres::Postgres;
 use toml::Table;
 
+use crate::config::COMMON;
 use crate::reach::{self, Guarded};
 
 type Open = fn(Table, &ConfigEnv<'_>, &[String]) -> Result<Toolbox, Error>;
 
-/// A kind: its name, how one is opened, and the key that names the folder below which its actions read and write.
-type Kind = (&'static str, Open, Option<&'static str>);
+/// A kind: its name, how its configuration is read and how one is opened, and the key that names the folder below which
+/// its actions read and write.
+type Kind = (&'static str, fn(Table) -> Result<(), Error>, Open, Option<&'static str>);
 
 /// Every kind.
 const KINDS: &[Kind] = &[
-    (Filesystem::KIND, connector::<Filesystem>, Some("root")),
-    (GitHub::KIND, connector::<GitHub>, None),
-    (Postgres::KIND, connector::<Postgres>, None),
+    (Filesystem::KIND, check_config::<Filesystem>, connector::<Filesystem>, Some("root")),
+    (GitHub::KIND, check_config::<GitHub>, connector::<GitHub>, None),
+    (Postgres::KIND, check_config::<Postgres>, connector::<Postgres>, None),
 ];
+
+fn find(kind: &str) -> Result<&'static Kind, Error> {
+    KINDS.iter().find(|(name, ..)| *name == kind).ok_or_else(|| {
+        let known = KINDS.iter().map(|(name, ..)| *name).collect::<Vec<_>>().join(", ");
+        let message = format!("'kind': this build has no connector '{kind}'; it has: {known}");
+        Error::new(ErrorCode::InvalidParameters, message).left_nothing()
+    })
+}
+
+/// Reads the configuration of a connector of a kind, and opens nothing.
+pub(crate) fn check(kind: &str, config: Table) -> Result<(), Error> {
+    let (_, check, ..) = find(kind)?;
+    check(config)
+}
 
 /// Opens a connector of a kind with its part of the configuration and its allowlist.
 pub(crate) fn open(
@@ -29,11 +45,7 @@ pub(crate) fn open(
     allowed: &[String],
     guarded: &[Guarded<'_>],
 ) -> Result<Toolbox, Error> {
-    let Some((_, open, folder)) = KINDS.iter().find(|(name, ..)| *name == kind) else {
-        let known = KINDS.iter().map(|(name, ..)| *name).collect::<Vec<_>>().join(", ");
-        let message = format!("'kind': this build has no connector '{kind}'; it has: {known}");
-        return Err(Error::new(ErrorCode::InvalidParameters, message).left_nothing());
-    };
+    let (_, _, open, folder) = find(kind)?;
     if let Some((key, folder)) = folder.and_then(|key| Some((key, config.get(key)?.as_str()?))) {
         reach::check(key, &env.dir.join(folder), guarded)?;
     }
@@ -41,8 +53,22 @@ pub(crate) fn open(
 }
 
 fn connector<C: Connector>(config: Table, env: &ConfigEnv<'_>, allowed: &[String]) -> Result<Toolbox, Error> {
-    let config = config.try_into().map_err(|error: toml::de::Error| {
-        Error::new(ErrorCode::InvalidParameters, error.message().to_owned()).left_nothing()
-    })?;
-    C::open(config, env)?.allow(allowed).map_err(|error| error.context("'allowed_actions'"))
+    C::open(read::<C>(config)?, env)?.allow(allowed).map_err(|error| error.context("'allowed_actions'"))
+}
+
+fn check_config<C: Connector>(config: Table) -> Result<(), Error> {
+    read::<C>(config).map(drop)
+}
+
+fn read<C: Connector>(config: Table) -> Result<C::Config, Error> {
+    config.try_into().map_err(|error: toml::de::Error| {
+        let common = COMMON.map(|key| format!("`{key}`")).join(", ");
+        let message = match error.message() {
+            message if message.starts_with("unknown field") => {
+                format!("{message}, or one of every connector: {common}")
+            }
+            message => message.to_owned(),
+        };
+        Error::new(ErrorCode::InvalidParameters, message).left_nothing()
+    })
 }

@@ -1,9 +1,10 @@
 //! Runs for people.
 
-use enact::document::{ActionResult, RunDocument};
+use enact::document::{ActionResult, RollbackResult, RunDocument, UndoResult};
+use enact::error::ErrorCode;
 use enact::ids::RunId;
+use enact::json::JsonText;
 use enact::run::{RunStatus, UndoOutcome};
-use serde_json::Value;
 
 use crate::out::{Out, Tone, clean};
 
@@ -41,8 +42,9 @@ pub(crate) fn run_as_it_was(out: Out, run: &RunDocument) {
         ));
     }
     if let Some(rollback) = &run.rollback {
-        let words = rollback.actions.iter().map(|undo| format!("{} {}", undo.seq, undo.outcome.as_str()));
-        out.line(&format!("  undo: {}", words.collect::<Vec<_>>().join(", ")));
+        if !rollback.actions.is_empty() {
+            out.line(&format!("  undo: {}", outcomes(&rollback.actions)));
+        }
         for undo in &rollback.actions {
             if let Some(error) = &undo.error {
                 out.line(&format!("    {}: {}: {}", undo.seq, error.code, clean(&error.message)));
@@ -59,6 +61,21 @@ pub(crate) fn run_as_it_was(out: Out, run: &RunDocument) {
     }
 }
 
+/// What became of each action, neighbours with the same outcome together: `9 to 3 undone, 2 conflict, 1 undone`.
+fn outcomes(undone: &[UndoResult]) -> String {
+    let alike = undone.chunk_by(|one, next| one.outcome == next.outcome);
+    let words = alike.filter_map(|alike| {
+        let (first, last) = (alike.first()?, alike.last()?);
+        let numbers = if first.seq == last.seq {
+            first.seq.to_string()
+        } else {
+            format!("{} to {}", first.seq, last.seq)
+        };
+        Some(format!("{numbers} {}", first.outcome.as_str()))
+    });
+    words.collect::<Vec<_>>().join(", ")
+}
+
 fn action(out: Out, action: &ActionResult) {
     let name = format!("{}.{}", clean(&action.connector), clean(&action.action));
     let (tone, how) = match (&action.error, action.success, action.already_done) {
@@ -73,8 +90,8 @@ fn action(out: Out, action: &ActionResult) {
     if let Some(target) = &detail.target {
         field("target", target.to_string());
     }
-    field("params", short(&detail.params.value()));
-    if detail.pre_state != Value::Null {
+    field("params", short(&detail.params));
+    if detail.pre_state != JsonText::null() {
         field("before", short(&detail.pre_state));
     }
     let undo = detail.reversal.action.clone().unwrap_or_else(|| detail.reversal.effect.to_string());
@@ -83,14 +100,14 @@ fn action(out: Out, action: &ActionResult) {
 }
 
 /// A value in a line of bearable length.
-fn short(value: &Value) -> String {
+fn short(value: &JsonText) -> String {
     const MOST: usize = 160;
-    let text = value.to_string();
+    let text = value.as_str();
     match text.char_indices().nth(MOST) {
         Some((end, _)) => {
             format!("{}… ({} bytes; --json shows all)", text.get(..end).unwrap_or_default(), text.len())
         }
-        None => text,
+        None => text.to_owned(),
     }
 }
 
@@ -104,21 +121,33 @@ fn advice(run: &RunDocument) -> Option<String> {
         RunStatus::Quarantined => Some(format!(
             "`enact show {id}` says more; then `enact resolve {id} --seq N --as …`, `enact resume {id}` or `enact rollback {id}`"
         )),
-        RunStatus::PartiallyRolledBack => {
-            let undone = run.rollback.iter().flat_map(|rollback| &rollback.actions);
-            what_helps(id, &undone.map(|undo| undo.outcome).collect::<Vec<_>>())
-        }
+        RunStatus::PartiallyRolledBack => run.rollback.as_ref().and_then(|rollback| what_helps(id, rollback)),
         _ => None,
     }
 }
 
 /// What helps, for each way in which an action was not undone.
-fn what_helps(id: RunId, outcomes: &[UndoOutcome]) -> Option<String> {
-    let help = [
+///
+/// A conflict is overridden by force where its error has the code `conflict` and force was not there already.
+fn what_helps(id: RunId, rollback: &RollbackResult) -> Option<String> {
+    let is_conflict = |undo: &UndoResult| undo.outcome == UndoOutcome::Conflict;
+    let yields = |undo: &UndoResult| {
+        !rollback.forced && undo.error.as_ref().is_some_and(|error| error.code == ErrorCode::Conflict)
+    };
+    let conflicts = [
         (
-            UndoOutcome::Conflict,
+            rollback.actions.iter().any(|undo| is_conflict(undo) && yields(undo)),
             format!("conflict: `enact rollback {id} --force` overwrites what others changed since"),
         ),
+        (
+            rollback.actions.iter().any(|undo| is_conflict(undo) && !yields(undo)),
+            format!(
+                "conflict that force does not override: what its line names has to be as it was; then `enact rollback \
+                 {id}` tries again"
+            ),
+        ),
+    ];
+    let help = [
         (UndoOutcome::Failed, format!("failed: `enact rollback {id}` tries again")),
         (
             UndoOutcome::InDoubt,
@@ -129,7 +158,9 @@ fn what_helps(id: RunId, outcomes: &[UndoOutcome]) -> Option<String> {
         ),
         (UndoOutcome::Irreversible, "irreversible: enact has no way to undo it".to_owned()),
     ];
-    let helps = help.into_iter().filter(|(outcome, _)| outcomes.contains(outcome)).map(|(_, help)| help);
+    let has = |outcome| rollback.actions.iter().any(|undo| undo.outcome == outcome);
+    let others = help.into_iter().map(|(outcome, help)| (has(outcome), help));
+    let helps = conflicts.into_iter().chain(others).filter(|(applies, _)| *applies).map(|(_, help)| help);
     let helps = helps.collect::<Vec<_>>().join("\n  ");
     (!helps.is_empty()).then_some(helps)
 }
@@ -148,23 +179,51 @@ pub(crate) fn list(out: Out, runs: &[RunDocument]) {
 
 #[cfg(test)]
 mod tests {
+    use enact::error::ErrorRecord;
+    use enact::ids::Seq;
+
     use super::*;
+
+    fn rollback(forced: bool, outcomes: &[(UndoOutcome, Option<ErrorCode>)]) -> RollbackResult {
+        let actions =
+            outcomes.iter().zip((1..=outcomes.len() as u64).rev()).map(|((outcome, code), seq)| UndoResult {
+                seq: Seq(seq),
+                outcome: *outcome,
+                error: code.map(|code| ErrorRecord { code, message: "it is so".into(), retryable: false }),
+            });
+        RollbackResult { actions: actions.collect(), forced }
+    }
+
+    fn advice(rollback: &RollbackResult) -> String {
+        let id = "01a212b7-22f3-7a79-815e-7b98284c5396".parse().unwrap();
+        what_helps(id, rollback).unwrap_or_default()
+    }
 
     #[test]
     fn advice_names_what_helps_for_each_outcome_that_there_is() {
-        let advice = |outcomes: &[UndoOutcome]| {
-            let id = "01a212b7-22f3-7a79-815e-7b98284c5396".parse().unwrap();
-            what_helps(id, outcomes).unwrap_or_default()
-        };
-        for (outcome, helps, not) in [
-            (UndoOutcome::Conflict, "--force", "resolve"),
-            (UndoOutcome::Failed, "tries again", "--force"),
-            (UndoOutcome::InDoubt, "resolve", "--force"),
-            (UndoOutcome::Irreversible, "no way", "rollback"),
+        for (outcome, code, helps, not) in [
+            (UndoOutcome::Conflict, ErrorCode::Conflict, "--force", "resolve"),
+            (UndoOutcome::Conflict, ErrorCode::PreconditionFailed, "tries again", "--force"),
+            (UndoOutcome::Failed, ErrorCode::Timeout, "tries again", "--force"),
+            (UndoOutcome::InDoubt, ErrorCode::InDoubt, "resolve", "--force"),
+            (UndoOutcome::Irreversible, ErrorCode::Irreversible, "no way", "rollback"),
         ] {
-            let said = advice(&[UndoOutcome::Undone, outcome]);
+            let said = advice(&rollback(false, &[(UndoOutcome::Undone, None), (outcome, Some(code))]));
             assert!(said.contains(helps) && !said.contains(not), "{outcome:?}: {said}");
         }
-        assert_eq!(advice(&[UndoOutcome::Undone]), "");
+        assert_eq!(advice(&rollback(false, &[(UndoOutcome::Undone, None)])), "");
+    }
+
+    #[test]
+    fn force_is_not_advised_to_who_has_just_used_it() {
+        let said = advice(&rollback(true, &[(UndoOutcome::Conflict, Some(ErrorCode::Conflict))]));
+        assert!(!said.contains("--force") && said.contains("tries again"), "{said}");
+    }
+
+    #[test]
+    fn neighbours_with_the_same_outcome_are_told_together() {
+        let (undone, conflict) = ((UndoOutcome::Undone, None), (UndoOutcome::Conflict, None));
+        let rollback = rollback(false, &[undone, undone, undone, conflict, undone]);
+        assert_eq!(outcomes(&rollback.actions), "5 to 3 undone, 2 conflict, 1 undone");
     }
 }

@@ -1,10 +1,12 @@
 //! The store, and a runtime on it, for the time of one command.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use std::{fs, io};
 
+use enact::connector::Toolbox;
 use enact::error::Error;
 use enact::event::Event;
 use enact::ids::{EventSeq, RunId};
@@ -68,9 +70,12 @@ impl Observer for Begun {
 }
 
 impl Session {
-    /// Opens the connectors, then the store, and starts a runtime that waits to be told which runs to carry on.
-    pub(crate) async fn start(config: &Config, watch: Option<impl Observer>) -> Result<Self, Failure> {
-        let connectors = config.connectors()?;
+    /// Opens the store, and starts a runtime with these connectors that waits to be told which runs to carry on.
+    pub(crate) async fn start(
+        config: &Config,
+        connectors: BTreeMap<String, Toolbox>,
+        watch: Option<impl Observer>,
+    ) -> Result<Self, Failure> {
         let store = Arc::new(open_store(&config.store())?);
         let begun = Begun::default();
         let mut builder = Enact::builder()

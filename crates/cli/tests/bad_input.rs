@@ -127,6 +127,8 @@ fn wrong_arguments_are_refused_naming_them() {
         (&act("files.write_file", r#"{"path": "a", "content": "x", "owner": 1}"#), &["owner"]),
         (&act("files.write_file", r#"{"path": 3, "content": "x"}"#), &["path"]),
         (&act("files.read_file", r#"{"path": "../outside"}"#), &["path"]),
+        (&act("files.read_file", r#"["a"]"#), &["JSON object", "a list"]),
+        (&act("files.read_file", r#"{"path": "a", "path": "b"}"#), &["'path' stands twice"]),
         (&["frobnicate"], &["frobnicate"]),
     ] {
         let gave = world.json(args).exits(2);

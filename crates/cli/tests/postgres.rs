@@ -224,6 +224,27 @@ async fn an_action_whose_process_is_killed_at_commit_is_resumed_and_is_there_onc
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_in_doubt_waits_while_its_secret_is_missing_and_others_go_on() {
+    let shop = Shop::new().await;
+    let files =
+        "[connectors.files]\nkind = \"filesystem\"\nroot = \"files\"\nallowed_actions = [\"list_dir\"]\n";
+    shop.world.write("enact.toml", &(configuration("url_env = \"DATABASE_URL\"") + files));
+    fs::create_dir(shop.world.path("files")).unwrap();
+    let (action, params, noted) = CASES[1];
+    shop.killed(&["act", action, "--user", "me@example.com", "--params", params], Commit::Done).await;
+    let (id, _) = shop.newest();
+    let mut list = shop.command(&["act", "files.list_dir", "--user", "me@example.com"]);
+    let gave = Gave::from(list.env_remove(VARIABLE).output().unwrap()).exits(0);
+    assert!(gave.stderr.contains("'db' is left out"), "{gave:?}");
+    let open = shop.enact(&["show", &id]).exits(0).json();
+    assert_eq!(open["status"], "running", "{open}");
+    let mut resume = shop.command(&["resume"]);
+    Gave::from(resume.env_remove(VARIABLE).output().unwrap()).exits(2);
+    assert_eq!(shop.enact(&["resume", &id]).exits(0).json()["status"], "completed");
+    assert_eq!(shop.ledger().await, noted[..1]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_action_whose_process_is_killed_at_commit_is_rolled_back_whole() {
     for (action, params, noted) in CASES {
         for commit in Commit::each(action) {
@@ -357,5 +378,90 @@ async fn a_server_that_cannot_be_reached_is_named_and_nothing_is_left() {
     assert_eq!(gave.json()["status"], "partially_rolled_back", "{gave:?}");
     assert_ne!(gave.exit, 0);
     assert_eq!(shop.enact(&["rollback", &id]).exits(0).json()["status"], "rolled_back");
+    shop.assert_as_before().await;
+}
+
+/// Numbers that no type of 64 bits holds.
+const EXACT: [&str; 4] =
+    ["99999999999999.1234", "12345678901234567890.123456789", "1e-400", "18446744073709551616"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_number_keeps_every_digit_from_the_command_line_to_the_server_and_back() {
+    let shop = Shop::new().await;
+    shop.db.exec("CREATE TABLE num (id text PRIMARY KEY, n numeric, j json)").await;
+    let client = shop.db.client().await;
+    let holds = async |id: String, number: &str| {
+        let asked = format!("SELECT count(*) FROM num WHERE id = '{id}' AND n = '{number}'::numeric");
+        let found: i64 = client.query_one(&asked, &[]).await.unwrap().get(0);
+        assert_eq!(found, 1, "{id}: {number}");
+    };
+    for (index, number) in EXACT.into_iter().enumerate() {
+        let data = format!(r#"{{"id": "act-{index}", "n": {number}, "j": {{"a": [{number}]}}}}"#);
+        let done = shop.act("db.insert_row", &format!(r#"{{"table": "num", "data": {data}}}"#)).exits(0);
+        holds(format!("act-{index}"), number).await;
+        let id = done.json()["run_id"].as_str().unwrap().to_owned();
+        let shown = shop.enact(&["show", &id]).exits(0).stdout;
+        // In the parameters, and in what the server gave back.
+        assert!(shown.contains(&format!(r#""n":{number}"#)), "{shown}");
+        assert!(shown.matches(&format!(r#"{{"a": [{number}]}}"#)).count() >= 2, "{shown}");
+        assert!(done.stdout.contains(number), "{done:?}");
+        let told = shop.enact(&["events", &id]).exits(0).stdout;
+        assert!(told.matches(number).count() >= 4, "{told}");
+
+        shop.world.write(
+            "copy.yaml",
+            &format!(
+                "name: copy\nsteps:\n\
+                 - {{id: given, action: db.insert_row, with: {{table: num, data: {{id: 'given-{index}', n: '{{{{ payload.n }}}}'}}}}}}\n\
+                 - {{id: fixed, action: db.insert_row, with: {{table: num, data: {{id: 'fixed-{index}', n: {number}}}}}}}\n\
+                 - {{id: read, action: db.select_rows, with: {{table: num, where: {{id: 'given-{index}'}}}}}}\n\
+                 - {{id: copied, action: db.insert_row, with: {{table: num, data: {{id: 'copied-{index}', n: '{{{{ steps.read.output.rows[0].n }}}}'}}}}}}\n"
+            ),
+        );
+        let payload = format!(r#"{{"n": {number}}}"#);
+        let run = ["run", "./copy.yaml", "--user", "me@example.com", "--payload", &payload];
+        shop.enact(&run).exits(0);
+        // A key tells two inputs apart that differ in the last digit.
+        let keyed = |number: &str| {
+            let payload = format!(r#"{{"n": {number}}}"#);
+            let key = format!("k-{index}");
+            shop.enact(&[
+                "run",
+                "./copy.yaml",
+                "--user",
+                "you@example.com",
+                "--payload",
+                &payload,
+                "--key",
+                &key,
+            ])
+        };
+        keyed(number);
+        let (_, message) = keyed(&format!("{number}1")).exits(2).error();
+        assert!(message.contains("with another input"), "{message}");
+        for how in ["given", "fixed", "copied"] {
+            holds(format!("{how}-{index}"), number).await;
+        }
+        // What is so already is compared digit for digit as well.
+        let update =
+            format!(r#"{{"table": "num", "data": {{"n": {number}1}}, "where": {{"id": "act-{index}"}}}}"#);
+        let updated = shop.act("db.update_row", &update).exits(0).json();
+        assert_eq!(updated["actions"][0]["already_done"], false, "{updated}");
+    }
+    shop.world.write(
+        "sum.yaml",
+        "name: sum\nsteps:\n- {id: a, action: db.insert_row, with: {table: num, data: {id: s, n: '{{ payload.n + 1 }}'}}}\n",
+    );
+    let payload = format!(r#"{{"n": {}}}"#, EXACT[0]);
+    let gave = shop.enact(&["run", "./sum.yaml", "--user", "me@example.com", "--payload", &payload]).exits(4);
+    assert_eq!(gave.json()["error"]["code"], "invalid_parameters", "{gave:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_column_that_is_given_twice_is_refused() {
+    let shop = Shop::new().await;
+    let twice = r#"{"table": "users", "data": {"id": 80, "id": 81}}"#;
+    let (code, message) = shop.act("db.insert_row", twice).exits(2).error();
+    assert!(code == "invalid_parameters" && message.contains("'id' stands twice"), "{message}");
     shop.assert_as_before().await;
 }

@@ -76,7 +76,7 @@ fn case_52_a_rollback_whose_blob_is_gone_says_so_and_verifying_finds_it() {
         let (_, message) = world.json(args).exits(6).error();
         assert!(message.contains(name) && message.contains("restore it from a backup"), "{message}");
     }
-    let gave = world.json(&["rollback", &run]).exits(5);
+    let gave = world.json(&["rollback", &run]).exits(6);
     assert!(gave.stdout.contains(name) && gave.stdout.contains("restore it from a backup"), "{gave:?}");
     assert_eq!(world.read("workspace/large"), "small");
 }

@@ -402,7 +402,7 @@ async fn under_row_level_security_only_the_same_role_undoes() {
     let world = Tables::at(db, &as_other, |postgres| postgres);
     let prepared = world.toolbox.prepare_undo(undo.name, &undo.params).unwrap();
     let error = prepared.capture(&same).await.unwrap_err();
-    assert_eq!(error.code(), ErrorCode::Conflict, "{error}");
+    assert_eq!(error.code(), ErrorCode::PreconditionFailed, "{error}");
     assert!(error.message().contains("enact_test_guarded"), "{error}");
 }
 

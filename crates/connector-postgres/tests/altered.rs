@@ -51,7 +51,7 @@ async fn a_table_that_was_altered_meanwhile_is_looked_up_anew() {
 }
 
 #[tokio::test]
-async fn an_undo_onto_an_altered_table_is_a_conflict_where_a_column_is_gone_and_else_goes_on() {
+async fn an_undo_onto_an_altered_table_is_refused_where_a_column_is_gone_and_else_goes_on() {
     let sql = "CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 1), (2, 2);";
     let world = Tables::with(sql).await;
     let done = world.act("delete_row", json!({ "table": "t", "where": { "id": 1 } })).await.unwrap();
@@ -64,7 +64,7 @@ async fn an_undo_onto_an_altered_table_is_a_conflict_where_a_column_is_gone_and_
     let done = world.act("delete_row", json!({ "table": "t", "where": { "id": 1 } })).await.unwrap();
     world.db.exec("ALTER TABLE t DROP v").await;
     let error = world.undo(&done, false).await.unwrap_err();
-    assert_eq!(error.code(), ErrorCode::Conflict);
+    assert_eq!(error.code(), ErrorCode::PreconditionFailed);
     assert!(error.message().contains("'v'"), "{error}");
 }
 
@@ -113,13 +113,13 @@ async fn a_column_whose_type_became_another_is_compared_as_the_new_type() {
 
 /// The table is known, and the statement that gives its rows back was never prepared.
 #[tokio::test]
-async fn the_first_undo_onto_a_table_of_which_a_column_is_gone_is_a_conflict() {
+async fn the_first_undo_onto_a_table_of_which_a_column_is_gone_is_refused() {
     let world =
         Tables::with("CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 5);").await;
     let done = world.act("delete_row", json!({ "table": "public.t", "where": { "id": 1 } })).await.unwrap();
     world.db.exec("ALTER TABLE t DROP v").await;
     let error = world.undo(&done, false).await.unwrap_err();
-    assert_eq!(error.code(), ErrorCode::Conflict, "{error}");
+    assert_eq!(error.code(), ErrorCode::PreconditionFailed, "{error}");
     assert!(error.message().contains("'v'"), "{error}");
 }
 

@@ -59,7 +59,8 @@ pub trait Connector: Debug + Send + Sync + Sized + 'static {
 ///
 /// # Contract
 /// - `capture` changes nothing outside. It compares: what is already so is [`Captured::AlreadyDone`]; for an
-///   undo, a state that is not the one that the action left is a `conflict`, unless [`Cx::force`].
+///   undo, a state that is not the one that the action left is a `conflict`, unless [`Cx::force`]; where
+///   force cannot help, it is `precondition_failed`, and people are not told to try it.
 /// - `perform` is called at most once per capture, after the intent is durable. It keeps to what capture
 ///   found, by the system's own precondition where it has one. An error says what may be left
 ///   ([`Error::left_nothing`]); an outcome that is not known is the code `in_doubt`.
@@ -416,9 +417,12 @@ impl Toolbox {
     /// Reads parameters as the named action, whether it is allowed or not. Nothing happens.
     ///
     /// # Errors
-    /// `unsupported`, where the kind has no such action; `invalid_parameters`, naming the field.
+    /// `unsupported`, where the kind has no such action; `invalid_parameters`, naming the field, and where they are not
+    /// an object of JSON or a key stands in one twice.
     pub fn prepare(&self, action: &str, params: &JsonText) -> Result<Prepared, Error> {
-        Self::find(&self.forward, self.kind, action)?.prepare(params)
+        let action = Self::find(&self.forward, self.kind, action)?;
+        params.check_parameters().map_err(|error| error.context(action.spec().name))?;
+        action.prepare(params)
     }
 
     /// Reads parameters as the named undo. Only a recorded intent leads here.

@@ -11,11 +11,12 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::blob::BlobRef;
 use crate::connector::Cx;
+use crate::exact::Exact;
+use crate::json::JsonText;
 
 /// Content up to this many bytes stands in the record itself; more is kept in a blob.
 pub const INLINE_BYTES: usize = 64 * 1024;
@@ -93,11 +94,12 @@ impl Debug for Content {
 /// - in a field whose name ends in `_base64`;
 /// - in the field `content` of an object that has the `size` and the `sha256` of the bytes beside it: the output of who
 ///   was asked for base64. A text has other ones than its decoded bytes, so it is never taken for them.
-pub(crate) fn show_binary(value: &mut Value) -> bool {
+pub(crate) fn show_binary(value: &mut Exact) -> bool {
     match value {
-        Value::Array(items) => items.iter_mut().fold(false, |any, item| show_binary(item) | any),
-        Value::Object(fields) => {
-            let described = described(fields);
+        Exact::List(items) => items.iter_mut().fold(false, |any, item| show_binary(item) | any),
+        Exact::Object(_) => {
+            let described = described(value);
+            let Exact::Object(fields) = value else { return false };
             fields.iter_mut().fold(false, |any, (name, field)| match shown(name, field, described.as_ref()) {
                 Some(shown) => {
                     *field = shown;
@@ -106,24 +108,25 @@ pub(crate) fn show_binary(value: &mut Value) -> bool {
                 None => show_binary(field) | any,
             })
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+        Exact::Null | Exact::Bool(_) | Exact::Number(_) | Exact::Text(_) => false,
     }
 }
 
 /// The size and the SHA-256 that an object names.
-fn described(fields: &Map<String, Value>) -> Option<(u64, String)> {
-    Some((fields.get("size")?.as_u64()?, fields.get("sha256")?.as_str()?.to_owned()))
+fn described(object: &Exact) -> Option<(u64, String)> {
+    let Exact::Number(size) = object.get("size")? else { return None };
+    Some((size.parse().ok()?, object.get("sha256")?.as_text()?.to_owned()))
 }
 
 /// The form of a field that is binary content.
-fn shown(name: &str, field: &Value, described: Option<&(u64, String)>) -> Option<Value> {
+fn shown(name: &str, field: &Exact, described: Option<&(u64, String)>) -> Option<Exact> {
     let is_named_so = name.ends_with("_base64");
     if !is_named_so && (name != "content" || described.is_none()) {
         return None;
     }
-    let content = Content::shown(STANDARD.decode(field.as_str()?).ok()?);
+    let content = Content::shown(STANDARD.decode(field.as_text()?).ok()?);
     let is_described = described.is_some_and(|(size, sha)| (*size, sha) == (content.size, &content.sha256));
-    if is_named_so || is_described { serde_json::to_value(content).ok() } else { None }
+    if is_named_so || is_described { JsonText::encode(&content).ok().map(|text| text.exact()) } else { None }
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -147,12 +150,11 @@ mod tests {
     use std::collections::HashMap;
 
     use parking_lot::Mutex;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::blob::BlobStore;
     use crate::ids::{Direction, EffectId, RunId, Seq};
-    use crate::json::JsonText;
 
     #[derive(Debug, Default)]
     struct Blobs(Mutex<HashMap<String, Vec<u8>>>);
@@ -176,6 +178,13 @@ mod tests {
         let run = RunId::from_parts(1, [0; 10]);
         let effect = EffectId { run, seq: Seq(1), attempt: 1, direction: Direction::Forward, undo_try: 0 };
         Cx::new(effect, false, Arc::new(Blobs::default()))
+    }
+
+    /// What becomes of a value, and whether it was changed.
+    fn shown_of(value: &Value) -> (Value, bool) {
+        let mut exact = JsonText::encode(value).unwrap().exact();
+        let changed = show_binary(&mut exact);
+        (JsonText::encode(&exact).unwrap().value(), changed)
     }
 
     fn read(content: &Content, cx: &Cx) -> Vec<u8> {
@@ -205,14 +214,15 @@ mod tests {
         let bytes = [0, 159, 146, 150];
         let (text, sha256) = (STANDARD.encode(bytes), format!("{:x}", Sha256::digest(bytes)));
         let shown = json!({ "base64": text, "sha256": sha256, "size": 4 });
-        let mut value = json!({
+        let value = json!({
             "params": [{ "content_base64": text }],
             "output": { "content": text, "sha256": sha256, "size": 4 },
         });
-        assert!(show_binary(&mut value));
+        let (value, changed) = shown_of(&value);
+        assert!(changed);
         assert_eq!(value["params"][0]["content_base64"], shown);
         assert_eq!(value["output"], json!({ "content": shown, "sha256": sha256, "size": 4 }));
-        assert!(!show_binary(&mut value), "it is shown already");
+        assert!(!shown_of(&value).1, "it is shown already");
 
         let of_text = format!("{:x}", Sha256::digest(&text));
         for text in [
@@ -223,8 +233,7 @@ mod tests {
             json!({ "content_base64": 3, "base64": text }),
             json!(text),
         ] {
-            let mut value = text.clone();
-            assert!(!show_binary(&mut value) && value == text, "{text}");
+            assert_eq!(shown_of(&text), (text.clone(), false), "{text}");
         }
     }
 
@@ -236,9 +245,9 @@ mod tests {
             let bytes = vec![7; length];
             let sha256 = format!("{:x}", Sha256::digest(&bytes));
             let text = STANDARD.encode(bytes);
-            let mut value =
-                json!({ "content_base64": text, "content": text, "size": length, "sha256": sha256 });
-            assert!(show_binary(&mut value));
+            let value = json!({ "content_base64": text, "content": text, "size": length, "sha256": sha256 });
+            let (value, changed) = shown_of(&value);
+            assert!(changed);
             for field in ["content_base64", "content"] {
                 let shown = value[field].as_object().unwrap();
                 assert_eq!(shown.keys().collect::<Vec<_>>(), names);

@@ -5,12 +5,12 @@
 //! [`RunDocument::abridged`] and [`event`] see to that, and all of them by one function.
 
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::action::{EffectClass, Target};
 use crate::content::show_binary;
 use crate::error::{ErrorCode, ErrorRecord};
 use crate::event::StoredEvent;
+use crate::exact::Exact;
 use crate::ids::{RunId, Seq};
 use crate::json::JsonText;
 use crate::policy::VerdictRecord;
@@ -59,7 +59,7 @@ pub struct ActionResult {
     /// Whether it was so already.
     pub already_done: bool,
     /// What it gave; whole, where the document is not abridged.
-    pub output: Value,
+    pub output: JsonText,
     /// Why it did not.
     pub error: Option<ErrorRecord>,
     /// What `show` adds.
@@ -75,7 +75,7 @@ pub struct ActionDetail {
     /// Its exact parameters, but for binary content.
     pub params: JsonText,
     /// The state that the newest attempt was about to change.
-    pub pre_state: Value,
+    pub pre_state: JsonText,
     /// How many attempts came to an intent.
     pub attempts: usize,
     /// What is known of its undo.
@@ -110,6 +110,9 @@ pub struct PolicyResult {
 pub struct RollbackResult {
     /// One entry for each action that it covers.
     pub actions: Vec<UndoResult>,
+    /// Whether it was asked for with force: for advice, and not part of the document.
+    #[serde(skip)]
+    pub forced: bool,
 }
 
 /// The outcome of undoing one action.
@@ -154,9 +157,9 @@ impl RunDocument {
     #[must_use]
     pub fn abridged(mut self) -> Self {
         for action in self.actions.iter_mut().flatten() {
-            show_binary(&mut action.output);
+            abridge(&mut action.output);
             let Some(detail) = &mut action.detail else { continue };
-            show_binary(&mut detail.pre_state);
+            abridge(&mut detail.pre_state);
             abridge(&mut detail.params);
             detail.reversal.params.iter_mut().for_each(abridge);
         }
@@ -192,13 +195,13 @@ impl RunDocument {
 /// Where the event has no JSON form.
 pub fn event(event: &StoredEvent) -> serde_json::Result<String> {
     let text = serde_json::to_string(event)?;
-    let mut value = serde_json::from_str(&text)?;
+    let mut value = Exact::read(&text)?;
     if show_binary(&mut value) { serde_json::to_string(&value) } else { Ok(text) }
 }
 
 /// Leaves what holds no binary content as it was recorded, to the letter.
 fn abridge(text: &mut JsonText) {
-    let mut value = text.value();
+    let mut value = text.exact();
     if show_binary(&mut value)
         && let Ok(shown) = JsonText::encode(&value)
     {
@@ -217,9 +220,9 @@ fn policy_results(state: &RunState) -> Vec<PolicyResult> {
 impl ActionResult {
     fn new(seq: Seq, action: &ActionState) -> Self {
         let (success, output, error) = match action.end.as_ref().map(ActionEnd::result) {
-            Some(Ok(output)) => (true, output.value(), None),
-            Some(Err(error)) => (false, Value::Null, Some(error.clone())),
-            None => (false, Value::Null, action.open_error()),
+            Some(Ok(output)) => (true, output.clone(), None),
+            Some(Err(error)) => (false, JsonText::null(), Some(error.clone())),
+            None => (false, JsonText::null(), action.open_error()),
         };
         Self {
             seq,
@@ -261,7 +264,7 @@ impl ActionDetail {
         Self {
             target: action.call.target.clone(),
             params: action.call.params.clone(),
-            pre_state: newest.map_or(Value::Null, |attempt| attempt.intent.pre.value()),
+            pre_state: newest.map_or_else(JsonText::null, |attempt| attempt.intent.pre.clone()),
             attempts: action.attempts.len(),
             reversal: Reversal {
                 effect: action.call.effect,
@@ -280,6 +283,6 @@ impl RollbackResult {
             .into_iter()
             .map(|(seq, outcome, error)| UndoResult { seq, outcome, error: error.cloned() })
             .collect();
-        Self { actions }
+        Self { actions, forced: state.rollback.as_ref().is_some_and(|rollback| rollback.force) }
     }
 }

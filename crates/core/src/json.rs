@@ -1,5 +1,6 @@
 //! JSON as the log keeps it: text, parsed only by who needs it.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::error::{Error, ErrorCode};
+use crate::exact::Exact;
 
 /// How deep JSON text may be nested. Readers of JSON stop somewhere (serde_json at 127), and what one could not
 /// read it could not judge either; so text that is deeper is refused where it enters.
@@ -70,10 +72,42 @@ impl JsonText {
         })
     }
 
-    /// The value, parsed. Text that this type holds is always valid, so this gives `null` for none.
+    /// The value with its numbers as they were written. Text that this type holds is always valid, so this gives `null`
+    /// for none.
+    #[must_use]
+    pub fn exact(&self) -> Exact {
+        Exact::read(&self.0).unwrap_or(Exact::Null)
+    }
+
+    /// Whether two texts mean the same value, however they write it.
+    #[must_use]
+    pub fn means(&self, other: &Self) -> bool {
+        self == other || self.exact().means(&other.exact())
+    }
+
+    /// The value, parsed: a number that 64 bits do not hold is rounded. For who judges or shows; what is passed on is
+    /// passed on as text. Text that this type holds is always valid, so this gives `null` for none.
     #[must_use]
     pub fn value(&self) -> Value {
         serde_json::from_str(&self.0).unwrap_or(Value::Null)
+    }
+
+    /// Refuses what cannot be an action's parameters, whatever the action: they are an object, and no key stands twice
+    /// in an object of them, since readers differ in which one they take.
+    pub(crate) fn check_parameters(&self) -> Result<(), Error> {
+        let invalid = |message: String| Error::new(ErrorCode::InvalidParameters, message).left_nothing();
+        let kind = match self.0.as_bytes().first() {
+            Some(b'{') => {
+                let unique = Readable { left: MAX_DEPTH, unique: true };
+                return read_with(&self.0, unique).map_err(|error| invalid(without_place(&error)));
+            }
+            Some(b'[') => "a list",
+            Some(b'"') => "text",
+            Some(b'n') => "null",
+            Some(b't' | b'f') => "true or false",
+            _ => "a number",
+        };
+        Err(invalid(format!("parameters are a JSON object, such as {{\"name\": \"value\"}}; this is {kind}")))
     }
 
     /// The text.
@@ -86,12 +120,16 @@ impl JsonText {
 /// Refuses text that [`JsonText::value`] could not give as it stands: what is not JSON, a number that no reader
 /// holds, half of a surrogate pair, and what is nested too deep or too large. Builds nothing.
 fn check(text: &str) -> Result<(), serde_json::Error> {
+    read_with(text, Readable { left: MAX_DEPTH, unique: false })
+}
+
+fn read_with(text: &str, readable: Readable) -> Result<(), serde_json::Error> {
     if text.len() > MAX_BYTES {
         let message = format!("it has {} bytes, and there is place for {MAX_BYTES}", text.len());
         return Err(de::Error::custom(message));
     }
     let mut reader = serde_json::Deserializer::from_str(text);
-    Readable { left: MAX_DEPTH }.deserialize(&mut reader)?;
+    readable.deserialize(&mut reader)?;
     reader.end()
 }
 
@@ -101,16 +139,17 @@ fn refused(source: serde_json::Error) -> Error {
     Error::new(ErrorCode::InvalidParameters, format!("{what}: {source}")).with_source(source)
 }
 
-/// Reads any value and forgets it; `left` levels may be opened below.
+/// Reads any value and forgets it; `left` levels may be opened below, and the keys of an object may have to be unique.
 #[derive(Clone, Copy)]
 struct Readable {
     left: usize,
+    unique: bool,
 }
 
 impl Readable {
     fn below<E: de::Error>(self) -> Result<Self, E> {
         let too_deep = || E::custom(format_args!("it is nested deeper than {MAX_DEPTH} levels"));
-        self.left.checked_sub(1).map(|left| Self { left }).ok_or_else(too_deep)
+        self.left.checked_sub(1).map(|left| Self { left, ..self }).ok_or_else(too_deep)
     }
 }
 
@@ -161,7 +200,18 @@ impl<'de> Visitor<'de> for Readable {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         let below = self.below()?;
-        while entries.next_key_seed(below)?.is_some() {
+        if !self.unique {
+            while entries.next_key_seed(below)?.is_some() {
+                entries.next_value_seed(below)?;
+            }
+            return Ok(());
+        }
+        let mut keys = HashSet::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            if keys.contains(&key) {
+                return Err(A::Error::custom(format_args!("the key '{key}' stands twice in one object")));
+            }
+            keys.insert(key);
             entries.next_value_seed(below)?;
         }
         Ok(())
@@ -294,6 +344,22 @@ mod tests {
             );
         }
         assert!(serde_json::from_str::<JsonText>(&text).is_err());
+    }
+
+    #[test]
+    fn parameters_are_an_object_in_which_no_key_stands_twice() {
+        let refused = |text: &str| {
+            let error = JsonText::parse(text).unwrap().check_parameters().unwrap_err();
+            assert_eq!(error.code(), ErrorCode::InvalidParameters);
+            error.message().to_owned()
+        };
+        for (text, kind) in [("[1]", "a list"), ("\"a\"", "text"), ("null", "null"), ("-1", "a number")] {
+            assert!(refused(text).ends_with(&format!("this is {kind}")), "{}", refused(text));
+        }
+        for text in [r#"{"a":1,"a":1}"#, r#"{"b":[{"c":{"a":1,"\u0061":2}}]}"#] {
+            assert_eq!(refused(text), "the key 'a' stands twice in one object");
+        }
+        JsonText::parse(r#" {"a":[{"a":1},{"a":1e-400}]} "#).unwrap().check_parameters().unwrap();
     }
 
     #[test]

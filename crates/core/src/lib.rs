@@ -17,6 +17,7 @@ pub mod document;
 mod erased;
 pub mod error;
 pub mod event;
+pub mod exact;
 pub mod ids;
 pub mod json;
 pub mod policy;

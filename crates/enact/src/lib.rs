@@ -77,7 +77,9 @@
 //!
 //! `docs/guarantees.md` names each guarantee and the test that holds it; `docs/architecture.md` says how it works.
 
-pub use enact_core::{action, blob, connector, document, error, event, ids, json, policy, run, store, time};
+pub use enact_core::{
+    action, blob, connector, document, error, event, exact, ids, json, policy, run, store, time,
+};
 pub use enact_runtime as runtime;
 pub use enact_runtime::{
     Acted, Builder, Clock, DynWorkflow, Enact, Foreseen, LoadText, Note, Observer, Recovery, RollbackOptions,

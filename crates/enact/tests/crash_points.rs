@@ -208,7 +208,9 @@ struct Tally(Arc<AtomicI64>);
 
 /// Adds to the tally. Its undo takes away again.
 #[derive(Debug, Serialize, Deserialize)]
-struct Add(i64);
+struct Add {
+    by: i64,
+}
 
 impl Action for Add {
     const NAME: &'static str = "add";
@@ -252,7 +254,7 @@ impl Perform<Add> for Tally {
     }
 
     async fn perform(&self, _: &Cx, add: &Add, (): &(), (): ()) -> Result<(), Error> {
-        self.0.fetch_add(add.0, Ordering::Relaxed);
+        self.0.fetch_add(add.by, Ordering::Relaxed);
         Ok(())
     }
 
@@ -261,7 +263,7 @@ impl Perform<Add> for Tally {
     }
 
     fn undo(&self, add: &Add, (): &(), _: Left<'_, ()>) -> Undo<Add> {
-        Undo::By(Add(-add.0))
+        Undo::By(Add { by: -add.by })
     }
 }
 
@@ -274,7 +276,7 @@ impl Workflow for Count {
     type Output = ();
 
     async fn run(&self, cx: &WorkflowCx, (): ()) -> Result<(), Error> {
-        cx.connector::<Tally>("tally")?.act(Add(1)).await
+        cx.connector::<Tally>("tally")?.act(Add { by: 1 }).await
     }
 }
 

@@ -16,17 +16,16 @@ pub(crate) struct ActWorkflow;
 pub(crate) struct ActInput {
     connector: String,
     action: String,
-    params: serde_json::Value,
+    params: JsonText,
 }
 
 impl ActWorkflow {
     pub(crate) fn input(connector: &str, action: &str, params: &JsonText) -> Result<JsonText, Error> {
-        let input = serde_json::json!({
-            "connector": connector,
-            "action": action,
-            "params": params.value(),
-        });
-        JsonText::encode(&input)
+        JsonText::encode(&ActInput {
+            connector: connector.to_owned(),
+            action: action.to_owned(),
+            params: params.clone(),
+        })
     }
 }
 
@@ -34,11 +33,10 @@ impl Workflow for ActWorkflow {
     const NAME: &'static str = "act";
     const VERSION: u32 = 1;
     type Input = ActInput;
-    type Output = serde_json::Value;
+    type Output = JsonText;
 
-    async fn run(&self, cx: &WorkflowCx, input: ActInput) -> Result<serde_json::Value, Error> {
-        let params = JsonText::encode(&input.params)?;
-        let acted = cx.act(&input.connector, &input.action, params, Tries::default()).await?;
-        Ok(acted.output.value())
+    async fn run(&self, cx: &WorkflowCx, input: ActInput) -> Result<JsonText, Error> {
+        let acted = cx.act(&input.connector, &input.action, input.params, Tries::default()).await?;
+        Ok(acted.output)
     }
 }

@@ -167,8 +167,8 @@ impl Enact {
         let same = known.workflow == wanted.workflow
             && known.version == wanted.version
             && known.user == wanted.user
-            && known.input.value() == wanted.input.value()
-            && known.attributes.value() == wanted.attributes.value();
+            && known.input.means(&wanted.input)
+            && known.attributes.means(&wanted.attributes);
         if same {
             return Ok(Some(Submitted { run, existing: true }));
         }

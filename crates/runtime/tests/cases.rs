@@ -284,7 +284,7 @@ async fn case_12_every_action_has_its_own_result_and_a_failed_one_is_no_success(
     let document = RunDocument::new(run.state());
     assert_eq!(document.status, RunStatus::RolledBack);
     let actions: Vec<_> =
-        document.actions.iter().flatten().map(|one| (one.seq.0, one.success, one.output.clone())).collect();
+        document.actions.iter().flatten().map(|one| (one.seq.0, one.success, one.output.value())).collect();
     let done = |key: &str| json!({ "key": key });
     assert_eq!(actions, [(1, false, json!(null)), (2, true, done("b")), (3, true, done("c"))]);
 }

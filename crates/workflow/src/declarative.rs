@@ -6,11 +6,11 @@ use std::path::Path;
 
 use enact_core::error::{Error, ErrorCode};
 use enact_core::event::{OnFailure, WorkflowSource};
+use enact_core::exact::Exact;
 use enact_core::json::{JsonText, MAX_BYTES};
 use enact_runtime::{DynWorkflow, Foreseen, WorkflowCx};
 use futures::future::{BoxFuture, FutureExt};
 use serde::Serializer;
-use serde_json::{Map, Value as Json};
 
 use crate::parse::{self, Definition, Step};
 use crate::scope::{Outcome, Scope};
@@ -70,15 +70,13 @@ impl Declarative {
     }
 
     async fn carry_out(&self, cx: &WorkflowCx, input: &JsonText) -> Result<JsonText, Error> {
-        let payload = payload(input)?;
-        let mut scope = Scope::new(payload, cx.user(), cx.attributes(), &cx.run_id().to_string());
+        let attributes = JsonText::encode(&cx.attributes())?.exact();
+        let mut scope = Scope::new(payload(input)?, cx.user(), &attributes, &cx.run_id().to_string());
         let mut outputs = Vec::with_capacity(self.definition.steps.len());
         for step in &self.definition.steps {
             let outcome = carry_out_step(step, cx, &scope).await?;
-            let output = outcome.output();
-            let value = output.decode().map_err(|error| error.context(in_step(step)).context("output"))?;
-            scope.add(&step.id, &outcome, value);
-            outputs.push((step.id.as_str(), output));
+            scope.add(&step.id, &outcome);
+            outputs.push((step.id.as_str(), outcome.output()));
         }
         object(&outputs)
     }
@@ -91,7 +89,6 @@ async fn carry_out_step(step: &Step, cx: &WorkflowCx, scope: &Scope) -> Result<O
         return Ok(Outcome::Skipped);
     }
     let params = step.with.evaluate(&view).map_err(|error| error.context(in_step(step)))?;
-    let params = JsonText::encode(&params).map_err(|error| error.context(in_step(step)))?;
     let acted = cx.act(&step.connector, &step.action, params, step.tries).await;
     match acted {
         Ok(acted) => Ok(Outcome::Done(acted.output)),
@@ -107,23 +104,18 @@ fn in_step(step: &Step) -> String {
 }
 
 /// The payload: a JSON object; `null`, which says "no input", is an empty one.
-fn payload(input: &JsonText) -> Result<Json, Error> {
-    let payload = input.decode::<Json>().map_err(|error| error.context("payload").left_nothing())?;
-    match payload {
-        Json::Null => Ok(Json::Object(Map::new())),
-        Json::Object(_) => Ok(payload),
-        other => {
-            let kind = match other {
-                Json::Array(_) => "a list",
-                Json::String(_) => "text",
-                Json::Bool(_) => "true or false",
-                _ => "a number",
-            };
-            let message =
-                format!("payload: a JSON object is wanted, such as {{\"name\": \"value\"}}; this is {kind}");
-            Err(Error::new(ErrorCode::InvalidParameters, message).left_nothing())
-        }
-    }
+fn payload(input: &JsonText) -> Result<JsonText, Error> {
+    let kind = match input.exact() {
+        Exact::Null => return JsonText::parse("{}"),
+        Exact::Object(_) => return Ok(input.clone()),
+        Exact::List(_) => "a list",
+        Exact::Text(_) => "text",
+        Exact::Bool(_) => "true or false",
+        Exact::Number(_) => "a number",
+    };
+    let message =
+        format!("payload: a JSON object is wanted, such as {{\"name\": \"value\"}}; this is {kind}");
+    Err(Error::new(ErrorCode::InvalidParameters, message).left_nothing())
 }
 
 /// An object with its keys in the order of the steps; `null` where they are too large together: each is recorded with
@@ -166,8 +158,7 @@ impl DynWorkflow for Declarative {
 
     fn foreseen(&self) -> Vec<Foreseen> {
         let foreseen = |step: &Step| {
-            let params = step.with.fixed().and_then(|params| JsonText::encode(&params).ok());
-            Foreseen::new(in_step(step), &step.connector, &step.action).params(params)
+            Foreseen::new(in_step(step), &step.connector, &step.action).params(step.with.fixed())
         };
         self.definition.steps.iter().map(foreseen).collect()
     }

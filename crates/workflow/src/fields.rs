@@ -101,6 +101,7 @@ fn shown(value: &Yaml) -> String {
     match value {
         Yaml::Bool(value) => value.to_string(),
         Yaml::Number(number) => number.to_string(),
+        Yaml::Digits(digits) => shorten(digits, 40),
         Yaml::Text(text) => format!("the text '{}'", shorten(text, 40)),
         other => other.kind().to_owned(),
     }

@@ -1,15 +1,16 @@
 //! From the tree of a YAML text to the steps of a workflow, with every check that needs no runtime.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use enact_core::error::{Error, ErrorCode};
 use enact_core::event::OnFailure;
+use enact_core::json::JsonText;
 use enact_runtime::{DEFAULT_ATTEMPTS, DEFAULT_TIMEOUT, Tries};
-use minijinja::Value;
-use serde_json::{Map, Value as Json};
 
 use crate::duration;
 use crate::fields::{Field, Fields, join, shorten};
+use crate::scope::View;
 use crate::template::Template;
 use crate::yaml::{self, Node, Place, Yaml};
 
@@ -54,7 +55,7 @@ pub(crate) enum When {
 
 impl When {
     /// Decides it.
-    pub(crate) fn holds(&self, view: &Value) -> Result<bool, Error> {
+    pub(crate) fn holds(&self, view: &View<'_>) -> Result<bool, Error> {
         match self {
             Self::Always(value) => Ok(*value),
             Self::Holds(template) => template.holds(view),
@@ -65,36 +66,35 @@ impl When {
 /// A parameter: what is fixed, and what is evaluated.
 #[derive(Debug)]
 pub(crate) enum Param {
-    Fixed(Json),
+    Fixed(JsonText),
     Evaluated(Template),
     List(Vec<Param>),
-    Object(Vec<(String, Param)>),
+    Object(BTreeMap<String, Param>),
 }
 
 impl Param {
     /// The exact parameter.
-    pub(crate) fn evaluate(&self, view: &Value) -> Result<Json, Error> {
-        match self {
-            Self::Fixed(value) => Ok(value.clone()),
-            Self::Evaluated(template) => template.evaluate(view),
-            Self::List(items) => items.iter().map(|item| item.evaluate(view)).collect(),
-            Self::Object(entries) => entries
-                .iter()
-                .map(|(key, param)| Ok((key.clone(), param.evaluate(view)?)))
-                .collect::<Result<Map<_, _>, Error>>()
-                .map(Json::Object),
-        }
+    pub(crate) fn evaluate(&self, view: &View<'_>) -> Result<JsonText, Error> {
+        self.made(&|template| template.evaluate(view))
     }
 
     /// The parameter, where nothing of it has to be evaluated.
-    pub(crate) fn fixed(&self) -> Option<Json> {
+    pub(crate) fn fixed(&self) -> Option<JsonText> {
+        let unknown = |_: &Template| Err(Error::new(ErrorCode::InvalidParameters, "only the run has it"));
+        self.made(&unknown).ok()
+    }
+
+    fn made(&self, evaluate: &dyn Fn(&Template) -> Result<JsonText, Error>) -> Result<JsonText, Error> {
         match self {
-            Self::Fixed(value) => Some(value.clone()),
-            Self::Evaluated(_) => None,
-            Self::List(items) => items.iter().map(Self::fixed).collect(),
+            Self::Fixed(value) => Ok(value.clone()),
+            Self::Evaluated(template) => evaluate(template),
+            Self::List(items) => {
+                let items = items.iter().map(|item| item.made(evaluate)).collect::<Result<Vec<_>, _>>()?;
+                JsonText::encode(&items)
+            }
             Self::Object(entries) => {
-                let fixed = entries.iter().map(|(key, param)| Some((key.clone(), param.fixed()?)));
-                fixed.collect::<Option<Map<_, _>>>().map(Json::Object)
+                let entries = entries.iter().map(|(key, param)| Ok((key, param.made(evaluate)?)));
+                JsonText::encode(&entries.collect::<Result<BTreeMap<_, _>, Error>>()?)
             }
         }
     }
@@ -260,7 +260,7 @@ fn when(field: Field, before: &[&str]) -> Result<When, Error> {
 }
 
 fn with(field: Option<Field>, before: &[&str]) -> Result<Param, Error> {
-    let Some(field) = field else { return Ok(Param::Fixed(Json::Object(Map::new()))) };
+    let Some(field) = field else { return Ok(Param::Object(BTreeMap::new())) };
     if !matches!(field.node.value, Yaml::Map(_)) {
         return Err(field.wanted("a mapping of the action's parameters"));
     }
@@ -270,9 +270,10 @@ fn with(field: Option<Field>, before: &[&str]) -> Result<Param, Error> {
 /// `name` is the field as messages of a run call it, `path` as messages on the text do.
 fn param(node: Node, name: &str, path: &str, before: &[&str]) -> Result<Param, Error> {
     match node.value {
-        Yaml::Null => Ok(Param::Fixed(Json::Null)),
-        Yaml::Bool(value) => Ok(Param::Fixed(Json::Bool(value))),
-        Yaml::Number(number) => Ok(Param::Fixed(Json::Number(number))),
+        Yaml::Null => Ok(Param::Fixed(JsonText::null())),
+        Yaml::Bool(value) => JsonText::encode(&value).map(Param::Fixed),
+        Yaml::Number(number) => JsonText::encode(&number).map(Param::Fixed),
+        Yaml::Digits(digits) => JsonText::parse(&digits).map(Param::Fixed),
         Yaml::Text(text) => text_param(text, node.place, name, path, before),
         Yaml::List(items) => {
             let items = items.into_iter().enumerate().map(|(index, item)| {
@@ -292,7 +293,7 @@ fn param(node: Node, name: &str, path: &str, before: &[&str]) -> Result<Param, E
 
 fn text_param(text: String, place: Place, name: &str, path: &str, before: &[&str]) -> Result<Param, Error> {
     if !Template::is_in(&text) {
-        return Ok(Param::Fixed(Json::String(text)));
+        return JsonText::encode(&text).map(Param::Fixed);
     }
     match Template::parse(name, &text, before) {
         Ok(template) => Ok(Param::Evaluated(template)),

@@ -7,6 +7,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::LazyLock;
 
 use enact_core::error::{Error, ErrorCode};
+use enact_core::json::JsonText;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{
@@ -16,8 +17,8 @@ use serde_json::Value as Json;
 
 use crate::bounds;
 use crate::fields::{nearest, shorten};
-use crate::scope::{NAMES, OF_A_STEP, OF_THE_RUN};
-use crate::value::{from_json, to_json};
+use crate::scope::{NAMES, OF_A_STEP, OF_THE_RUN, Part, View, plain_path};
+use crate::value::{holding, to_json};
 
 /// How much work one evaluation may take: about one unit for each operation and for each 64 bytes made. So it
 /// also bounds memory, to 128 MiB.
@@ -42,8 +43,9 @@ pub(crate) struct Template {
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Kind {
-    /// The text is one single expression, with this code: its value keeps its JSON type.
-    Expression(String),
+    /// The text is one single expression, with this code: its value keeps its JSON type. One that is a plain path is
+    /// passed on digit for digit.
+    Expression(String, Option<Vec<Part>>),
     /// Expressions within text: the result is text.
     Text,
 }
@@ -65,11 +67,11 @@ impl Template {
 
     fn compile(field: &str, source: &str, steps: &[&str]) -> Result<Self, String> {
         let kind = match single(source) {
-            Some(code) => Kind::Expression(code.to_owned()),
+            Some(code) => Kind::Expression(code.to_owned(), plain_path(code.trim())),
             None => Kind::Text,
         };
         let names = match &kind {
-            Kind::Expression(code) => {
+            Kind::Expression(code, _) => {
                 ENGINE.compile_expression(code).map(|expression| expression.undeclared_variables(true))
             }
             Kind::Text => {
@@ -88,37 +90,51 @@ impl Template {
 
     /// Whether the text is one single expression.
     pub(crate) fn is_expression(&self) -> bool {
-        matches!(self.kind, Kind::Expression(_))
+        matches!(self.kind, Kind::Expression(..))
     }
 
     /// Evaluates it to JSON.
     ///
     /// # Errors
     /// `invalid_parameters`, naming field and expression: an undefined name, a wrong use, too much work.
-    pub(crate) fn evaluate(&self, view: &Value) -> Result<Json, Error> {
-        let result = contained(|| match &self.kind {
-            Kind::Expression(code) => self.value(code, view).and_then(|value| self.json(&value)),
-            Kind::Text => {
-                let text = ENGINE.render_str(&self.source, view.clone());
-                text.map(Json::String).map_err(|error| self.failed(&error))
-            }
-        });
-        result.unwrap_or_else(|| Err(self.error(&self.source, ENGINE_FAILED)))
+    pub(crate) fn evaluate(&self, view: &View<'_>) -> Result<JsonText, Error> {
+        let path = if let Kind::Expression(_, path) = &self.kind { path.as_ref() } else { None };
+        let json = match path.and_then(|path| view.exact(path)) {
+            Some(exact) => JsonText::encode(&exact),
+            None => JsonText::encode(&self.value(view)?),
+        };
+        json.map_err(|error| self.error(&self.source, error.message()))
     }
 
     /// Whether it holds, as Jinja decides: false, 0, empty and none do not.
     ///
     /// # Errors
     /// As [`Template::evaluate`].
-    pub(crate) fn holds(&self, view: &Value) -> Result<bool, Error> {
-        Ok(from_json(self.evaluate(view)?).is_true())
+    pub(crate) fn holds(&self, view: &View<'_>) -> Result<bool, Error> {
+        Ok(match self.value(view)? {
+            Json::Null => false,
+            Json::Bool(value) => value,
+            Json::Number(number) => number.as_f64() != Some(0.0),
+            Json::String(text) => !text.is_empty(),
+            Json::Array(items) => !items.is_empty(),
+            Json::Object(entries) => !entries.is_empty(),
+        })
     }
 
-    fn value(&self, code: &str, view: &Value) -> Result<Value, Error> {
-        ENGINE
-            .compile_expression(code)
-            .and_then(|expression| expression.eval(view.clone()))
-            .map_err(|error| self.failed(&error))
+    /// What the engine makes of it.
+    fn value(&self, view: &View<'_>) -> Result<Json, Error> {
+        let work = || match &self.kind {
+            Kind::Expression(code, _) => {
+                let value = ENGINE.compile_expression(code).and_then(|code| code.eval(view.values.clone()));
+                value.map_err(|error| self.failed(&error)).and_then(|value| self.json(&value))
+            }
+            Kind::Text => {
+                let text = ENGINE.render_str(&self.source, view.values.clone());
+                text.map(Json::String).map_err(|error| self.failed(&error))
+            }
+        };
+        let refused = |message: &str| self.error(&self.source, message);
+        contained(|| holding(work, refused)).unwrap_or_else(|| Err(refused(ENGINE_FAILED)))
     }
 
     fn json(&self, value: &Value) -> Result<Json, Error> {
@@ -260,7 +276,6 @@ fn explain(error: &minijinja::Error, source: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use enact_core::json::JsonText;
     use proptest::collection::vec;
     use proptest::prelude::*;
     use proptest::sample::select;
@@ -274,20 +289,22 @@ mod tests {
             "n": 7, "f": 1.0, "yes": true, "nothing": null, "text": "hi", "empty": "", "list": [1, "b"],
             "object": {"k": [1.5]}, "sly": "{{ user }} {% for %}",
         });
-        let attributes = json!({"role": "admin"}).as_object().cloned().unwrap();
-        let mut scope = Scope::new(payload, "me@example.com", attributes, "run-1");
+        let payload = JsonText::encode(&payload).unwrap();
+        let attributes = JsonText::encode(&json!({"role": "admin"})).unwrap().exact();
+        let mut scope = Scope::new(payload, "me@example.com", &attributes, "run-1");
         let output = json!({"sha": "abc", "inject": "{{ payload.n }}"});
-        scope.add("branch", &Outcome::Done(JsonText::encode(&output).unwrap()), output);
-        scope.add("skipped", &Outcome::Skipped, Json::Null);
+        scope.add("branch", &Outcome::Done(JsonText::encode(&output).unwrap()));
+        scope.add("skipped", &Outcome::Skipped);
         scope
     }
 
     fn eval(source: &str) -> Result<Json, String> {
         let template = Template::parse("with.f", source, &["branch", "skipped"])?;
-        template.evaluate(&scope().view()).map_err(|error| {
+        let value = template.evaluate(&scope().view()).map_err(|error| {
             assert_eq!(error.code(), ErrorCode::InvalidParameters);
             error.message().to_owned()
-        })
+        })?;
+        Ok(value.value())
     }
 
     #[test]

@@ -1,7 +1,12 @@
 //! JSON in and out of expressions. What goes in unchanged comes out unchanged.
 
-use minijinja::Value;
-use minijinja::value::ValueKind;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use enact_core::exact::{Exact, is_held};
+use minijinja::value::{Enumerator, Object, ObjectRepr, ValueKind};
+use minijinja::{ErrorKind, Value};
 use serde_json::{Map, Number, Value as Json};
 
 /// How many values an expression may give.
@@ -10,23 +15,112 @@ const MAX_VALUES: usize = 1_000_000;
 /// How deep they may stand in each other: what readers of JSON accept.
 const MAX_DEPTH: usize = 120;
 
-/// JSON as expressions see it.
-pub(crate) fn from_json(json: Json) -> Value {
+thread_local! {
+    /// Whether an expression was handed a number that it cannot hold. What a filter makes of that may not show it.
+    static TOUCHED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What is said of a number that an expression cannot hold.
+const UNHELD: &str = "it uses a number with more digits than an expression can hold, which would be rounded; such a \
+                      number is only passed on, by one single plain path such as \"{{ payload.amount }}\"";
+
+/// JSON as expressions see it. A number that they cannot hold with all its digits is one that they cannot touch.
+pub(crate) fn from_json(json: &Exact) -> Value {
     match json {
-        Json::Null => Value::from(()),
-        Json::Bool(value) => Value::from(value),
-        Json::Number(number) => from_number(&number),
-        Json::String(text) => Value::from(text),
-        Json::Array(items) => Value::from(items.into_iter().map(from_json).collect::<Vec<_>>()),
-        Json::Object(map) => Value::from_pairs(map.into_iter().map(|(key, value)| (key, from_json(value)))),
+        Exact::Null => Value::from(()),
+        Exact::Bool(value) => Value::from(*value),
+        Exact::Number(number) => from_number(number),
+        Exact::Text(text) => Value::from(text.as_str()),
+        Exact::List(items) => from_list(items.iter().map(from_json).collect()),
+        Exact::Object(entries) => {
+            from_entries(entries.iter().map(|(key, value)| (key.as_str(), from_json(value))))
+        }
     }
 }
 
-fn from_number(number: &Number) -> Value {
-    match (number.as_u64(), number.as_i64()) {
-        (Some(number), _) => Value::from(number),
-        (None, Some(number)) => Value::from(number),
-        (None, None) => Value::from(number.as_f64()),
+fn from_number(number: &str) -> Value {
+    match (number.parse::<u64>(), number.parse::<i64>(), number.parse::<f64>()) {
+        (Ok(number), ..) => Value::from(number),
+        (_, Ok(number), _) => Value::from(number),
+        (.., Ok(read)) if is_held(number) => Value::from(read),
+        _ => Value::from(minijinja::Error::new(ErrorKind::InvalidOperation, UNHELD)),
+    }
+}
+
+fn from_list(items: Vec<Value>) -> Value {
+    if items.iter().any(is_unheld) { Value::from_object(UnheldList(items)) } else { Value::from(items) }
+}
+
+/// An object with these entries.
+pub(crate) fn from_entries<'a>(entries: impl Iterator<Item = (&'a str, Value)>) -> Value {
+    let entries: BTreeMap<String, Value> = entries.map(|(key, value)| (key.to_owned(), value)).collect();
+    let unheld = entries.values().any(is_unheld);
+    if unheld { Value::from_object(UnheldMap(entries)) } else { Value::from_pairs(entries) }
+}
+
+/// Whether there is a number in it that an expression cannot hold.
+pub(crate) fn has_unheld(json: &Exact) -> bool {
+    match json {
+        Exact::Number(number) => !is_held(number),
+        Exact::List(items) => items.iter().any(has_unheld),
+        Exact::Object(entries) => entries.iter().any(|(_, value)| has_unheld(value)),
+        Exact::Null | Exact::Bool(_) | Exact::Text(_) => false,
+    }
+}
+
+fn is_unheld(value: &Value) -> bool {
+    value.kind() == ValueKind::Invalid
+}
+
+/// Evaluates something, and refuses what came of it where it was handed a number that it cannot hold.
+///
+/// # Errors
+/// Those of `work`, and what to do instead.
+pub(crate) fn holding<T, E>(
+    work: impl FnOnce() -> Result<T, E>,
+    refused: impl FnOnce(&str) -> E,
+) -> Result<T, E> {
+    TOUCHED.set(false);
+    let result = work();
+    if TOUCHED.get() { Err(refused(UNHELD)) } else { result }
+}
+
+fn hand_out(value: &Value) -> Value {
+    if is_unheld(value) {
+        TOUCHED.set(true);
+    }
+    value.clone()
+}
+
+/// A list with numbers in it that expressions cannot hold. Everything else in it can be used.
+#[derive(Debug)]
+struct UnheldList(Vec<Value>);
+
+impl Object for UnheldList {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Seq
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.0.get(key.as_usize()?).map(hand_out)
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Seq(self.0.len())
+    }
+}
+
+/// An object with numbers in it that expressions cannot hold. Everything else in it can be used.
+#[derive(Debug)]
+struct UnheldMap(BTreeMap<String, Value>);
+
+impl Object for UnheldMap {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.0.get(key.as_str()?).map(hand_out)
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Values(self.0.keys().map(|key| Value::from(key.as_str())).collect())
     }
 }
 
@@ -94,10 +188,15 @@ fn to_object(value: &Value, count: &mut usize, depth: usize) -> Result<Json, Str
 
 #[cfg(test)]
 mod tests {
+    use enact_core::json::JsonText;
     use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
+
+    fn value(json: &Json) -> Value {
+        from_json(&JsonText::encode(json).unwrap().exact())
+    }
 
     #[test]
     fn what_has_no_json_form_is_refused() {
@@ -138,13 +237,13 @@ mod tests {
     proptest! {
         #[test]
         fn json_comes_out_as_it_went_in(json in any_json()) {
-            prop_assert_eq!(to_json(&from_json(json.clone())), Ok(json));
+            prop_assert_eq!(to_json(&value(&json)), Ok(json));
         }
     }
 
     #[test]
     fn whole_and_broken_numbers_stay_what_they_are() {
         let json = json!([1, 1.0, -1, u64::MAX, i64::MIN, 0.1]);
-        assert_eq!(to_json(&from_json(json.clone())).unwrap().to_string(), json.to_string());
+        assert_eq!(to_json(&value(&json)).unwrap().to_string(), json.to_string());
     }
 }

@@ -6,6 +6,8 @@ use std::cell::Cell;
 use std::fmt;
 
 use enact_core::error::{Error, ErrorCode};
+use enact_core::exact::is_held;
+use enact_core::json::JsonText;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 use serde_saphyr::{Location, Spanned, UserMessageFormatter};
@@ -59,6 +61,8 @@ impl From<Location> for Place {
 pub(crate) struct Node {
     pub(crate) place: Place,
     pub(crate) value: Yaml,
+    /// Where the text of the value begins, and its length, in bytes.
+    written: Option<(u64, u64)>,
 }
 
 /// A value.
@@ -67,6 +71,8 @@ pub(crate) enum Yaml {
     Null,
     Bool(bool),
     Number(Number),
+    /// A number of JSON that no type holds with all its digits.
+    Digits(String),
     Text(String),
     List(Vec<Node>),
     Map(Vec<Entry>),
@@ -86,7 +92,7 @@ impl Yaml {
         match self {
             Self::Null => "nothing",
             Self::Bool(_) => "true or false",
-            Self::Number(_) => "a number",
+            Self::Number(_) | Self::Digits(_) => "a number",
             Self::Text(_) => "text",
             Self::List(_) => "a list",
             Self::Map(_) => "a mapping",
@@ -104,7 +110,47 @@ pub(crate) fn read(text: &str) -> Result<Node, Error> {
         return Err(Error::new(ErrorCode::InvalidParameters, message).left_nothing());
     }
     HELD.set(0);
-    serde_saphyr::from_str_with_options(text, options()).map_err(|error| not_yaml(text, &error))
+    let mut node =
+        serde_saphyr::from_str_with_options(text, options()).map_err(|error| not_yaml(text, &error))?;
+    keep_digits(&mut node, text)?;
+    Ok(node)
+}
+
+/// Gives numbers that were rounded when they were read the digits that they were written with.
+fn keep_digits(node: &mut Node, text: &str) -> Result<(), Error> {
+    match &mut node.value {
+        Yaml::List(items) => items.iter_mut().try_for_each(|item| keep_digits(item, text)),
+        Yaml::Map(entries) => entries.iter_mut().try_for_each(|entry| keep_digits(&mut entry.value, text)),
+        Yaml::Number(number) if number.is_f64() => {
+            let number = number.as_f64();
+            match node
+                .written
+                .and_then(|written| digits(text, written))
+                .filter(|it| it.parse().ok() == number)
+            {
+                Some(digits) if is_held(&digits) => Ok(()),
+                Some(digits) => {
+                    node.value = Yaml::Digits(digits);
+                    Ok(())
+                }
+                None => Err(node
+                    .place
+                    .invalid("", "this number would be rounded; write it as JSON does, or as text")),
+            }
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A number as JSON writes it, where it is written in YAML as `.5`, `5.` or `+5.0`.
+fn digits(text: &str, (begin, length): (u64, u64)) -> Option<String> {
+    let begin = usize::try_from(begin).ok()?;
+    let written = text.get(begin..begin.checked_add(usize::try_from(length).ok()?)?)?.trim_ascii();
+    let (sign, written) = written.strip_prefix('-').map_or(("", written), |rest| ("-", rest));
+    let written = written.strip_prefix('+').unwrap_or(written);
+    let zero = if written.starts_with('.') { "0" } else { "" };
+    let number = format!("{sign}{zero}{}", written.strip_suffix('.').unwrap_or(written)).replace(".e", "e");
+    JsonText::parse(&number).is_ok().then_some(number)
 }
 
 fn options() -> serde_saphyr::Options {
@@ -160,7 +206,9 @@ fn hold<E: serde::de::Error>(text: &str) -> Result<(), E> {
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<Yaml>::deserialize(from)?;
-        Ok(Self { place: spanned.referenced.into(), value: spanned.value })
+        let span = spanned.defined.span();
+        let written = span.byte_offset().zip(span.byte_len());
+        Ok(Self { place: spanned.referenced.into(), value: spanned.value, written })
     }
 }
 
@@ -264,6 +312,22 @@ mod tests {
         let kinds = items.iter().map(|item| item.value.kind()).collect::<Vec<_>>();
         let (text, number) = ("text", "a number");
         assert_eq!(kinds, [text, text, text, number, text, "nothing", "true or false", text, number]);
+    }
+
+    #[test]
+    fn a_number_that_no_type_holds_keeps_its_digits() {
+        let text = "[0.1, .5, 5., +1.50, 1.5e3, &a 99999999999999.1234, 18446744073709551616, 1e-400, *a]";
+        let Yaml::List(items) = read(text).unwrap().value else { panic!("a list") };
+        let shown = items.iter().map(|item| match &item.value {
+            Yaml::Number(number) => number.to_string(),
+            Yaml::Digits(digits) => format!("'{digits}'"),
+            other => panic!("{other:?}"),
+        });
+        let money = "'99999999999999.1234'";
+        assert_eq!(
+            shown.collect::<Vec<_>>(),
+            ["0.1", "0.5", "5.0", "1.5", "1500.0", money, "'18446744073709551616'", "'1e-400'", money]
+        );
     }
 
     #[test]

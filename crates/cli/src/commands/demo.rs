@@ -42,7 +42,7 @@ pub(crate) async fn demo(out: Out) -> Result<Exit, Failure> {
 /// The second run, in a process of its own: stops for ever between an effect and its record.
 pub(crate) async fn child(dir: &Path, out: Out) -> Result<Exit, Failure> {
     let config = Config::load(Some(&dir.join(config::FILE)))?;
-    let session = Session::start(&config, Some(Parks)).await?;
+    let session = Session::start(&config, config.connectors()?, Some(Parks)).await?;
     let work = async |enact: &Enact| enact.run_to_end(request(&config, "publish")?).await;
     Ok(session.carry(out, work, |_| Exit::OK).await)
 }
@@ -148,7 +148,7 @@ impl Demo {
 
     async fn session(&self, config: &Config) -> Result<Session, Failure> {
         let watch = (!self.out.json).then(|| Progress::new(self.out, true));
-        Session::start(config, watch).await
+        Session::start(config, config.connectors()?, watch).await
     }
 
     /// Starts the second run in a process of its own and kills it. Gives the run and the process's number.
@@ -184,7 +184,12 @@ impl Demo {
         let is_open = action.is_some_and(|action| action.end.is_none());
         let said = if is_open { "its intent, and no outcome" } else { "an outcome, against expectation" };
         self.say(&format!("   on the disk: README.md says {:?}", readme.trim()));
-        self.say(&format!("   in the log:  {said}"));
+        let actions = state.iter().flat_map(|state| &state.actions);
+        for (seq, ended) in actions.filter(|(_, action)| action.end.is_some()) {
+            let target = ended.call.target.as_ref().map(ToString::to_string).unwrap_or_default();
+            self.say(&format!("   in the log:  action {seq}, {target}: done"));
+        }
+        self.say(&format!("   in the log:  action {PARKED_AT}: {said}"));
         drop(store);
         Ok(is_open && readme == "Published.\n")
     }
@@ -211,6 +216,8 @@ impl Demo {
         self.say("Look further:");
         self.say(&format!("   enact runs   --config {}", config.display()));
         self.say(&format!("   enact events --config {}", config.display()));
+        self.say(&format!("What the demo made is in {}; remove it with", self.dir.display()));
+        self.say(&format!("   rm -r {}", self.dir.display()));
         self.say("Start your own: enact init");
     }
 

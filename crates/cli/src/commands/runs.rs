@@ -1,17 +1,21 @@
 //! Commands that carry runs.
 
+use std::collections::BTreeSet;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use enact::blob::{BlobRef, BlobStore};
 use enact::document::RunDocument;
 use enact::error::Error;
 use enact::event::Decision;
 use enact::ids::{RunId, Seq};
 use enact::json::{JsonText, MAX_BYTES};
-use enact::run::RunStatus;
+use enact::run::{RunStatus, UndoOutcome};
 use enact::runtime::history;
+use enact::store::{EventStore, StoreError};
 use enact::yaml::{Declarative, Folder};
-use enact::{Enact, RollbackOptions, Run, RunRequest};
+use enact::{DynWorkflow, Enact, RollbackOptions, Run, RunRequest};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -24,8 +28,14 @@ use crate::render;
 use crate::session::Session;
 use crate::text;
 
-async fn session(config: &Config, out: Out) -> Result<Session, Failure> {
-    Session::start(config, out.progress.then(|| Progress::new(out, false))).await
+/// A session with every connector, or with those at least that are `needed`: others that lack their secret are left out,
+/// and runs that another command left and that need them wait.
+async fn session(config: &Config, needed: Option<BTreeSet<String>>, out: Out) -> Result<Session, Failure> {
+    let opened = config.connectors_for(needed.as_ref())?;
+    for (name, lacks) in &opened.left_out {
+        out.note(&format!("connector '{name}' is left out: {lacks}; runs that need it wait"));
+    }
+    Session::start(config, opened.toolboxes, out.progress.then(|| Progress::new(out, false))).await
 }
 
 /// `enact run`.
@@ -33,9 +43,14 @@ pub(crate) async fn run(config: &Config, start: Start, out: Out) -> Result<Exit,
     let workflow = workflow(config, &start.workflow)?;
     let input = input(start.payload.as_deref(), "--payload")?;
     let attributes = attributes(&start.attributes)?;
+    // The run that a key already has may be one of an earlier text, with other connectors.
+    let needed =
+        start.key.is_none().then(|| workflow.foreseen().into_iter().map(|it| it.connector).collect());
     let request = RunRequest::new(&*workflow, start.user, input).attributes(attributes).key(start.key);
-    let session = session(config, out).await?;
-    Ok(session.carry(out, async |enact| enact.run_to_end(request).await, |run| show(&run, false, out)).await)
+    let session = session(config, needed, out).await?;
+    let blobs = session.store.blobs();
+    let tell = |run: Run| show(&run, false, &*blobs, out);
+    Ok(session.carry(out, async |enact| enact.run_to_end(request).await, tell).await)
 }
 
 /// `enact act`.
@@ -53,18 +68,21 @@ pub(crate) async fn act(
         Some(params) => input(Some(&params), "--params")?,
         None => JsonText::parse("{}")?,
     };
-    let session = session(config, out).await?;
+    let session = session(config, Some(BTreeSet::from([connector.to_owned()])), out).await?;
     let request = RunRequest::act(connector, action, params, user);
-    Ok(session.carry(out, async |enact| enact.run_to_end(request).await, |run| show(&run, false, out)).await)
+    let blobs = session.store.blobs();
+    let tell = |run: Run| show(&run, false, &*blobs, out);
+    Ok(session.carry(out, async |enact| enact.run_to_end(request).await, tell).await)
 }
 
 /// `enact resume`.
 pub(crate) async fn resume(config: &Config, run: Option<String>, out: Out) -> Result<Exit, Failure> {
-    let session = session(config, out).await?;
+    let session = session(config, None, out).await?;
+    let blobs = session.store.blobs();
     let Some(run) = run else {
         let all = async |enact: &Enact| {
             let mut all = All::default();
-            enact.resume_all(&os_user(), |run, end| all.add(run, end)).await.map(|()| all)
+            enact.resume_all(&os_user(), |run, end| all.add(run, end, &*blobs, out)).await.map(|()| all)
         };
         return Ok(session.carry(out, all, |all| show_all(all, out)).await);
     };
@@ -72,7 +90,7 @@ pub(crate) async fn resume(config: &Config, run: Option<String>, out: Out) -> Re
         let id = history::find(&**enact.store(), &run).await?;
         enact.resume(id, os_user()).await
     };
-    Ok(session.carry(out, work, |run| show(&run, false, out)).await)
+    Ok(session.carry(out, work, |run| show(&run, false, &*blobs, out)).await)
 }
 
 /// The document of `resume` without a run.
@@ -89,18 +107,23 @@ struct Resumed<'a> {
 struct All {
     runs: Vec<RunDocument>,
     not_resumed: Vec<(RunId, Failure)>,
+    /// The store lost content that an undo needs.
+    lost: bool,
 }
 
 impl All {
-    fn add(&mut self, id: RunId, end: Result<Run, Error>) {
+    fn add(&mut self, id: RunId, end: Result<Run, Error>, blobs: &dyn BlobStore, out: Out) {
         match end {
-            Ok(run) => self.runs.push(RunDocument::summary(run.state())),
+            Ok(run) => {
+                self.lost |= tell_lost_content(&run, blobs, out);
+                self.runs.push(RunDocument::summary(run.state()));
+            }
             Err(error) => self.not_resumed.push((id, Failure::from(error))),
         }
     }
 }
 
-fn show_all(All { runs, not_resumed }: All, out: Out) -> Exit {
+fn show_all(All { runs, not_resumed, lost }: All, out: Out) -> Exit {
     if out.json {
         let named = not_resumed.iter().map(|(id, why)| json!({ "run_id": id, "error": why.error() }));
         out.document(&Resumed { runs: &runs, not_resumed: named.collect() });
@@ -113,7 +136,7 @@ fn show_all(All { runs, not_resumed }: All, out: Out) -> Exit {
             out.line(&format!("{id}  {}", out.paint(Tone::Bad, &why)));
         }
     }
-    exit_of_all(&runs, &not_resumed)
+    if lost { Exit::CORRUPT } else { exit_of_all(&runs, &not_resumed) }
 }
 
 /// What weighs most, of all runs.
@@ -143,8 +166,9 @@ pub(crate) async fn rollback(
         let id = history::find(&**enact.store(), run).await?;
         enact.rollback(id, options).await
     };
-    let session = session(config, out).await?;
-    Ok(session.carry(out, work, |run| show(&run, true, out)).await)
+    let session = session(config, None, out).await?;
+    let blobs = session.store.blobs();
+    Ok(session.carry(out, work, |run| show(&run, true, &*blobs, out)).await)
 }
 
 /// `enact cancel`.
@@ -153,8 +177,9 @@ pub(crate) async fn cancel(config: &Config, run: &str, by: String, out: Out) -> 
         let id = history::find(&**enact.store(), run).await?;
         enact.cancel(id, by, None).await
     };
-    let session = session(config, out).await?;
-    Ok(session.carry(out, work, |run| show(&run, true, out)).await)
+    let session = session(config, None, out).await?;
+    let blobs = session.store.blobs();
+    Ok(session.carry(out, work, |run| show(&run, true, &*blobs, out)).await)
 }
 
 /// `enact resolve`.
@@ -175,17 +200,43 @@ pub(crate) async fn resolve(
         let id = history::find(&**enact.store(), run).await?;
         enact.resolve(id, Seq(seq), decision, by).await
     };
-    let session = session(config, out).await?;
-    Ok(session.carry(out, work, |run| show(&run, false, out)).await)
+    let session = session(config, None, out).await?;
+    let blobs = session.store.blobs();
+    let tell = |run: Run| show(&run, false, &*blobs, out);
+    Ok(session.carry(out, work, tell).await)
 }
 
-fn show(run: &Run, undoing: bool, out: Out) -> Exit {
+fn show(run: &Run, undoing: bool, blobs: &dyn BlobStore, out: Out) -> Exit {
     if out.json {
         out.document(&run.document());
     } else {
         render::run(out, &run.document());
     }
-    Exit::of(run.status(), undoing)
+    if tell_lost_content(run, blobs, out) { Exit::CORRUPT } else { Exit::of(run.status(), undoing) }
+}
+
+/// Says where an undo failed because what the store kept for it is gone or damaged, and whether that is so.
+fn tell_lost_content(run: &Run, blobs: &dyn BlobStore, out: Out) -> bool {
+    let state = run.state();
+    let failed = state.undo_outcomes().into_iter().filter(|(_, outcome, _)| *outcome == UndoOutcome::Failed);
+    let failed: BTreeSet<Seq> = failed.map(|(seq, ..)| seq).collect();
+    let mut kept =
+        state.attempts().filter(|(seq, ..)| failed.contains(seq)).flat_map(|(.., of)| &of.intent.blobs);
+    let Some(error) = kept.find_map(|blob| corruption(blobs, blob)) else { return false };
+    out.note(&format!(
+        "{} (`enact store restore`); then `enact rollback {}` tries again",
+        clean(&error),
+        run.id
+    ));
+    true
+}
+
+/// What the store says of content that it does not give as it was put.
+fn corruption(blobs: &dyn BlobStore, blob: &BlobRef) -> Option<String> {
+    let read = blobs.open(blob).and_then(|mut content| io::copy(&mut content, &mut io::sink()));
+    let error = read.err()?;
+    let of_the_store = error.get_ref().and_then(|error| error.downcast_ref());
+    matches!(of_the_store, Some(StoreError::Corrupt { .. })).then(|| error.to_string())
 }
 
 /// A workflow by its name or its file.

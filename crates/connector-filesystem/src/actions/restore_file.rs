@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::lock;
 use crate::Filesystem;
 use crate::client::{Folder, Last, Place, Root};
-use crate::error::{naming, os};
+use crate::error::{naming, os, precondition};
 use crate::meta::Meta;
 use crate::path::{DirPath, FilePath, Name};
 use crate::stage::{Stage, restore_file, restore_link, temporary_name};
@@ -134,7 +134,7 @@ impl RestoreFile {
     fn locate(&self, root: &Root, force: bool) -> Result<Place, Error> {
         let place = match root.locate(&self.path, Last::Keep) {
             Err(error) if error.code() == ErrorCode::PreconditionFailed => {
-                return Err(self.conflict(error.message()));
+                return Err(precondition(self.left_alone(error.message())));
             }
             place => place?,
         };
@@ -152,21 +152,25 @@ impl RestoreFile {
         cx: &Cx,
         step: &Step,
     ) -> Result<Option<Node>, Error> {
-        if !cx.force() {
-            return Err(self.conflict(&format!("it is {found} now, and the action left {}", self.after)));
-        }
         match found {
+            Shape::Dir | Shape::Other => {
+                let why = format!("it is {found} now, which is not overwritten even by force");
+                Err(precondition(self.left_alone(&why)))
+            }
+            _ if !cx.force() => {
+                Err(self.conflict(&format!("it is {found} now, and the action left {}", self.after)))
+            }
             Shape::Absent => Ok(None),
             Shape::File { .. } | Shape::Symlink { .. } => Ok(Some(keep(place, cx, step)?.0)),
-            Shape::Dir | Shape::Other => {
-                Err(self.conflict(&format!("it is {found} now, which is not overwritten even by force")))
-            }
         }
     }
 
     fn conflict(&self, why: &str) -> Error {
-        let message = format!("'{}' was changed since and is left as it is: {why}", self.path);
-        Error::new(ErrorCode::Conflict, message).left_nothing()
+        Error::new(ErrorCode::Conflict, self.left_alone(why)).left_nothing()
+    }
+
+    fn left_alone(&self, why: &str) -> String {
+        format!("'{}' was changed since and is left as it is: {why}", self.path)
     }
 
     /// Whether anything that the action made on its way is there to be removed.

@@ -32,8 +32,9 @@ pub use next::Next;
 
 use due::Due;
 
-/// How often one compensation is tried for one request to roll back.
-pub const UNDO_BUDGET: u32 = 5;
+/// How often one compensation is tried for one request to roll back: with the runtime's waits in between, for as long as
+/// a server takes to restart.
+pub const UNDO_BUDGET: u32 = 7;
 
 /// How many attempts of one action are made at most, and how often at most one undo that was interrupted is
 /// begun again for one request to roll back. Both are counted in the log, so that a run which takes its process

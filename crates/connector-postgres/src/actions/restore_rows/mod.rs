@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use self::plan::Plan;
 use crate::Postgres;
-use crate::error::{Violated, conflict, precondition, violated};
+use crate::error::{Violated, precondition, violated};
 use crate::rows::{Kept, TableChange};
 use crate::tx::Tx;
 use crate::work::{Change, ChangesRows, Tried, Written};
@@ -42,7 +42,7 @@ pub struct RowsRestored {
 fn of_constraint(error: Error) -> Error {
     let made = match violated(&error) {
         Some(Violated::ByRows) => {
-            conflict(format!("somebody else's rows stand in the way: {}", error.message()))
+            precondition(format!("somebody else's rows stand in the way: {}", error.message()))
         }
         Some(Violated::ByValues) => {
             precondition(format!("the table no longer takes a row as it was: {}", error.message()))

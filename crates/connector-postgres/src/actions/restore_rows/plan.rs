@@ -311,13 +311,13 @@ fn check_shape(table: &Table, change: &TableChange) -> Result<(), Error> {
     let now = shapes(table);
     let altered = change.columns.iter().find(|column| !now.contains(column));
     if let Some(column) = altered {
-        return Err(conflict(format!(
+        return Err(precondition(format!(
             "table {} was altered since: it has no column '{}' of type {} any more; nothing was changed",
             change.table, column.name, column.type_name
         )));
     }
     if table.key != change.key {
-        return Err(conflict(format!(
+        return Err(precondition(format!(
             "the primary key of {} was ({}) and is ({}) now; nothing was changed",
             change.table,
             change.key.join(", "),
@@ -331,7 +331,7 @@ fn check_shape(table: &Table, change: &TableChange) -> Result<(), Error> {
 fn check_role(tx: &Tx, change: &TableChange) -> Result<(), Error> {
     let now = tx.role()?;
     match &change.role {
-        Some(then) if *then != now => Err(conflict(format!(
+        Some(then) if *then != now => Err(precondition(format!(
             "row-level security applies to {}, the change was made as '{then}', and the connector is '{now}' now; \
              nothing was changed",
             change.table
@@ -387,7 +387,7 @@ async fn compare_keyless(
                 foreign.push(format!("the row in {} is not there as it was left", change.table));
             }
             Err(several) => {
-                return Err(conflict(format!(
+                return Err(precondition(format!(
                     "{} has no primary key and {} rows that are equal to the one to be taken back; nothing was changed",
                     change.table,
                     several.len()
