@@ -23,6 +23,8 @@ pub type Image = Vec<Option<String>>;
 pub struct TableChange {
     /// The table, with its schema.
     pub table: TableName,
+    /// Which table had that name: its `pg_class.oid`.
+    pub oid: u32,
     /// Its columns, in the order of the images.
     pub columns: Vec<ColumnShape>,
     /// The names of the primary key's columns; empty without one.
@@ -63,6 +65,7 @@ impl TableChange {
     pub(crate) fn of(table: &Table, role: String, rows: Vec<RowChange>) -> Self {
         Self {
             table: table.table_name(),
+            oid: table.oid,
             columns: shapes(table),
             key: table.key.clone(),
             role: table.row_security.then_some(role),

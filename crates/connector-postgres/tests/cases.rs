@@ -221,6 +221,26 @@ async fn case_20_an_undo_does_not_take_away_rows_that_others_hung_on_a_new_one()
 }
 
 #[tokio::test]
+async fn case_20_an_undo_leaves_a_table_alone_that_has_taken_the_place_of_the_changed_one() {
+    let world = Tables::with(PEOPLE).await;
+    let insert = json!({ "table": "people", "data": { "id": 4, "name": "new" } });
+    let done = world.act("insert_row", insert).await.unwrap();
+    let swap = "ALTER TABLE people RENAME TO people_old; CREATE TABLE people (LIKE people_old INCLUDING ALL); \
+                INSERT INTO people SELECT * FROM people_old;";
+    world.db.exec(swap).await;
+    let between = world.db.dump().await;
+
+    let error = world.undo(&done, false).await.unwrap_err();
+
+    assert_eq!(error.code(), ErrorCode::Conflict, "{error}");
+    assert!(error.message().contains("another table has the name public.people"), "{error}");
+    assert_eq!(world.db.dump().await, between);
+    world.undo(&done, true).await.unwrap();
+    assert_eq!(world.value("SELECT count(*)::text FROM people WHERE id = 4").await, "0");
+    assert_eq!(world.value("SELECT count(*)::text FROM people_old WHERE id = 4").await, "1");
+}
+
+#[tokio::test]
 async fn case_21_a_statement_that_failed_leaves_no_connection_in_a_broken_transaction() {
     let world = Tables::with(PEOPLE).await;
     for _ in 0..20 {

@@ -57,6 +57,7 @@ impl Plan {
         let (mut tables, mut foreign) = (Vec::new(), Vec::new());
         for change in changes {
             let table = postgres.writable(tx, &change.table).await?;
+            check_table(&table, change, force)?;
             check_shape(&table, change).map_err(unless_altered)?;
             check_role(tx, change)?;
             let steps = if change.key.is_empty() {
@@ -304,6 +305,18 @@ async fn reached(postgres: &Postgres, tx: &Tx, tables: &[TablePlan]) -> Result<V
         all.extend(search.reached(&plan.table, &changed, &Happens::Changed(columns)).await?);
     }
     Ok(all)
+}
+
+/// The rows of a table that was put in the place of another are somebody else's, however like ours they are.
+fn check_table(table: &Table, change: &TableChange, force: bool) -> Result<(), Error> {
+    if force || table.oid == change.oid {
+        return Ok(());
+    }
+    Err(conflict(format!(
+        "another table has the name {} now (oid {}; the action changed oid {}), and its rows are left as they are; \
+         rename the right one back, or force the undo onto this one",
+        change.table, table.oid, change.oid
+    )))
 }
 
 /// Images name columns; each of them has to be there still, of the same type, and the key has to be the same.
