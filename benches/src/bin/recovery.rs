@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use enact::prelude::*;
 use enact::store::EventStore;
 use enact_benches::{Map, Result, ThreePuts, peak_memory_mib, scratch};
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 
 const EVENTS: u64 = 1_000_000;
 const OPEN_RUNS: usize = 1000;
@@ -26,7 +26,7 @@ async fn main() -> Result {
     while store.durable().0 < EVENTS {
         let runs = futures::stream::iter(0..20_000);
         let runs = runs.map(|number| enact.run(ThreePuts, "bench@example.com", number.to_string()));
-        runs.buffer_unordered(256).for_each(|_| async {}).await;
+        runs.buffer_unordered(256).try_for_each(|_| async { Ok(()) }).await?;
     }
     println!("  {:.1} s", start.elapsed().as_secs_f64());
     hangs.store(true, Ordering::SeqCst);

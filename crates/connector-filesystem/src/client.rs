@@ -58,7 +58,32 @@ pub(crate) struct Place {
     pub(crate) real: Vec<Name>,
 }
 
+/// The names from the root to where a path led, with no link among them: whether it still leads there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Way(Vec<Name>);
+
+impl std::fmt::Display for Way {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str(".");
+        }
+        write_names(&self.0, f)
+    }
+}
+
+fn write_names(names: &[Name], f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    for (index, name) in names.iter().enumerate() {
+        write!(f, "{}{name}", if index == 0 { "" } else { "/" })?;
+    }
+    Ok(())
+}
+
 impl Place {
+    /// How it was reached.
+    pub(crate) fn way(&self) -> Way {
+        Way(self.real.clone())
+    }
+
     /// What stands here; nothing where the folder is missing.
     pub(crate) fn meta(&self) -> Result<Option<Meta>, Error> {
         if !self.missing.is_empty() {
@@ -92,10 +117,7 @@ impl Place {
 
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (index, name) in self.real.iter().enumerate() {
-            write!(f, "{}{name}", if index == 0 { "" } else { "/" })?;
-        }
-        Ok(())
+        write_names(&self.real, f)
     }
 }
 
@@ -161,6 +183,11 @@ impl Root {
 
     /// Opens the folder that a path leads to, through links as well.
     pub(crate) fn open_folder(&self, path: &DirPath) -> Result<Folder, Error> {
+        self.reach_folder(path).map(|(folder, _)| folder)
+    }
+
+    /// Opens the folder that a path leads to, and says how it was reached.
+    pub(crate) fn reach_folder(&self, path: &DirPath) -> Result<(Folder, Way), Error> {
         let mut walk = Walk::new(self, path.as_str(), path.names()?);
         while let Some(step) = walk.todo.pop_front() {
             match step {
@@ -169,7 +196,7 @@ impl Root {
                 Step::Down(_) => return Err(os("open", path, Errno::NOENT)),
             }
         }
-        Ok(walk.here())
+        Ok((walk.here(), Way(walk.passed.into_iter().map(|(name, _)| name).collect())))
     }
 }
 

@@ -17,6 +17,21 @@ pub(crate) fn os(doing: &str, what: impl Display, errno: Errno) -> Error {
     if retry { error.retryable() } else { error }
 }
 
+/// The error of a call that gives or takes one name. It left nothing, unless the system's answer may have been lost on
+/// its way, as on a network filesystem.
+pub(crate) fn naming(doing: &str, what: impl Display, errno: Errno) -> Error {
+    let error = os(doing, what, errno);
+    if is_an_answer(errno) { error.left_nothing() } else { error }
+}
+
+/// Whether the system says that it refused, and not that it does not know.
+fn is_an_answer(errno: Errno) -> bool {
+    let lost = [Errno::IO, Errno::TIMEDOUT, Errno::STALE, Errno::INTR, Errno::NODEV, Errno::NXIO];
+    let unreachable =
+        [Errno::CONNRESET, Errno::NOTCONN, Errno::HOSTDOWN, Errno::HOSTUNREACH, Errno::NETUNREACH];
+    !lost.contains(&errno) && !unreachable.contains(&errno)
+}
+
 /// As [`os`], for calls of the standard library.
 pub(crate) fn io(doing: &str, what: impl Display, error: io::Error) -> Error {
     match Errno::from_io_error(&error) {
@@ -89,6 +104,16 @@ mod tests {
             assert_eq!((error.code().as_str(), error.is_retryable()), (code, retry), "{error}");
             assert!(error.message().contains("cannot write 'a.txt'"), "{error}");
             assert_eq!(error.remains(), Remains::Perhaps, "the mapping does not know what is left");
+        }
+    }
+
+    #[test]
+    fn a_name_that_was_refused_left_nothing_and_an_answer_that_was_lost_is_no_refusal() {
+        for refused in [Errno::ACCESS, Errno::PERM, Errno::ROFS, Errno::ISDIR, Errno::NOSPC] {
+            assert_eq!(naming("remove", "a.txt", refused).remains(), Remains::Nothing, "{refused}");
+        }
+        for lost in [Errno::IO, Errno::TIMEDOUT, Errno::STALE] {
+            assert_eq!(naming("remove", "a.txt", lost).remains(), Remains::Perhaps, "{lost}");
         }
     }
 }

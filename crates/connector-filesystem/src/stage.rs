@@ -85,11 +85,12 @@ impl<'a> Stage<'a> {
         make: impl FnOnce(&Folder, &Name) -> Result<(), Error>,
     ) -> Result<(), Error> {
         self.clear().map_err(|errno| os("remove", &self.temp, errno).left_nothing())?;
-        let published = self.prepare(place, make).and_then(|()| self.publish(place, meta, step));
-        match published {
-            Ok(()) => place.sync(),
-            Err(error) => Err(self.give_up(error)),
-        }
+        self.prepare(place, make)
+            .and_then(|()| step.go_on())
+            .and_then(|()| check_unchanged(place, meta))
+            .map_err(|error| self.give_up(error))?;
+        self.publish(place, meta)?;
+        place.sync()
     }
 
     fn prepare(
@@ -112,17 +113,27 @@ impl<'a> Stage<'a> {
     }
 
     /// The one step that the world sees.
-    fn publish(&self, place: &Place, meta: Option<&Meta>, step: &Step) -> Result<(), Error> {
-        step.go_on()?;
-        check_unchanged(place, meta)?;
+    fn publish(&self, place: &Place, meta: Option<&Meta>) -> Result<(), Error> {
         let name = place.missing.first().unwrap_or(&place.name);
         let renamed = match meta {
             Some(_) => self.folder.rename_over(&self.temp, name),
             None => self.folder.rename_new(&self.temp, name),
         };
-        renamed.map_err(|errno| os("put in place", place, errno))
+        renamed.map_err(|errno| {
+            let error = os("put in place", place, errno);
+            match self.folder.meta(&self.temp) {
+                // A network filesystem may have done it, lost its answer, and failed when it was asked again.
+                Ok(None) => {
+                    let message =
+                        format!("{}; the temporary name is gone, so it may be there", error.message());
+                    Error::new(ErrorCode::InDoubt, message).with_source(error)
+                }
+                _ => self.give_up(error),
+            }
+        })
     }
 
+    /// Removes the temporary name, which was not given up for the real one.
     fn give_up(&self, error: Error) -> Error {
         match self.clear() {
             Ok(_) => error.left_nothing(),
@@ -291,5 +302,48 @@ fn modified(time: FileTime) -> Timestamps {
     Timestamps {
         last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
         last_modification: Timespec { tv_sec: time.secs, tv_nsec: Nsecs::from(time.nanos) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs as disk;
+
+    use enact_core::error::Remains;
+
+    use super::*;
+    use crate::client::{Last, Root};
+    use crate::path::FilePath;
+
+    /// A new file that is made and synced under its temporary name.
+    fn staged(root: &tempfile::TempDir) -> (Place, String) {
+        let place = Root::open(root.path()).unwrap().locate(&FilePath::from("new"), Last::Keep).unwrap();
+        disk::write(root.path().join("temp"), "content").unwrap();
+        (place, "temp".into())
+    }
+
+    #[test]
+    fn a_renaming_that_failed_and_is_there_all_the_same_is_in_doubt() {
+        let root = tempfile::tempdir().unwrap();
+        let (place, temp) = staged(&root);
+        // As on a network filesystem that did it, lost the answer, and asked again.
+        disk::rename(root.path().join("temp"), root.path().join("new")).unwrap();
+
+        let error = Stage::new(&place, &temp).unwrap().publish(&place, None).unwrap_err();
+
+        assert_eq!((error.code(), error.remains()), (ErrorCode::InDoubt, Remains::Perhaps), "{error}");
+    }
+
+    #[test]
+    fn a_renaming_that_was_refused_left_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let (place, temp) = staged(&root);
+        disk::write(root.path().join("new"), "somebody else's").unwrap();
+
+        let error = Stage::new(&place, &temp).unwrap().publish(&place, None).unwrap_err();
+
+        assert_eq!((error.code(), error.remains()), (ErrorCode::Conflict, Remains::Nothing), "{error}");
+        assert!(!root.path().join("temp").exists());
+        assert_eq!(disk::read_to_string(root.path().join("new")).unwrap(), "somebody else's");
     }
 }

@@ -16,6 +16,9 @@ use world::Folder;
 /// Twice what a record holds inline.
 const LARGE: usize = 128 * 1024;
 
+/// "somebody's", as records hold content.
+const SOMEBODYS: &str = "c29tZWJvZHkncw==";
+
 #[tokio::test]
 async fn write_file_over_a_file() {
     let case = Case::new("write_file", json!({ "path": "docs/a.txt", "content": "new\r\n" }))
@@ -25,14 +28,16 @@ async fn write_file_over_a_file() {
         .refuses(json!({ "path": "/a", "content": "x" }), "path")
         .refuses(json!({ "path": "a", "content_base64": "%" }), "content_base64")
         .refuses(json!({ "path": "a", "content": "x", "mode": 755 }), "mode")
-        .disturbed_by(|world: &Folder| world.write("docs/a.txt", "somebody's"));
+        .disturbed_by(|world: &Folder| world.write("docs/a.txt", "somebody's"))
+        .keeping(SOMEBODYS);
     check(&case, async || Folder::with_some_files()).await;
 }
 
 #[tokio::test]
 async fn write_file_over_a_large_file() {
     let case = Case::new("write_file", json!({ "path": "large.bin", "content": "small now" }))
-        .disturbed_by(|world: &Folder| world.write("large.bin", "somebody's"));
+        .disturbed_by(|world: &Folder| world.write("large.bin", "somebody's"))
+        .keeping(SOMEBODYS);
     check(&case, async || {
         let world = Folder::with_some_files();
         world.write("large.bin", vec![0xfe; LARGE]);
@@ -60,7 +65,8 @@ async fn write_file_that_changes_the_mode_alone() {
 async fn delete_file_of_a_file() {
     let case = Case::new("delete_file", json!({ "path": "docs/a.txt" }))
         .requires(["path"])
-        .disturbed_by(|world: &Folder| world.write("docs/a.txt", "somebody's"));
+        .disturbed_by(|world: &Folder| world.write("docs/a.txt", "somebody's"))
+        .keeping(SOMEBODYS);
     check(&case, async || Folder::with_some_files()).await;
 }
 

@@ -11,6 +11,8 @@ mod world;
 use std::fs;
 use std::os::unix::fs::symlink;
 
+use enact_core::ids::Direction;
+use enact_core::{Capture, ErrorCode};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde_json::{Value, json};
 use world::{Background, Folder, SECRET, block_on};
@@ -121,4 +123,32 @@ fn case_32_a_file_swapped_for_a_link_is_not_followed_out() {
         assert_eq!(read["content"], "inside");
     });
     assert_nothing_outside_was_touched(&world);
+}
+
+#[test]
+fn what_is_read_is_where_the_path_led_when_policies_were_asked() {
+    let world = Folder::empty();
+    for folder in ["open", "closed"] {
+        fs::create_dir(world.path(folder)).unwrap();
+        world.write(&format!("{folder}/f"), folder);
+    }
+    for (action, params) in
+        [("read_file", json!({ "path": "way/f" })), ("list_dir", json!({ "path": "way" }))]
+    {
+        symlink("open", world.path("way")).unwrap();
+        let asked = world.prepare(action, params).unwrap();
+        let cx = world.cx_of(Direction::Forward, 1, false);
+
+        let Capture::Ready { facts, ready, .. } = block_on(asked.capture(&cx)).unwrap() else {
+            panic!("reading is never done already")
+        };
+        assert!(facts["real_path"].as_str().unwrap().starts_with("open"), "{facts:?}");
+        fs::remove_file(world.path("way")).unwrap();
+        symlink("closed", world.path("way")).unwrap();
+
+        let refused = block_on(asked.perform(&cx, ready)).unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::PreconditionFailed, "{refused}");
+        assert!(refused.is_retryable(), "asked again, it is judged again: {refused}");
+        fs::remove_file(world.path("way")).unwrap();
+    }
 }

@@ -59,7 +59,7 @@ impl Answer {
         };
         let errors = errors.into_iter().filter(|error| !error.is_empty()).collect::<Vec<_>>().join("; ");
         if !errors.is_empty() {
-            words = format!("{words}: {errors}");
+            words = if words.is_empty() { errors } else { format!("{words}: {errors}") };
         }
         words.chars().take(MAX_WORDS).collect()
     }
@@ -92,7 +92,7 @@ impl Answer {
     }
 
     /// The server's own time, in seconds since 1970.
-    fn date_s(&self) -> Option<u64> {
+    pub(crate) fn date_s(&self) -> Option<u64> {
         let text = self.header("date")?;
         let at = jiff::fmt::rfc2822::parse(text).ok()?;
         u64::try_from(at.timestamp().as_second()).ok()

@@ -32,7 +32,7 @@ pub(crate) enum Auth {
     /// A personal access token, classic or fine-grained.
     Token(SecretString),
     /// An installation of an app.
-    App(App),
+    App(Box<App>),
 }
 
 impl Debug for Auth {

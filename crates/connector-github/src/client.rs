@@ -6,13 +6,14 @@
 use std::collections::HashMap;
 use std::fmt::{self, Debug};
 use std::sync::OnceLock;
-use std::sync::atomic::AtomicU8;
+use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use enact_core::connector::Cx;
 use enact_core::time::Timestamp;
 use enact_core::{Error, ErrorCode};
 use http::header::{ACCEPT, AUTHORIZATION, LOCATION};
+use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Limited};
 use octocrab::Octocrab;
@@ -43,6 +44,8 @@ pub(crate) struct Client {
     base: Uri,
     pub(crate) auth: Auth,
     pub(crate) timeout: Duration,
+    /// How far the server's clock is ahead of ours, in seconds, as its last answer said.
+    ahead_s: AtomicI64,
     /// Repositories that have another name now.
     renamed: Mutex<HashMap<String, RepoName>>,
     /// The names that GraphQL has for repositories.
@@ -127,6 +130,7 @@ impl Client {
             base,
             auth,
             timeout,
+            ahead_s: AtomicI64::new(0),
             renamed: Mutex::default(),
             nodes: Mutex::default(),
             update_refs: AtomicU8::new(0),
@@ -148,6 +152,7 @@ impl Client {
         let (mut waits, mut moved, mut renewed) = (0, false, false);
         loop {
             let token = self.token(cx).await?;
+            check_time(cx, request)?;
             let answer = self.once(request, token).await?;
             if let Some(wait) = answer.asked_to_wait(now(cx)) {
                 waits += 1;
@@ -189,7 +194,10 @@ impl Client {
             Ok(Answer::new(parts.status, parts.headers, &body.to_bytes()))
         };
         match tokio::time::timeout(self.timeout, exchange).await {
-            Ok(Ok(answer)) => Ok(answer),
+            Ok(Ok(answer)) => {
+                self.compare_clocks(&answer);
+                Ok(answer)
+            }
             Ok(Err(Lost::Connection(error))) => Err(error::unanswered(&request.doing, request.nature, error)),
             Ok(Err(Lost::Answer(error))) => {
                 let error = std::io::Error::other(error);
@@ -197,6 +205,21 @@ impl Client {
             }
             Err(_) => Err(error::late(&request.doing, request.nature, self.timeout)),
         }
+    }
+
+    /// Learns how far the server's clock is ahead: what an app signs has to be of the server's time.
+    fn compare_clocks(&self, answer: &Answer) {
+        if let Some(theirs) = answer.date_s() {
+            let ahead = i128::from(theirs) - i128::from(wall_clock().unix_ms() / 1000);
+            self.ahead_s.store(i64::try_from(ahead).unwrap_or_default(), Ordering::Relaxed);
+        }
+    }
+
+    /// The server's time, as far as it is known.
+    fn server_clock(&self) -> Timestamp {
+        let ahead_s = self.ahead_s.load(Ordering::Relaxed);
+        let ours_us = wall_clock().unix_us();
+        Timestamp::from_unix_us(ours_us.saturating_add_signed(ahead_s.saturating_mul(1_000_000)))
     }
 
     /// octocrab, made at its first use: it belongs to the async runtime in which it is made.
@@ -213,10 +236,18 @@ impl Client {
             .set_connect_timeout(Some(self.timeout))
             .set_read_timeout(Some(self.timeout))
             .set_write_timeout(Some(self.timeout))
-            .base_uri(self.base.clone())
+            // Every request names its whole URL: joined here, GraphQL's would go below the base of REST.
+            .base_uri(self.root()?)
             .and_then(|builder| builder.build())
             .map_err(broken)?;
         Ok(self.crab.get_or_init(|| crab))
+    }
+
+    /// The server alone, without a path.
+    fn root(&self) -> Result<Uri, Error> {
+        let mut parts = self.base.clone().into_parts();
+        parts.path_and_query = Some(PathAndQuery::from_static("/"));
+        Uri::from_parts(parts).map_err(|error| odd("reach GitHub", error).left_nothing())
     }
 
     fn uri(&self, request: &Request<'_>) -> Result<Uri, Error> {
@@ -241,7 +272,7 @@ impl Client {
     async fn token(&self, cx: Option<&Cx>) -> Result<HeaderValue, Error> {
         match &self.auth {
             Auth::Token(token) => bearer(token),
-            Auth::App(app) => bearer(&app.token(wall_clock(), self.lend(cx)).await?),
+            Auth::App(app) => bearer(&app.token(self.server_clock(), self.lend(cx)).await?),
         }
     }
 
@@ -275,7 +306,7 @@ impl Client {
         };
         let mut waits = 0;
         loop {
-            let answer = self.once(request, bearer(&app.claim(wall_clock())?)?).await?;
+            let answer = self.once(request, bearer(&app.claim(self.server_clock())?)?).await?;
             let Some(wait) = answer.asked_to_wait(now(cx)) else { return request.check(answer) };
             waits += 1;
             slow_down(cx, request, &answer, wait, waits).await?;
@@ -293,28 +324,39 @@ impl Client {
         }
     }
 
-    /// Learns what a repository is called now. A redirect itself is never followed: the token goes nowhere else.
+    /// Learns what a repository is called now. It is asked for itself: a single issue is redirected too, when it was
+    /// moved to another repository. No redirect is followed: the token goes nowhere else.
     async fn learn_name(&self, cx: Option<&Cx>, request: &Request<'_>, answer: &Answer) -> Result<(), Error> {
-        let unknown = || request.refused(answer);
-        let repo = request.repo.ok_or_else(unknown)?;
-        let location =
-            answer.headers.get(LOCATION).and_then(|value| value.to_str().ok()).ok_or_else(unknown)?;
-        let id: u64 = location
-            .split("/repositories/")
-            .nth(1)
-            .and_then(|rest| rest.split(['/', '?']).next())
-            .and_then(|id| id.parse().ok())
-            .ok_or_else(unknown)?;
-        let look = Request::look(format!("/repositories/{id}"), format!("find what {repo} is called now"));
-        let token = self.token(cx).await?;
-        let found = self.once(&look, token).await?;
-        let found = look.check(found)?;
+        let Some(repo) = request.repo else { return Err(request.refused(answer)) };
+        let doing = format!("find what {repo} is called now");
+        let itself = Request::at(repo, Method::GET, String::new(), doing.clone());
+        let moved = self.once(&itself, self.token(cx).await?).await?;
+        let Some(id) = redirected_to(&moved) else { return Err(request.refused(answer)) };
+        let look = Request::look(format!("/repositories/{id}"), doing);
+        let found = look.check(self.once(&look, self.token(cx).await?).await?)?;
         let name = found.body.get("full_name").and_then(Value::as_str).unwrap_or_default();
         let name = RepoName::new(name).map_err(|error| odd(&look.doing, error).left_nothing())?;
         tracing::info!(%repo, now = %name, "the repository was renamed");
         self.renamed.lock().insert(repo.key(), name);
         Ok(())
     }
+}
+
+/// The number of the repository that a redirect leads to.
+fn redirected_to(answer: &Answer) -> Option<u64> {
+    let location = answer.header(LOCATION.as_str()).filter(|_| answer.status.is_redirection())?;
+    location.split("/repositories/").nth(1)?.split(['/', '?']).next()?.parse().ok()
+}
+
+/// An error where a change would be sent too late: nobody would know its outcome.
+fn check_time(cx: Option<&Cx>, request: &Request<'_>) -> Result<(), Error> {
+    let is_over = cx.and_then(Cx::remaining).is_some_and(|left| left.is_zero());
+    if request.nature != Nature::Change || !is_over {
+        return Ok(());
+    }
+    let message =
+        format!("cannot {}: it took too long to come to it, so it was not sent; ask again", request.doing);
+    Err(Error::new(ErrorCode::Timeout, message).retryable().left_nothing())
 }
 
 /// How an exchange broke off.

@@ -69,7 +69,7 @@ impl Config {
             (None, None, (Some(app), Some(installation), Some(file))) => {
                 let pem = SecretString::from(read_secret("private_key_file", &dir.join(file))?);
                 let app = App::new(app, installation, &pem);
-                Ok(Auth::App(app.map_err(|error| error.context("'private_key_file'"))?))
+                Ok(Auth::App(Box::new(app.map_err(|error| error.context("'private_key_file'"))?)))
             }
             (None, None, (None, None, None)) => Err(wrong(
                 "give 'token_env' or 'token_file' (where a personal access token stands), or an app: 'app_id', \

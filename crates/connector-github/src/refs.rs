@@ -190,7 +190,8 @@ fn judge(answer: &Answer) -> Said {
     match text("/type") {
         _ if undefined => Said::Unknown,
         "RATE_LIMITED" | "RATE_LIMIT" => Said::Limited(Duration::from_secs(60)),
-        "FORBIDDEN" | "INSUFFICIENT_SCOPES" => Said::Refused(refusal(answer, StatusCode::FORBIDDEN)),
+        // REST says what would permit it, or permits it.
+        "FORBIDDEN" | "INSUFFICIENT_SCOPES" => Said::NotHere,
         "NOT_FOUND" => Said::Refused(refusal(answer, StatusCode::NOT_FOUND)),
         _ => Said::Refused(refusal(answer, StatusCode::UNPROCESSABLE_ENTITY)),
     }

@@ -46,14 +46,15 @@ impl GitHub {
         }
     }
 
-    /// An error where so much time has passed since capture that the request could land after the settle window, and be
-    /// taken for lost.
-    pub(crate) fn check_in_time(&self, cx: &Cx, at: Timestamp) -> Result<(), Error> {
-        if self.settle.is_zero() || cx.now().since(at) <= self.settle / 2 {
-            return Ok(());
+    /// The context of what is to be sent for an intent: in the first half of its window only, so that no request can land
+    /// after the window, where it would have been taken for lost.
+    pub(crate) fn in_time(&self, cx: &Cx, at: Timestamp) -> Cx {
+        if self.settle.is_zero() {
+            return cx.clone();
         }
-        let message = "it took too long to come to the request, so nothing was sent; ask again";
-        Err(Error::new(ErrorCode::Timeout, message).retryable().left_nothing())
+        let half = at.after(self.settle / 2);
+        let own = cx.remaining().map_or(half, |left| cx.now().after(left));
+        cx.clone().until(half.min(own))
     }
 }
 

@@ -9,12 +9,20 @@
 
 mod world;
 
+use std::time::Duration;
+
+use enact_connector_github::GitHub;
 use enact_core::ids::Direction;
 use enact_core::json::JsonText;
 use enact_core::{Capture, ErrorCode};
 use enact_testkit::github::{Fault, Protection, Ruleset, What};
 use serde_json::{Value, json};
 use world::{Hub, REPO, connect, usual};
+
+/// As it is configured by default.
+fn settling(github: GitHub) -> GitHub {
+    github.settle_window(Duration::from_secs(60))
+}
 
 #[tokio::test]
 async fn odd_names_are_made_and_unmade() {
@@ -51,7 +59,8 @@ async fn a_run_of_branch_push_and_pull_request_is_undone_whole() {
     };
     let first = hub.act("push_commit", push("one")).await.unwrap();
     let second = hub.act("push_commit", push("two")).await.unwrap();
-    let opened = hub.act("create_pr", json!({ "repo": REPO, "title": "T", "head": "agent/x" })).await.unwrap();
+    let opened =
+        hub.act("create_pr", json!({ "repo": REPO, "title": "T", "head": "agent/x" })).await.unwrap();
     let main = hub.repo.head("main");
     let merged = hub.act("merge_pr", json!({ "repo": REPO, "pr_number": 1 })).await.unwrap();
     hub.undo(&merged, false).await.unwrap();
@@ -242,7 +251,7 @@ async fn a_fine_grained_token_with_its_permissions_is_enough() {
     let hub = Hub::new();
     let words = ["contents:write", "pull_requests:write", "issues:write", "metadata:read"];
     let token = hub.server.user("agent").fine_grained(words);
-    let toolbox = connect(&hub.server, &token, |github| github);
+    let toolbox = connect(&hub.server, &token, settling);
     assert_eq!(toolbox.warnings().await.unwrap(), [""; 0]);
     let params = JsonText::encode(&json!({ "repo": REPO, "branch": "feature" })).unwrap();
     let done = hub
@@ -254,7 +263,7 @@ async fn a_fine_grained_token_with_its_permissions_is_enough() {
 
 #[tokio::test]
 async fn warnings_name_what_the_token_lacks() {
-    let hub = Hub::new();
+    let hub = Hub::of(usual, settling);
     assert_eq!(hub.toolbox.warnings().await.unwrap(), [""; 0]);
     let agent = hub.server.user("agent");
     for (token, naming) in [
@@ -263,7 +272,7 @@ async fn warnings_name_what_the_token_lacks() {
         (agent.token(["public_repo"]), "public repositories only"),
         ("ghp_wrong".to_owned(), "Bad credentials"),
     ] {
-        let warnings = connect(&hub.server, &token, |github| github).warnings().await.unwrap();
+        let warnings = connect(&hub.server, &token, settling).warnings().await.unwrap();
         assert_eq!(warnings.len(), 1, "{warnings:?}");
         assert!(warnings[0].contains(naming), "{warnings:?}");
     }
@@ -316,7 +325,10 @@ async fn an_enterprise_server_is_spoken_to_below_its_own_base() {
         hub.carry_out(action, hub.cx(Direction::Forward, false)).await.unwrap();
         assert_eq!(hub.repo.head("feature"), None);
         assert_eq!(hub.server.count("POST", "/graphql#updateRefs"), 1);
-        assert_eq!(hub.server.count("DELETE", "/repos/octo/app/git/refs/heads/feature"), usize::from(!update_refs));
+        assert_eq!(
+            hub.server.count("DELETE", "/repos/octo/app/git/refs/heads/feature"),
+            usize::from(!update_refs)
+        );
     }
 }
 
@@ -332,7 +344,6 @@ async fn identity_names_server_and_account() {
     assert_eq!(ours, connect(&hub.server, &again, |github| github).identity().await.unwrap());
 }
 
-/// The kinds of what a list holds beyond one page.
 #[tokio::test]
 async fn what_stands_on_a_later_page_is_found() {
     let hub = Hub::new();
@@ -350,7 +361,8 @@ async fn what_stands_on_a_later_page_is_found() {
     assert!(matches!(found, enact_core::action::Doubt::Applied(_)), "{found:?}");
     let undo = hub.undo_from(&action, &pre);
     hub.carry_out(undo, hub.cx(Direction::Undo, false)).await.unwrap();
-    let open: Vec<Value> = hub.repo.issues().iter().filter(|issue| issue.open).map(|issue| json!(issue.title)).collect();
+    let open: Vec<Value> =
+        hub.repo.issues().iter().filter(|issue| issue.open).map(|issue| json!(issue.title)).collect();
     assert_eq!(open.len(), 120);
     assert!(!open.contains(&json!("Ours")));
 }

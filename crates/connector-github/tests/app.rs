@@ -35,13 +35,20 @@ fn tokens(hub: &Hub) -> usize {
 #[tokio::test]
 async fn an_installation_acts_with_one_token_and_gets_another_when_it_ends() {
     let (hub, folder) = (Hub::new(), tempfile::tempdir().unwrap());
-    let app = hub.server.app("helper", ["contents:write", "pull_requests:write", "issues:write", "metadata:read"]);
+    let app =
+        hub.server.app("helper", ["contents:write", "pull_requests:write", "issues:write", "metadata:read"]);
     let installation = app.install("octo");
     let toolbox = toolbox(&hub, &app, installation, folder.path());
-    assert_eq!(toolbox.warnings().await.unwrap(), ["'settle_window_s' (0) is not above 'timeout_s' (30): a request \
-        that is still on its way may count as lost"]);
+    assert_eq!(
+        toolbox.warnings().await.unwrap(),
+        ["'settle_window_s' (0) is not above 'timeout_s' (30): a request \
+        that is still on its way may count as lost"]
+    );
     let identity = toolbox.identity().await.unwrap();
-    assert!(identity.0.ends_with(&format!("as app {} installation {installation}", app.id())), "{identity:?}");
+    assert!(
+        identity.0.ends_with(&format!("as app {} installation {installation}", app.id())),
+        "{identity:?}"
+    );
     let files = json!([{ "path": "x", "content": "x" }]);
     let act = async |action: &str, params: serde_json::Value| {
         let prepared = toolbox.prepare(action, &JsonText::encode(&params).unwrap()).unwrap();

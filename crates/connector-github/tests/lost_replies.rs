@@ -100,7 +100,7 @@ async fn there_and_back(
     let before = hub.observe().await;
     let action = hub.prepare(action, params).unwrap();
     let pre = drive(hub, &action, hub.cx(Direction::Forward, false)).await.unwrap();
-    let pre = pre.expect("it is no effect of others");
+    let pre = pre.unwrap();
     between(hub);
     let undo = hub.undo_from(&action, &pre);
     drive(hub, &undo, hub.cx(Direction::Undo, false)).await.unwrap();

@@ -26,7 +26,9 @@ fn patient() -> Hub {
 /// Performs an action whose reply is lost.
 async fn in_doubt(hub: &Hub, action: &Prepared) -> (Cx, JsonText) {
     let cx = hub.cx(Direction::Forward, false);
-    let Capture::Ready { pre, ready, .. } = action.capture(&cx).await.unwrap() else { panic!("done already") };
+    let Capture::Ready { pre, ready, .. } = action.capture(&cx).await.unwrap() else {
+        panic!("done already")
+    };
     let error = action.perform(&cx, ready).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::InDoubt, "{error}");
     (cx, pre)
@@ -37,7 +39,12 @@ fn effects() -> [(&'static str, serde_json::Value, &'static str, &'static str); 
     let file = json!([{ "path": "x", "content": "x" }]);
     [
         ("create_issue", json!({ "repo": REPO, "title": "T" }), "POST", "/repos/octo/app/issues"),
-        ("create_pr", json!({ "repo": REPO, "title": "T", "head": "feature" }), "POST", "/repos/octo/app/pulls"),
+        (
+            "create_pr",
+            json!({ "repo": REPO, "title": "T", "head": "feature" }),
+            "POST",
+            "/repos/octo/app/pulls",
+        ),
         ("create_branch", json!({ "repo": REPO, "branch": "x" }), "POST", "/repos/octo/app/git/refs"),
         (
             "push_commit",
@@ -119,7 +126,9 @@ async fn a_branch_left_from_a_merge_that_came_late_is_removed() {
     let late = hub.server.fault(Fault::late("POST", "/repos/octo/app/git/refs"));
     let undo = hub.undo_of(&done);
     let cx = hub.cx(Direction::Undo, false);
-    let Capture::Ready { pre, ready, .. } = undo.capture(&cx).await.unwrap() else { panic!("undone already") };
+    let Capture::Ready { pre, ready, .. } = undo.capture(&cx).await.unwrap() else {
+        panic!("undone already")
+    };
     let error = undo.perform(&cx, ready).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::InDoubt, "{error}");
     late.land();

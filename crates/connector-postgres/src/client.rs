@@ -5,6 +5,7 @@
 use std::fmt::{self, Debug};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use deadpool::managed;
@@ -80,8 +81,10 @@ pub(crate) struct Client {
     timeout: Duration,
     /// Two connections at once were seen to be two sessions.
     checked: OnceCell<()>,
+    /// What was made durable last; held while more is.
     wal: tokio::sync::Mutex<Option<Flush>>,
-    asked: std::sync::atomic::AtomicU64,
+    /// How many have asked for that.
+    asked: AtomicU64,
 }
 
 /// What was made durable at the server last.
@@ -234,13 +237,12 @@ impl Client {
     /// A connection that was there before the transaction, and answers now, was not ended by a crash in between. A
     /// younger one may be of the server that came back, whose log has nothing of the transaction.
     pub(crate) async fn make_ids_durable(&self, begun: Instant) -> Result<bool, Error> {
-        use std::sync::atomic::Ordering::SeqCst;
-        let ticket = self.asked.fetch_add(1, SeqCst) + 1;
+        let ticket = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
         let mut last = self.wal.lock().await;
         if let Some(flush) = last.filter(|flush| flush.upto >= ticket) {
             return Ok(flush.by < begun);
         }
-        let upto = self.asked.load(SeqCst);
+        let upto = self.asked.load(Ordering::SeqCst);
         let session = self.get().await?;
         // A commit that has written something waits for the log up to its own end. The message means nothing to
         // anyone. It does not wait for standbys: another timeline is asked about by nobody.
@@ -353,7 +355,8 @@ fn settings(limits: &Limits, mark: &str) -> String {
     format!(
         "SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres'; SET TimeZone = 'UTC'; \
          SET extra_float_digits = 1; SET bytea_output = 'hex'; SET lc_monetary = 'C'; SET xmloption = 'content'; \
-         SET default_transaction_read_only = on; SET standard_conforming_strings = on; SET array_nulls = on; SET transform_null_equals = off; \
+         SET default_transaction_read_only = on; SET standard_conforming_strings = on; \
+         SET array_nulls = on; SET transform_null_equals = off; \
          SET statement_timeout = {request}; SET lock_timeout = {lock}; \
          SET idle_in_transaction_session_timeout = {idle}; \
          SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit') \

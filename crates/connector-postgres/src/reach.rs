@@ -3,7 +3,7 @@
 //! All of them are locked and read before the change, so that undo can give them back. What cannot be read or
 //! found again is a reason to refuse the change.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use enact_core::Error;
@@ -79,12 +79,9 @@ impl Search<'_> {
                 pending.push_back(Pending { table: child, rows: fresh, happens });
             }
         }
-        let mut own = BTreeMap::new();
-        for row in rows {
-            own.insert(key_of(table, row), ());
-        }
+        let own: BTreeSet<Image> = rows.iter().map(|row| key_of(table, row)).collect();
         let reached = known.into_values().map(|(of, rows)| {
-            let is_own = |key: &Image| of.oid == table.oid && own.contains_key(key);
+            let is_own = |key: &Image| of.oid == table.oid && own.contains(key);
             let rows = rows.into_iter().filter(|(key, _)| !is_own(key)).map(|(_, (row, _))| row).collect();
             Reached { table: of, rows }
         });
@@ -188,7 +185,7 @@ fn note(known: &mut Known, table: &Arc<Table>, rows: &[Image], deleted: bool) ->
 }
 
 /// The key's values of a row; the whole row in a table without a key.
-fn key_of(table: &Table, row: &Image) -> Image {
+pub(crate) fn key_of(table: &Table, row: &Image) -> Image {
     if table.key.is_empty() {
         return row.clone();
     }
@@ -205,8 +202,8 @@ pub(crate) fn warnings(table: &Table, reached: &[Reached]) -> Vec<String> {
 }
 
 /// Rows that are about to change along, before it is known how.
-pub(crate) fn outcome_of(tx: &Tx, reached: Reached) -> Result<TableChange, Error> {
-    let rows = reached.rows.into_iter().map(|before| RowChange { before: Some(before), after: None });
+pub(crate) fn outcome_of(tx: &Tx, reached: &Reached) -> Result<TableChange, Error> {
+    let rows = reached.rows.iter().map(|before| RowChange { before: Some(before.clone()), after: None });
     Ok(TableChange::of(&reached.table, tx.role()?, rows.collect()))
 }
 

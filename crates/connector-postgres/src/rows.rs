@@ -159,6 +159,12 @@ pub(crate) fn image(row: &Row, place: usize) -> Image {
     row.get(place)
 }
 
+/// Where each of the table's columns is in images that have `columns`; none where they lack it.
+pub(crate) fn places(table: &Table, columns: &[ColumnShape]) -> Vec<Option<usize>> {
+    let place = |column: &Column| columns.iter().position(|shape| shape.name == column.name);
+    table.columns.iter().map(place).collect()
+}
+
 /// The images of rows as one parameter, in the order of the table's columns. `columns` names those of the images;
 /// a column that they lack is null.
 pub(crate) fn literal<'a>(
@@ -166,11 +172,7 @@ pub(crate) fn literal<'a>(
     columns: &[ColumnShape],
     images: impl IntoIterator<Item = &'a Image>,
 ) -> value::Text {
-    let places: Vec<Option<usize>> = table
-        .columns
-        .iter()
-        .map(|column| columns.iter().position(|shape| shape.name == column.name))
-        .collect();
+    let places = places(table, columns);
     let field = |image: &'a Image, place: &Option<usize>| {
         place.and_then(|place| image.get(place)).and_then(Option::as_deref)
     };
@@ -247,12 +249,9 @@ pub(crate) async fn lock_equal(
     columns: &[ColumnShape],
     image: &Image,
 ) -> Result<Vec<String>, Error> {
-    let place = |name: &str| columns.iter().position(|column| column.name == name);
-    let wanted: Vec<Option<&str>> = table
-        .columns
-        .iter()
-        .map(|column| place(&column.name).and_then(|at| image.get(at)?.as_deref()))
-        .collect();
+    let places = places(table, columns).into_iter();
+    let wanted: Vec<Option<&str>> =
+        places.map(|place| place.and_then(|at| image.get(at)?.as_deref())).collect();
     let sql = format!(
         "SELECT enact_t.ctid::text FROM {} AS enact_t WHERE {} IS NOT DISTINCT FROM $1::text[] FOR UPDATE",
         table.sql(),

@@ -92,6 +92,12 @@ fn quoted_element(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
+/// Places of rows as one literal: an array of `tid`.
+pub(crate) fn tids<'a>(places: impl IntoIterator<Item = &'a str>) -> Text {
+    let places = places.into_iter().map(quoted_element).collect::<Vec<_>>().join(",");
+    Text(Some(format!("{{{places}}}")))
+}
+
 /// Rows of a table as one literal: an array of its row type. Reading it back calls each column's own input
 /// function, as reading a dump does. Source: PostgreSQL's manual, "Composite Type Input and Output Syntax".
 pub(crate) fn rows<'a>(rows: impl IntoIterator<Item = Vec<Option<&'a str>>>) -> Text {

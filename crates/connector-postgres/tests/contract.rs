@@ -36,7 +36,8 @@ async fn insert_row() {
         .refuses(json!({ "table": "a.b.c", "data": {} }), "table")
         .refuses(json!({ "table": "", "data": {} }), "table")
         .refuses(json!({ "table": "users", "data": [] }), "data")
-        .disturbed_by(|world: &Tables| meanwhile(&world.db, "UPDATE users SET name = 'else' WHERE id = 9"));
+        .disturbed_by(|world: &Tables| meanwhile(&world.db, "UPDATE users SET name = 'else' WHERE id = 9"))
+        .keeping("else");
     check(&case, shop).await;
 }
 
@@ -78,7 +79,8 @@ async fn delete_row_with_what_foreign_keys_take_along() {
         .refuses(json!({ "table": "users", "where": {} }), "where")
         .disturbed_by(|world: &Tables| {
             meanwhile(&world.db, "INSERT INTO users (id, name) VALUES (1, 'another')");
-        });
+        })
+        .keeping("another");
     check(&case, shop).await;
 }
 

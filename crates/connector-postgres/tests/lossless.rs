@@ -52,7 +52,7 @@ struct Sample {
     json: bool,
 }
 
-fn samples() -> Vec<Sample> {
+fn samples(old: bool) -> Vec<Sample> {
     let of = |number: usize, sql: String, texts: &[&str]| Sample {
         table: format!("t{number}"),
         json: sql.ends_with(".json") || sql.ends_with(".jsonb") || sql.ends_with(".doc"),
@@ -69,14 +69,48 @@ fn samples() -> Vec<Sample> {
     let stock =
         stock.map(|(sql, texts)| (sql.replace(".\"json\"", ".json").replace(".\"jsonb\"", ".jsonb"), texts));
     let own = OWN.iter().map(|(sql, texts)| ((*sql).to_owned(), *texts));
-    stock.chain(own).enumerate().map(|(number, (sql, texts))| of(number, sql, texts)).collect()
+    let there = stock.chain(own).filter(|(sql, _)| !old || !is_multirange(sql));
+    there.enumerate().map(|(number, (sql, texts))| of(number, sql, texts)).collect()
+}
+
+fn is_multirange(sql: &str) -> bool {
+    sql.contains("multirange") || sql.contains("manytexts")
+}
+
+/// Whether the server is PostgreSQL 13, which has no multiranges, no infinite numbers and no intervals of more than two
+/// billion hours.
+async fn is_old(world: &Tables) -> bool {
+    world.value("SHOW server_version_num").await.as_str() < "140000"
+}
+
+/// A database with types of people's own in it, and the samples that it can hold.
+async fn types() -> (Tables, Vec<Sample>) {
+    let world = Tables::with(COPIES).await;
+    let old = is_old(&world).await;
+    let named = ", multirange_type_name = own.manytexts";
+    let own = if old { OWN_TYPES.replace(named, "") } else { OWN_TYPES.to_owned() };
+    world.db.exec(&own).await;
+    let mut samples = samples(old);
+    if old {
+        let client = world.db.client().await;
+        for Sample { sql, texts, .. } in &mut samples {
+            let mut known = Vec::new();
+            for text in std::mem::take(texts) {
+                let read = client.batch_execute(&format!("SELECT {}::{sql}", quoted(&text))).await;
+                known.extend(read.is_ok().then_some(text));
+            }
+            assert!(!known.is_empty(), "{sql} has no value that this server knows");
+            *texts = known;
+        }
+    }
+    (world, samples)
 }
 
 /// A table for each type, with a row for each value: the value, and arrays of several shapes. Row 0 has nulls.
-async fn filled(samples: &[Sample]) -> Tables {
-    let world = Tables::with(&format!("{OWN_TYPES}{COPIES}")).await;
+async fn filled() -> (Tables, Vec<Sample>) {
+    let (world, samples) = types().await;
     let client = world.db.client().await;
-    for Sample { table, sql, texts, .. } in samples {
+    for Sample { table, sql, texts, .. } in &samples {
         let create =
             format!("CREATE TABLE {table} (id int PRIMARY KEY, v {sql}, a {sql}[], g int DEFAULT 1)");
         run(&client, &create).await;
@@ -94,7 +128,7 @@ async fn filled(samples: &[Sample]) -> Tables {
         }
     }
     run(&client, "SELECT keep_all()").await;
-    world
+    (world, samples)
 }
 
 async fn run(client: &Client, sql: &str) {
@@ -129,10 +163,10 @@ fn param(sample: &Sample, text: &str) -> String {
 
 #[tokio::test]
 async fn deleted_values_of_every_type_come_back() {
-    let world = filled(&samples()).await;
+    let (world, samples) = filled().await;
     let before = world.db.dump().await;
     let mut done = Vec::new();
-    for sample in samples() {
+    for sample in samples {
         let params = json!({ "table": sample.table, "where": { "g": 1 } });
         let deleted = world.act("delete_row", params).await.unwrap_or_else(|e| panic!("{}: {e}", sample.sql));
         assert_eq!(deleted.output["rows_deleted"], sample.texts.len() + 1);
@@ -143,10 +177,10 @@ async fn deleted_values_of_every_type_come_back() {
 
 #[tokio::test]
 async fn updated_values_of_every_type_come_back() {
-    let world = filled(&samples()).await;
+    let (world, samples) = filled().await;
     let before = world.db.dump().await;
     let mut done = Vec::new();
-    for sample in samples() {
+    for sample in samples {
         let Sample { table, sql, texts, .. } = &sample;
         // The last text; where it is the only one, the row of nulls changes.
         let value = texts.last().map_or_else(String::new, |text| param(&sample, text));
@@ -168,11 +202,11 @@ async fn updated_values_of_every_type_come_back() {
 
 #[tokio::test]
 async fn inserted_values_of_every_type_are_what_was_given_and_go_away() {
-    let world = filled(&samples()).await;
+    let (world, samples) = filled().await;
     let client = world.db.client().await;
     let before = world.db.dump().await;
     let mut done = Vec::new();
-    for sample in samples() {
+    for sample in samples {
         let Sample { table, sql, texts, .. } = &sample;
         // As a parameter a JSON null is a null of SQL, and blanks around JSON are not part of it.
         let as_given = |text: &str| !sample.json || (text != "null" && text.trim() == text);
@@ -201,11 +235,10 @@ async fn inserted_values_of_every_type_are_what_was_given_and_go_away() {
 }
 
 /// A table for each type, and for arrays of it, in which the value is the key. Types without an order have none.
-async fn keyed(client: &Client) -> Vec<String> {
+async fn keyed(client: &Client, samples: Vec<Sample>) -> Vec<String> {
     let mut keyed = Vec::new();
     // A composite that holds JSON has an order only as long as it is not asked for.
-    for Sample { table, sql, texts, .. } in samples().into_iter().filter(|sample| sample.sql != "own.nested")
-    {
+    for Sample { table, sql, texts, .. } in samples.into_iter().filter(|sample| sample.sql != "own.nested") {
         for (table, sql, array) in [(format!("{table}a"), format!("{sql}[]"), true), (table, sql, false)] {
             let mut statements =
                 format!("CREATE TABLE {table} (id int, v {sql} PRIMARY KEY, g int DEFAULT 1);");
@@ -230,9 +263,9 @@ async fn keyed(client: &Client) -> Vec<String> {
 /// Keys for which other values are equal too, such as 1.0 and 1.00, or 1 mon and 30 days.
 #[tokio::test]
 async fn rows_are_found_again_by_keys_of_every_type() {
-    let world = Tables::with(&format!("{OWN_TYPES}{COPIES}")).await;
+    let (world, samples) = types().await;
     let client = world.db.client().await;
-    let keyed = keyed(&client).await;
+    let keyed = keyed(&client, samples).await;
     assert!(keyed.len() > 100, "{keyed:?}");
     run(&client, "SELECT keep_all()").await;
     let before = world.db.dump().await;
@@ -275,8 +308,11 @@ async fn no_type_of_the_server_is_forgotten() {
 /// What could not be written back is not changed in the first place. Such values come from the catalog alone.
 #[tokio::test]
 async fn rows_with_values_that_no_input_function_takes_are_not_changed() {
+    let old = is_old(&Tables::with("").await).await;
     let columns: Vec<String> = UNREADABLE
         .iter()
+        // They came with multiranges.
+        .filter(|name| !old || !name.starts_with("pg_brin"))
         .map(|name| format!("CREATE TABLE {name} (id int PRIMARY KEY, v pg_catalog.{name});"))
         .collect();
     let world = Tables::with(&format!(
@@ -311,12 +347,17 @@ async fn rows_with_values_that_their_type_no_longer_reads_are_not_changed() {
         "CREATE DOMAIN short AS text; CREATE DOMAIN few AS int[]; CREATE TYPE mood AS ENUM ('ok', 'gone'); \
          CREATE TABLE t (id int PRIMARY KEY, s short, f few, i interval, r regproc[]); \
          INSERT INTO t VALUES (1, 'long', NULL, NULL, NULL), (2, NULL, '{1,2,3}', NULL, NULL), (4, NULL, NULL, NULL, ARRAY['avg(int)'::regprocedure::oid]); \
-         INSERT INTO t (id, i) VALUES (3, '-2562047788:00:54.775807'::interval - '0.000001'::interval); \
          ALTER DOMAIN short ADD CHECK (length(value) < 4) NOT VALID; \
          ALTER DOMAIN few ADD CHECK (array_length(value, 1) < 3) NOT VALID;",
     )
     .await;
-    for id in 1..=4 {
+    let mut ids = vec![1, 2, 4];
+    if !is_old(&world).await {
+        ids.push(3);
+        let shortest = "'-2562047788:00:54.775807'::interval - '0.000001'::interval";
+        world.db.exec(&format!("INSERT INTO t (id, i) VALUES (3, {shortest})")).await;
+    }
+    for id in ids {
         let error = world.refused("delete_row", json!({ "table": "t", "where": { "id": id } })).await;
         assert_eq!(error.code(), ErrorCode::InvalidParameters, "{id}: {error}");
     }
@@ -381,7 +422,8 @@ async fn rows_of_catalogs_as_values_come_back() {
                     EXECUTE format('CREATE TABLE c%s (id int PRIMARY KEY, g int DEFAULT 1, v %s)', t.number, t.name);
                     EXECUTE format('INSERT INTO c%s SELECT row_number() OVER (), 1, v FROM (SELECT v FROM %s AS v LIMIT 3) x',
                                    t.number, t.name);
-                EXCEPTION WHEN invalid_table_definition THEN INSERT INTO other VALUES (t.name);
+                -- A view on the memory of the machine may not be readable here.
+                EXCEPTION WHEN invalid_table_definition OR internal_error THEN INSERT INTO other VALUES (t.name);
                 END;
             END LOOP;
             PERFORM keep_all();
@@ -395,7 +437,10 @@ async fn rows_of_catalogs_as_values_come_back() {
         .map(|row| row.get(0))
         .collect();
     // They have columns of pseudo-types.
-    assert!(others.iter().all(|name| name.starts_with("pg_stat") || name == "pg_attribute"), "{others:?}");
+    let odd = |name: &str| {
+        name.starts_with("pg_stat") || name == "pg_attribute" || name == "pg_shmem_allocations_numa"
+    };
+    assert!(others.iter().all(|name| odd(name)), "{others:?}");
     let before = world.db.dump().await;
     let (mut done, mut refused) = (Vec::new(), 0);
     for row in client

@@ -369,10 +369,9 @@ impl Enact {
             let submitted = self.submit(request).await?;
             return self.wait(submitted.run).await;
         }
-        request.foreseen.iter().try_for_each(|foreseen| foreseen.check(&self.shared))?;
         let foreseen = std::mem::take(&mut request.foreseen);
         let accepted = Arc::new(request.accepted()?);
-        foreseen.iter().try_for_each(|foreseen| foreseen.check(&self.shared))?;
+        self.check_foreseen(&foreseen)?;
         let run = self.new_id();
         let (watcher, end) = oneshot::channel();
         self.send(CoordinatorMsg::Submit { run, accepted, ack: None, watcher: Some(watcher) })?;
@@ -390,7 +389,7 @@ impl Enact {
         if let Some(existing) = self.run_of_key(&accepted).await? {
             return Ok(existing);
         }
-        foreseen.iter().try_for_each(|foreseen| foreseen.check(&self.shared))?;
+        self.check_foreseen(&foreseen)?;
         let run = self.new_id();
         let (ack, acked) = oneshot::channel();
         let submit =
@@ -404,6 +403,10 @@ impl Enact {
             }
             Err(error) => Err(error),
         }
+    }
+
+    fn check_foreseen(&self, foreseen: &[Foreseen]) -> Result<(), Error> {
+        foreseen.iter().try_for_each(|foreseen| foreseen.check(&self.shared))
     }
 
     async fn run_of_key(&self, wanted: &RunAccepted) -> Result<Option<Submitted>, Error> {

@@ -164,3 +164,20 @@ async fn a_backup_beside_leaves_what_the_writer_is_about_to_do_and_refuses_what_
     assert!(matches!(refused, Err(StoreError::Corrupt { .. })), "{refused:?}");
     assert!(!dir.path().join("other").exists());
 }
+
+#[tokio::test]
+async fn case_52_a_volume_of_which_something_is_gone_is_corrupt_and_no_backup_is_left_that_could_be_restored()
+{
+    let dir = tempfile::tempdir().unwrap();
+    let (path, backup) = (dir.path().join("s"), dir.path().join("backup"));
+    let store = tiny().open(&path).unwrap();
+    fill(&store, 1000, 200).await;
+    sealed(&store, 2).await;
+    let lost = path.join("volumes/00000001/db");
+    fs::remove_file(&lost).unwrap();
+
+    let refused = SledStore::backup_beside(&path, &backup);
+
+    assert!(matches!(&refused, Err(StoreError::Corrupt { path, .. }) if *path == lost), "{refused:?}");
+    assert!(SledStore::restore(&backup, dir.path().join("r")).is_err());
+}

@@ -262,6 +262,50 @@ async fn case_49_volumes_go_although_each_boundary_is_straddled_by_a_run_and_tha
     assert_eq!(runs(&store).await[0], run(9000, 0));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_is_taken_up_again_while_it_is_pruned_stays_whole_or_is_gone_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = SledStore::options().volume_bytes(100_000).segment_bytes(64 * 1024);
+    let store = Arc::new(options.open(dir.path().join("s")).unwrap());
+    let old: Vec<_> = (1..=1500).map(|ms| (ms, run(ms, 0))).collect();
+    for (ms, old) in &old {
+        let events = vec![event(ms * 1000, 2000), event(ms * 1000, 1000)];
+        put(&store, append(*old, 0, events, RunMark::Closed)).await.unwrap();
+    }
+    sealed(&store, 40).await;
+
+    let (mut spared, mut gone) = (0, 0);
+    // Each time about what is in one volume, of which one run is taken up at another moment.
+    for (round, some) in old.chunks(31).enumerate().take(40) {
+        let (again, at) = (some[0].1, some.last().unwrap().0);
+        let reopened = tokio::spawn({
+            let store = Arc::clone(&store);
+            async move {
+                (0..round * 400).for_each(|_| std::hint::spin_loop());
+                let events = vec![event(1000, 1)];
+                put(&store, append(again, 2, events, RunMark::Open)).await
+            }
+        });
+        store.prune(Timestamp::from_unix_us((at + 40) * 1000)).await.unwrap();
+        let reopened = reopened.await.unwrap();
+
+        let events = stream(&store, again).await.unwrap();
+        let seqs: Vec<_> = events.iter().map(|event| event.event_seq.0).collect();
+        match (&seqs[..], reopened) {
+            ([], Err(StoreError::Conflict { .. })) => gone += 1,
+            ([1, 2, 3], Ok(_)) => spared += 1,
+            (seqs, reopened) => panic!("{again} has {seqs:?}, and its writer was told {reopened:?}"),
+        }
+        // Ended again, and so it goes with the next.
+        if seqs.len() == 3 {
+            let events = vec![event(1000, 1)];
+            put(&store, append(again, 3, events, RunMark::Closed)).await.unwrap();
+        }
+    }
+    assert!(spared > 0 && gone > 0, "both happened: {spared} spared, {gone} gone");
+    store.verify().unwrap();
+}
+
 #[tokio::test]
 async fn a_store_whose_sealed_volumes_are_all_pruned_opens_after_a_crash_and_from_a_backup() {
     let dir = tempfile::tempdir().unwrap();

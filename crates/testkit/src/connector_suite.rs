@@ -45,6 +45,8 @@ pub struct Case<W> {
     required: Vec<String>,
     refused: Vec<(Value, String)>,
     disturb: Option<Disturb<W>>,
+    kept: Option<String>,
+    may_stay_in_doubt: bool,
 }
 
 type Disturb<W> = Box<dyn Fn(&W) + Send + Sync>;
@@ -52,7 +54,15 @@ type Disturb<W> = Box<dyn Fn(&W) + Send + Sync>;
 impl<W> Case<W> {
     /// The action is possible in a fresh world with these parameters, and is not already done there.
     pub fn new(action: impl Into<String>, params: Value) -> Self {
-        Self { action: action.into(), params, required: Vec::new(), refused: Vec::new(), disturb: None }
+        Self {
+            action: action.into(),
+            params,
+            required: Vec::new(),
+            refused: Vec::new(),
+            disturb: None,
+            kept: None,
+            may_stay_in_doubt: false,
+        }
     }
 
     /// Parameters without one of these fields are refused, naming the field.
@@ -73,6 +83,21 @@ impl<W> Case<W> {
     #[must_use]
     pub fn disturbed_by(mut self, change: impl Fn(&W) + Send + Sync + 'static) -> Self {
         self.disturb = Some(Box::new(change));
+        self
+    }
+
+    /// These words of that change are in the record of an undo that overwrote it by force.
+    #[must_use]
+    pub fn keeping(mut self, words: impl Into<String>) -> Self {
+        self.kept = Some(words.into());
+        self
+    }
+
+    /// The system cannot always tell whether an action whose reply was lost was done: a probe may leave it to a
+    /// person. Without this it may not.
+    #[must_use]
+    pub fn may_stay_in_doubt(mut self) -> Self {
+        self.may_stay_in_doubt = true;
         self
     }
 }

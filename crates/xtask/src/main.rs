@@ -6,6 +6,7 @@
 
 mod bench;
 mod msrv;
+mod postgres;
 mod readme;
 mod step;
 mod supply;
@@ -26,6 +27,8 @@ usage: cargo xtask COMMAND
   test --quick   formatting, clippy and tests
   deps           licences, bans and sources of what the project depends on
   msrv           compiles everything with the oldest Rust that is promised; needs it, or rustup to fetch it
+  postgres       runs the tests of the Postgres connector with the oldest and the newest PostgreSQL that are promised;
+                 needs npm to fetch them
   tools          finds or installs what `test` needs; `test` does this first
   bench [NAME…]  runs the benchmarks of benches/src/bin in release mode, one after the other
 ";
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         ["test", "--quick"] => test::quick(),
         ["deps"] => supply::check(),
         ["msrv"] => msrv::check(),
+        ["postgres"] => postgres::check(),
         ["tools"] => tools::ensure(),
         ["bench", names @ ..] => bench::run_named(names),
         _ => {

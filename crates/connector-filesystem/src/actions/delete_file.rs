@@ -9,7 +9,7 @@ use super::restore_file::RestoreFile;
 use super::{check_place, check_replaceable, facts, lock};
 use crate::Filesystem;
 use crate::client::{Last, Root};
-use crate::error::{os, precondition};
+use crate::error::{naming, precondition};
 use crate::meta::{Kind, Meta};
 use crate::path::FilePath;
 use crate::state::{Node, Seen, Shape, check_unchanged, keep};
@@ -147,6 +147,6 @@ fn delete(root: &Root, step: &Step, path: &FilePath, real: &FilePath, held: &Met
     check_place(&place, real, None)?;
     check_unchanged(&place, Some(held)).map_err(Error::left_nothing)?;
     step.go_on()?;
-    place.folder.remove(&place.name).map_err(|errno| os("delete", &place, errno).left_nothing())?;
+    place.folder.remove(&place.name).map_err(|errno| naming("delete", &place, errno))?;
     place.sync()
 }

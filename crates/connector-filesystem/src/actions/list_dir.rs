@@ -2,15 +2,16 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use enact_core::action::{Action, Captured, Doubt, EffectClass, Left, LockKey, NoUndo, Target, Undo};
+use enact_core::action::{Action, Captured, Doubt, EffectClass, Facts, Left, LockKey, NoUndo, Target, Undo};
 use enact_core::connector::{Cx, Perform};
 use enact_core::{Error, ErrorCode};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::os::unix::ffi::OsStrExt;
 
-use super::read_only;
+use super::{check_way, read_only};
 use crate::Filesystem;
-use crate::client::{Folder, Root};
+use crate::client::{Folder, Root, Way};
 use crate::error::os;
 use crate::meta::Kind;
 use crate::path::{DirPath, Name};
@@ -78,15 +79,23 @@ impl Action for ListDir {
 }
 
 impl Perform<ListDir> for Filesystem {
-    type Held = ();
+    /// Where the path led when policies were asked.
+    type Held = Way;
 
-    async fn capture(&self, _: &Cx, _: &ListDir) -> Result<Captured<ListDir, ()>, Error> {
-        Ok(Captured::ready((), ()))
+    async fn capture(&self, _: &Cx, action: &ListDir) -> Result<Captured<ListDir, Way>, Error> {
+        let path = action.path.clone();
+        let (_, held) = self.look(None, move |root, _| root.reach_folder(&path)).await?;
+        let facts = Facts::from_iter([
+            ("exists".into(), json!(true)),
+            ("real_path".into(), json!(held.to_string())),
+            ("is_symlink".into(), json!(false)),
+        ]);
+        Ok(Captured::Ready { pre: (), facts, held })
     }
 
-    async fn perform(&self, _: &Cx, action: &ListDir, (): &(), (): ()) -> Result<DirListed, Error> {
+    async fn perform(&self, _: &Cx, action: &ListDir, (): &(), held: Way) -> Result<DirListed, Error> {
         let path = action.path.clone();
-        self.look(None, move |root, step| list(root, step, &path)).await
+        self.look(None, move |root, step| list(root, step, &path, &held)).await
     }
 
     async fn probe(&self, _: &Cx, _: &ListDir, (): &()) -> Result<Doubt<DirListed>, Error> {
@@ -98,8 +107,9 @@ impl Perform<ListDir> for Filesystem {
     }
 }
 
-fn list(root: &Root, step: &Step, path: &DirPath) -> Result<DirListed, Error> {
-    let folder = root.open_folder(path)?;
+fn list(root: &Root, step: &Step, path: &DirPath, held: &Way) -> Result<DirListed, Error> {
+    let (folder, way) = root.reach_folder(path)?;
+    check_way(&way, held)?;
     let mut names = folder.names(MAX_ENTRIES).map_err(|errno| os("list", path, errno))?;
     if names.len() > MAX_ENTRIES {
         return Err(Error::new(

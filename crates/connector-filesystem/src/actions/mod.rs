@@ -6,6 +6,8 @@ pub mod read_file;
 pub mod restore_file;
 pub mod write_file;
 
+use std::fmt::Display;
+
 use enact_core::action::{Facts, LockKey};
 use enact_core::{Error, ErrorCode};
 use serde_json::json;
@@ -15,7 +17,7 @@ pub use self::list_dir::ListDir;
 pub use self::read_file::ReadFile;
 pub use self::restore_file::RestoreFile;
 pub use self::write_file::WriteFile;
-use crate::client::Place;
+use crate::client::{Place, Way};
 use crate::error::precondition;
 use crate::meta::{Kind, Meta};
 use crate::path::{DirPath, FilePath};
@@ -55,14 +57,20 @@ fn check_replaceable(place: &Place, meta: &Meta, verb: &str) -> Result<(), Error
 fn check_place(place: &Place, real: &FilePath, missing: Option<&[DirPath]>) -> Result<(), Error> {
     let same = place.path()? == *real
         && missing.is_none_or(|missing| place.missing_paths().is_ok_and(|now| now == missing));
-    if same {
-        return Ok(());
-    }
-    Err(precondition(format!(
-        "the folders on the way to '{real}' were changed by somebody else while the action was being \
+    if same { Ok(()) } else { Err(led_elsewhere(real)) }
+}
+
+/// An error where a path leads elsewhere than it did when policies were asked.
+fn check_way(now: &Way, then: &Way) -> Result<(), Error> {
+    if now == then { Ok(()) } else { Err(led_elsewhere(then)) }
+}
+
+fn led_elsewhere(then: impl Display) -> Error {
+    precondition(format!(
+        "the folders on the way to '{then}' were changed by somebody else while the action was being \
          prepared; nothing was done, ask again"
     ))
-    .retryable())
+    .retryable()
 }
 
 /// Nothing can be in doubt about an action that changes nothing.

@@ -10,9 +10,9 @@ use enact_core::{Error, ErrorCode};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{facts, read_only};
+use super::{check_way, facts, read_only};
 use crate::Filesystem;
-use crate::client::{Last, Root};
+use crate::client::{Last, Root, Way};
 use crate::error::io;
 use crate::path::FilePath;
 use crate::state::open;
@@ -89,22 +89,22 @@ impl Action for ReadFile {
 }
 
 impl Perform<ReadFile> for Filesystem {
-    type Held = ();
+    /// Where the path led when policies were asked.
+    type Held = Way;
 
-    async fn capture(&self, _: &Cx, action: &ReadFile) -> Result<Captured<ReadFile, ()>, Error> {
+    async fn capture(&self, _: &Cx, action: &ReadFile) -> Result<Captured<ReadFile, Way>, Error> {
         let path = action.path.clone();
-        let facts = self
-            .look(None, move |root, _| {
-                let place = root.locate(&path, Last::Follow)?;
-                Ok(facts(&place, place.meta()?.as_ref()))
-            })
-            .await?;
-        Ok(Captured::Ready { pre: (), facts, held: () })
+        let look = move |root: &Root, _: &Step| {
+            let place = root.locate(&path, Last::Follow)?;
+            Ok((facts(&place, place.meta()?.as_ref()), place.way()))
+        };
+        let (facts, held) = self.look(None, look).await?;
+        Ok(Captured::Ready { pre: (), facts, held })
     }
 
-    async fn perform(&self, _: &Cx, action: &ReadFile, (): &(), (): ()) -> Result<FileRead, Error> {
+    async fn perform(&self, _: &Cx, action: &ReadFile, (): &(), held: Way) -> Result<FileRead, Error> {
         let (action, limit) = (action.clone(), self.max_read_bytes);
-        self.look(None, move |root, step| action.read(root, step, limit)).await
+        self.look(None, move |root, step| action.read(root, step, &held, limit)).await
     }
 
     async fn probe(&self, _: &Cx, _: &ReadFile, (): &()) -> Result<Doubt<FileRead>, Error> {
@@ -117,8 +117,10 @@ impl Perform<ReadFile> for Filesystem {
 }
 
 impl ReadFile {
-    fn read(&self, root: &Root, step: &Step, limit: u64) -> Result<FileRead, Error> {
-        let (file, meta) = open(&root.locate(&self.path, Last::Follow)?)?;
+    fn read(&self, root: &Root, step: &Step, held: &Way, limit: u64) -> Result<FileRead, Error> {
+        let place = root.locate(&self.path, Last::Follow)?;
+        check_way(&place.way(), held)?;
+        let (file, meta) = open(&place)?;
         if meta.size > limit {
             return Err(
                 self.refuse(format!("has {} bytes, over the limit of {limit} (max_read_bytes)", meta.size))

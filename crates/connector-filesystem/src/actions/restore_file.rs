@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::lock;
 use crate::Filesystem;
 use crate::client::{Folder, Last, Place, Root};
-use crate::error::os;
+use crate::error::{naming, os};
 use crate::meta::Meta;
 use crate::path::{DirPath, FilePath, Name};
 use crate::stage::{Stage, restore_file, restore_link, temporary_name};
@@ -222,10 +222,7 @@ impl RestoreFile {
         match &self.before {
             None => {
                 step.go_on()?;
-                place
-                    .folder
-                    .remove(&place.name)
-                    .map_err(|errno| os("remove", place, errno).left_nothing())?;
+                place.folder.remove(&place.name).map_err(|errno| naming("remove", place, errno))?;
                 place.sync()
             }
             Some(node) => Stage::new(place, &pre.temp)?.put(place, held, step, |folder, name| match node {

@@ -197,7 +197,7 @@ impl Perform<CreateBranch> for GitHub {
         pre: &CreateBranchPre,
         (): (),
     ) -> Result<BranchCreated, Error> {
-        self.check_in_time(cx, pre.at)?;
+        let cx = &self.in_time(cx, pre.at);
         match self.repo(cx, &action.repo).create_branch(&action.branch, &pre.sha).await? {
             Swap::Done => Ok(action.output(&pre.sha)),
             Swap::Elsewhere(_) => {

@@ -127,7 +127,7 @@ impl Perform<CreateIssue> for GitHub {
         pre: &Looked,
         (): (),
     ) -> Result<IssueCreated, Error> {
-        self.check_in_time(cx, pre.at)?;
+        let cx = &self.in_time(cx, pre.at);
         let repo = self.repo(cx, &action.repo);
         let mut fields = json!({
             "title": action.title,

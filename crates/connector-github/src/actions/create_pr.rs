@@ -218,12 +218,12 @@ impl Perform<CreatePr> for GitHub {
         pre: &CreatePrPre,
         (): (),
     ) -> Result<PrCreated, Error> {
+        let cx = &self.in_time(cx, pre.made.at);
         let repo = self.repo(cx, &action.repo);
         if let Some(number) = pre.found {
             let gone = || precondition(format!("{}#{number} is gone", action.repo));
             return Ok(PrCreated::from(&repo.pull(number).await?.ok_or_else(gone)?));
         }
-        self.check_in_time(cx, pre.made.at)?;
         let fields = json!({
             "title": action.title,
             "body": marker::marked(action.body.as_deref(), &pre.made.effect),

@@ -110,7 +110,7 @@ impl Perform<DeleteBranch> for GitHub {
         pre: &DeleteBranchPre,
         (): (),
     ) -> Result<BranchDeleted, Error> {
-        self.check_in_time(cx, pre.at)?;
+        let cx = &self.in_time(cx, pre.at);
         match self.repo(cx, &action.repo).remove_branch(&action.branch, &pre.sha).await? {
             Swap::Done => Ok(action.output(pre)),
             Swap::Elsewhere(now) => {

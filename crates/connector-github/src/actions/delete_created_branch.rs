@@ -161,7 +161,7 @@ impl Perform<DeleteCreatedBranch> for GitHub {
         pre: &Pointed,
         (): (),
     ) -> Result<CreatedBranchDeleted, Error> {
-        self.check_in_time(cx, pre.at)?;
+        let cx = &self.in_time(cx, pre.at);
         delete(&self.repo(cx, &action.repo), &action.branch, pre).await?;
         Ok(action.output())
     }

@@ -249,6 +249,7 @@ impl Perform<MergePr> for GitHub {
     }
 
     async fn perform(&self, cx: &Cx, action: &MergePr, pre: &MergePrPre, (): ()) -> Result<PrMerged, Error> {
+        let cx = &self.in_time(cx, pre.made.at);
         let repo = self.repo(cx, &action.repo);
         if pre.landed {
             let sha = action.pull(&repo).await?.merge_commit_sha;
@@ -256,7 +257,6 @@ impl Perform<MergePr> for GitHub {
             return Ok(PrMerged { merged: true, sha });
         }
         let fields = action.fields(&repo, pre).await?;
-        self.check_in_time(cx, pre.made.at)?;
         let doing = format!("merge {}#{}", action.repo, action.pr_number);
         let tail = format!("/pulls/{}/merge", action.pr_number);
         let request = repo.request(http::Method::PUT, tail, doing).body(fields);

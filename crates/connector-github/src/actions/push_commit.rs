@@ -303,7 +303,7 @@ impl Perform<PushCommit> for GitHub {
         pre: &PushCommitPre,
         (): (),
     ) -> Result<CommitPushed, Error> {
-        self.check_in_time(cx, pre.made.at)?;
+        let cx = &self.in_time(cx, pre.made.at);
         let repo = self.repo(cx, &action.repo);
         let swap = match &pre.before {
             Some(before) => repo.move_branch(&action.branch, before, &pre.commit, false).await?,

@@ -137,13 +137,12 @@ impl Perform<RestoreBranch> for GitHub {
     async fn capture(&self, cx: &Cx, action: &RestoreBranch) -> Result<Captured<RestoreBranch, ()>, Error> {
         let repo = self.repo(cx, &action.repo);
         let found = repo.branch(&action.branch).await?;
+        let is_back = found.as_ref() == Some(&action.sha);
         match &found {
-            Some(found) if *found == action.sha => {
-                if action.closed(&repo).await?.is_empty() {
-                    return Ok(Captured::AlreadyDone(action.output(Vec::new())));
-                }
+            Some(_) if is_back && action.closed(&repo).await?.is_empty() => {
+                return Ok(Captured::AlreadyDone(action.output(Vec::new())));
             }
-            Some(found) if !cx.force() => {
+            Some(found) if !is_back && !cx.force() => {
                 return Err(conflict(format!(
                     "branch {} of {} is there again and is left as it is: it points at {} and was deleted at {}",
                     action.branch,
@@ -164,7 +163,7 @@ impl Perform<RestoreBranch> for GitHub {
         pre: &RestoreBranchPre,
         (): (),
     ) -> Result<BranchRestored, Error> {
-        self.check_in_time(cx, pre.at)?;
+        let cx = &self.in_time(cx, pre.at);
         let repo = self.repo(cx, &action.repo);
         action.put_back(&repo, pre).await?;
         // From here on something is done, so nothing is said to have left nothing.

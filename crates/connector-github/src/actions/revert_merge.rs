@@ -175,6 +175,7 @@ impl Perform<RevertMerge> for GitHub {
         pre: &RevertMergePre,
         (): (),
     ) -> Result<MergeReverted, Error> {
+        let cx = &self.in_time(cx, pre.revert.at);
         let repo = self.repo(cx, &action.repo);
         let Reverted { sha } = action.revert(&pre.merge, &pre.before).perform(&repo, &pre.revert).await?;
         Ok(action.output(Some(sha)))

@@ -4,6 +4,7 @@
 use enact_core::Error;
 use enact_core::action::{Action, Captured, Doubt, EffectClass, Left, LockKey, NoUndo, Target, Undo};
 use enact_core::connector::{Cx, Perform};
+use enact_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::delete_created_branch::{Pointed, deletable, delete, is_gone};
@@ -50,6 +51,16 @@ pub enum RevertPushPre {
     Delete(Pointed),
     /// The commit is taken back.
     Revert(RevertPre),
+}
+
+impl RevertPushPre {
+    /// When it was looked.
+    fn at(&self) -> Timestamp {
+        match self {
+            Self::Delete(pointed) => pointed.at,
+            Self::Revert(revert) => revert.at,
+        }
+    }
 }
 
 impl RevertPush {
@@ -116,10 +127,10 @@ impl Perform<RevertPush> for GitHub {
         pre: &RevertPushPre,
         (): (),
     ) -> Result<PushReverted, Error> {
+        let cx = &self.in_time(cx, pre.at());
         let repo = self.repo(cx, &action.repo);
         match pre {
             RevertPushPre::Delete(pointed) => {
-                self.check_in_time(cx, pointed.at)?;
                 delete(&repo, &action.branch, pointed).await?;
                 Ok(action.output(None))
             }

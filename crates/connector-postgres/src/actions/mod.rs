@@ -23,7 +23,7 @@ use crate::catalog::Table;
 use crate::name::{TableName, quoted};
 use crate::rows::{Image, image, literal, same_key, shapes, unnested};
 use crate::tx::{Param, Tx};
-use crate::value::{Text, from_json};
+use crate::value::{self, Text, from_json};
 use crate::work::Written;
 
 /// Columns and their values, as JSON: `{"name": "Ada", "born": null}`.
@@ -63,14 +63,14 @@ impl Values {
         self.0.iter().map(param).collect()
     }
 
-    /// The condition that all of them hold of the row `enact_t`, as SQL, with its parameters from `$first` on.
-    fn condition(&self, table: &Table, first: usize) -> Result<(String, Vec<Text>), Error> {
+    /// The condition that all of them hold of the row `enact_t`, as SQL, with its parameters from `$1` on.
+    fn condition(&self, table: &Table) -> Result<(String, Vec<Text>), Error> {
         let (mut terms, mut params) = (Vec::new(), Vec::new());
         for (name, value) in &self.0 {
             let column = table.column(name)?;
             let row = format!("enact_t.{}", quoted(name));
             let text = from_json(column, value)?;
-            let place = first + params.len();
+            let place = params.len() + 1;
             terms.push(if text.0.is_none() {
                 // Plain IS NULL would hold of a composite of nulls as well.
                 format!("{row} IS NOT DISTINCT FROM NULL")
@@ -136,7 +136,7 @@ async fn lock_rows(
     rows: &Values,
     max_rows: usize,
 ) -> Result<Locked, Error> {
-    let (condition, params) = rows.condition(table, 1)?;
+    let (condition, params) = rows.condition(table)?;
     let json = if table.triggers.is_empty() { "NULL" } else { "to_json(enact_t.*)" };
     let sql = format!(
         "SELECT enact_t.ctid::text, {}, {json}::text FROM {} AS enact_t WHERE {condition}{} LIMIT {} FOR UPDATE",
@@ -173,13 +173,9 @@ impl Locked {
             let one = "(SELECT $1::tid AS f, 1::int8 AS n) AS k".to_owned();
             return (one, by_place, Text(Some(place.clone())));
         }
-        let places = Text(Some(format!("{{{}}}", quote_all(&self.places))));
+        let places = value::tids(self.places.iter().map(String::as_str));
         ("unnest($1::tid[]) WITH ORDINALITY AS k(f, n)".to_owned(), by_place, places)
     }
-}
-
-fn quote_all(places: &[String]) -> String {
-    places.iter().map(|place| format!("\"{place}\"")).collect::<Vec<_>>().join(",")
 }
 
 /// Refuses what could not be undone, where that is not allowed.

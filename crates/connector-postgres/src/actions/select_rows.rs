@@ -96,7 +96,7 @@ impl SelectRows {
     }
 
     fn statement(&self, table: &Table, limit: usize) -> Result<(String, Vec<crate::value::Text>), Error> {
-        let (condition, params) = self.rows.condition(table, 1)?;
+        let (condition, params) = self.rows.condition(table)?;
         let columns = match &self.columns {
             Some(names) if names.is_empty() => {
                 return Err(wrong("'columns' is empty; name some, or leave it out"));

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use enact_core::store::StoreError;
 
 use super::open::{self, BLOBS};
+use super::verify::verify_sealed;
 use super::{Options, SledStore, off_worker};
 use crate::blobs;
 use crate::codec::merkle::Hash;
@@ -18,6 +19,7 @@ use crate::journal::disk::RealDisk;
 use crate::journal::segment;
 use crate::journal::{self, Cursor, JournalConfig, Segments};
 use crate::lock::StoreLock;
+use crate::volume::contents::Contents;
 use crate::volume::sealed::{Sealed, folder, table_path, volumes_dir};
 use crate::volume::{Volumes, manifest};
 
@@ -101,9 +103,9 @@ pub(super) fn copy_up_to(
     // What was sealed meanwhile may go further than the journal that is copied, and is in the journal up to there.
     sealed.retain(|sealed| sealed.entry.last < end.next);
     files::create_dir(&volumes_dir(to))?;
-    sealed
-        .iter()
-        .try_for_each(|sealed| copy_volume(from, to, sealed).map_err(|error| missing(sealed, error)))?;
+    sealed.iter().try_for_each(|sealed| {
+        copy_volume(from, to, sealed).map_err(|error| missing(&sealed.folder, error))
+    })?;
     if !sealed.is_empty() {
         manifest::write(to, &identity.id, sealed.iter().map(|sealed| &sealed.entry), &cut)?;
     }
@@ -191,24 +193,37 @@ fn resolved(path: &Path) -> Result<PathBuf, StoreError> {
     Ok(whole)
 }
 
-/// Nothing takes a sealed volume away while it is copied.
-fn missing(volume: &Sealed, error: StoreError) -> StoreError {
+/// What is missing of a volume that nothing takes away while it is copied is lost.
+pub(super) fn missing(volume: &Path, error: StoreError) -> StoreError {
     match &error {
-        StoreError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => StoreError::Corrupt {
-            path: volume.folder.clone(),
-            what: format!("a file of it is missing: {error}"),
-        },
+        StoreError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            StoreError::Corrupt { path: volume.to_owned(), what: format!("a file of it is missing: {error}") }
+        }
         _ => error,
     }
 }
 
+/// Copies a sealed volume, and reads the copy: what is damaged or gone is found while there is still something to do
+/// about it, and not when the backup is needed.
 pub(super) fn copy_volume(from: &Path, to: &Path, sealed: &Sealed) -> Result<(), StoreError> {
     let number = sealed.entry.number;
     let tables = if sealed.entry.pruned { &["leaves"][..] } else { &["leaves", "runs", "keys", "blobs"] };
     for name in tables {
         copy_file(&table_path(from, number, name), &table_path(to, number, name))?;
     }
-    if sealed.entry.pruned { Ok(()) } else { copy_tree(&sealed.folder, &folder(to, number)) }
+    if !sealed.entry.pruned {
+        copy_tree(&sealed.folder, &folder(to, number))?;
+    }
+    let copy = Sealed::new(to, sealed.entry.clone());
+    let open = || Contents::open_existing(&copy.folder).map(Arc::new);
+    match verify_sealed(&copy, open, &mut BTreeSet::new()) {
+        // The copy is as damaged as what it is a copy of.
+        Err(StoreError::Corrupt { path, what }) => {
+            let path = path.strip_prefix(to).map_or_else(|_| path.clone(), |rest| from.join(rest));
+            Err(StoreError::Corrupt { path, what })
+        }
+        verified => verified.map(drop),
+    }
 }
 
 /// Copies the journal up to `end`: what is written behind it meanwhile is left out.

@@ -20,7 +20,7 @@ use enact_core::ids::Position;
 use enact_core::store::StoreError;
 
 use super::SledStore;
-use super::backup::{copied_journal, copy_blobs, copy_file, copy_volume, create_empty};
+use super::backup::{copied_journal, copy_blobs, copy_file, copy_volume, create_empty, missing};
 use super::open::{self, BLOBS};
 use crate::files::{self, Tried};
 use crate::identity::StoreIdentity;
@@ -102,11 +102,10 @@ fn copy_volumes(
     named: Vec<Entry>,
 ) -> Result<Manifest, StoreError> {
     files::create_dir(&volumes_dir(to))?;
-    let mut gone = Vec::new();
+    let mut not_whole = Vec::new();
     for entry in &named {
-        match copy_volume(from, to, &Sealed::new(from, entry.clone())) {
-            Err(error) if is_gone(&error) => gone.push((entry.number, error)),
-            copied => copied?,
+        if let Err(error) = copy_volume(from, to, &Sealed::new(from, entry.clone())) {
+            not_whole.push((entry.number, error));
         }
     }
     let Manifest { mut entries, cut } = manifest::read(from, &identity.id)?;
@@ -123,8 +122,9 @@ fn copy_volumes(
         }
     }
     let is_pruned = |number| entries.iter().any(|entry| entry.number == number && entry.pruned);
-    match gone.into_iter().find(|(number, _)| !is_pruned(*number)) {
-        Some((_, error)) => Err(error),
+    // Pruning writes the manifest before it deletes: what is gone and not called pruned is lost.
+    match not_whole.into_iter().find(|(number, _)| !is_pruned(*number)) {
+        Some((number, error)) => Err(missing(&folder(from, number), error)),
         None => Ok(Manifest { entries, cut }),
     }
 }

@@ -333,6 +333,14 @@ impl Order {
         undone.drain(..).for_each(|append| append.done(Err(why.clone())));
     }
 
+    /// Carries something out while nothing gets a place. It is told which runs have events that may be in no volume
+    /// yet, and how far each is.
+    pub(crate) fn standing_still<T>(&self, carry_out: impl FnOnce(&[(RunId, EventSeq)]) -> T) -> T {
+        let state = self.state.lock();
+        let runs: Vec<_> = state.runs.iter().map(|(run, head)| (*run, head.version)).collect();
+        carry_out(&runs)
+    }
+
     /// Forgets what is in a volume now.
     pub(crate) fn applied(&self, up_to: Position) {
         let mut state = self.state.lock();

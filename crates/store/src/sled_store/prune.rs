@@ -7,6 +7,7 @@ use enact_core::ids::{EventSeq, Position, RunId};
 use enact_core::store::{MAX_PAGE, RunMark, StoreError};
 use enact_core::time::Timestamp;
 
+use super::order::Order;
 use super::{SledStore, off_worker};
 use crate::codec::merkle::Hash;
 use crate::files;
@@ -14,6 +15,9 @@ use crate::volume::Volumes;
 use crate::volume::heads::{Head, read_run};
 use crate::volume::manifest::{self, Entry};
 use crate::volume::sealed::{Sealed, table_path};
+
+/// How often it is planned again because runs were written to, or a volume was sealed, between plan and deed.
+const PLANS: usize = 10;
 
 /// What pruning deleted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -50,10 +54,10 @@ impl SledStore {
     pub async fn prune(&self, before: Timestamp) -> Result<Pruned, StoreError> {
         self.volumes.caught_up(self.durable.get()).await?;
         let (volumes, maintenance) = (Arc::clone(&self.volumes), Arc::clone(&self.maintenance));
-        let blobs = self.blobs.clone();
+        let (order, blobs) = (Arc::clone(&self.order), self.blobs.clone());
         off_worker(move || {
             maintenance.carry_out(|| {
-                let mut pruned = prune_volumes(&volumes, before)?;
+                let mut pruned = prune_volumes(&volumes, &order, before)?;
                 pruned.blobs = blobs.sweep(&referenced(&volumes)?)?;
                 Ok(pruned)
             })
@@ -62,19 +66,36 @@ impl SledStore {
     }
 }
 
-fn prune_volumes(volumes: &Volumes, before: Timestamp) -> Result<Pruned, StoreError> {
-    // Reading the active volume may wait for its sealing, which waits for the lock: first the plan, then the lock.
-    let plan = volumes.prunable(before)?;
-    let _alone = volumes.changing.lock();
+fn prune_volumes(volumes: &Volumes, order: &Order, before: Timestamp) -> Result<Pruned, StoreError> {
+    let mut held = None;
+    for _ in 0..PLANS {
+        // Reading the active volume may wait for its sealing, which waits for the lock: first the plan, then the lock.
+        let plan = volumes.prunable(before)?;
+        let _alone = volumes.changing.lock();
+        // Nothing gets a place in the log while the plan is compared with what was written since, and carried out:
+        // what is written to a run afterwards finds the run pruned.
+        let done = order.standing_still(|ordered| {
+            if volumes.view.read().sealed.len() != plan.sealed {
+                return Ok(None);
+            }
+            held = volumes.written_since(&plan, ordered)?;
+            if held.is_some() { Ok(None) } else { carry_out(volumes, plan).map(Some) }
+        })?;
+        if let Some(pruned) = done {
+            delete_pruned(volumes)?;
+            return Ok(pruned);
+        }
+    }
+    Ok(Pruned { held, ..Pruned::default() })
+}
+
+/// Writes and shows that the volumes of a plan are pruned.
+fn carry_out(volumes: &Volumes, plan: Plan) -> Result<Pruned, StoreError> {
     let mut pruned = Pruned { held: plan.held, ..Pruned::default() };
-    // Nobody else changes them meanwhile, so appends and readers need not wait for the manifest.
     let (mut sealed, mut cut) = {
         let view = volumes.view.read();
         (view.sealed.clone(), view.cut.clone())
     };
-    if let Some(held) = volumes.reopened(&plan, &sealed)? {
-        return Ok(Pruned { held: Some(held), ..Pruned::default() });
-    }
     for volume in sealed.iter_mut().take(plan.going).filter(|volume| !volume.entry.pruned) {
         let entry = Entry { pruned: true, ..volume.entry.clone() };
         pruned.volumes += 1;
@@ -92,7 +113,6 @@ fn prune_volumes(volumes: &Volumes, before: Timestamp) -> Result<Pruned, StoreEr
         view.cut = cut;
         volumes.show(&mut view, sealed, active);
     }
-    delete_pruned(volumes)?;
     Ok(pruned)
 }
 
@@ -128,6 +148,10 @@ struct Plan {
     /// Runs that go with them, and have events in what stays.
     cut: BTreeSet<RunId>,
     held: Option<Held>,
+    /// How many volumes were sealed when it was made.
+    sealed: usize,
+    /// The runs of the active volume as they were then.
+    active: BTreeMap<RunId, Head>,
 }
 
 impl Volumes {
@@ -140,9 +164,10 @@ impl Volumes {
             (view.sealed.clone(), view.cut.clone(), active)
         };
         let going = sealed.iter().take_while(|sealed| sealed.entry.times.1 < before).count();
-        let mut plan = Plan { going, cut: BTreeSet::new(), held: None };
+        let mut plan = Plan { going, cut: BTreeSet::new(), held: None, sealed: sealed.len(), active };
         let goes_on = |(run, head): &(RunId, Head)| !head.began_here() && !cut.contains(run);
-        for (run, head) in active.iter().map(|(run, head)| (*run, *head)).filter(goes_on) {
+        let known: Vec<_> = plan.active.iter().map(|(run, head)| (*run, *head)).filter(goes_on).collect();
+        for (run, head) in known {
             self.plan_for(run, head, before, &sealed, &mut plan)?;
         }
         let mut staying = sealed.len();
@@ -155,7 +180,8 @@ impl Volumes {
                 true
             })?;
             // What the active volume knows of was planned for.
-            for (run, head) in runs.into_iter().filter(|(run, _)| !active.contains_key(run)) {
+            runs.retain(|(run, _)| !plan.active.contains_key(run));
+            for (run, head) in runs {
                 // That it was open then is not that it is now.
                 let head = Head { mark: RunMark::Closed, ..head };
                 self.plan_for(run, head, before, &sealed, &mut plan)?;
@@ -163,12 +189,13 @@ impl Volumes {
         }
         let gone = sealed.get(..plan.going).unwrap_or_default();
         let mut kept = BTreeSet::new();
-        for run in plan.cut {
+        for run in plan.cut.iter().copied() {
             if first_with(gone, run)?.is_some() {
                 kept.insert(run);
             }
         }
-        Ok(Plan { cut: kept, ..plan })
+        plan.cut = kept;
+        Ok(plan)
     }
 
     /// A run that goes on in what stays, as it is at the end of that: it goes as a whole, or keeps what it has.
@@ -199,11 +226,19 @@ impl Volumes {
         Ok(events.last().is_some_and(|event| event.at < before))
     }
 
-    /// A run that was ended when the plan was made and is open now.
-    fn reopened(&self, plan: &Plan, sealed: &[Arc<Sealed>]) -> Result<Option<Held>, StoreError> {
-        let open: Vec<RunId> = self.heads.read().open().map(|(run, _)| run).collect();
-        for run in open {
-            if let Some((_, volume)) = first_with(sealed.get(..plan.going).unwrap_or_default(), run)? {
+    /// A run with events in what is to go that was written to after the plan was made: it has to be planned for again.
+    fn written_since(&self, plan: &Plan, ordered: &[(RunId, EventSeq)]) -> Result<Option<Held>, StoreError> {
+        let written: BTreeSet<RunId> = {
+            let heads = self.heads.read();
+            let applied = heads.runs.iter().map(|(run, head)| (*run, head.version));
+            let was = |run: &RunId| plan.active.get(run).map(|head| head.version);
+            let now = applied.chain(ordered.iter().copied());
+            now.filter(|(run, version)| was(run) != Some(*version)).map(|(run, _)| run).collect()
+        };
+        let view = self.view.read();
+        let going = view.sealed.get(..plan.going).unwrap_or_default();
+        for run in written {
+            if let Some((_, volume)) = first_with(going, run)? {
                 return Ok(Some(Held { volume, run, is_open: true }));
             }
         }

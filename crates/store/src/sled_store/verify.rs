@@ -1,6 +1,7 @@
 //! Reading a whole store, byte by byte, to find what is not as it was written.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use enact_core::ids::Position;
 use enact_core::store::StoreError;
@@ -10,9 +11,8 @@ use crate::codec::Record;
 use crate::codec::merkle::{Hash, Tree};
 use crate::group::GroupAppend;
 use crate::journal;
-use crate::volume::Volumes;
 use crate::volume::applier::each_append;
-use crate::volume::contents::VolumeError;
+use crate::volume::contents::{Contents, VolumeError};
 use crate::volume::sealed::Sealed;
 
 /// What was read, and found to be as it was written.
@@ -47,7 +47,7 @@ impl SledStore {
                 return Err(StoreError::Corrupt { path: sealed.folder.clone(), what });
             }
             next = sealed.entry.last.next();
-            events += verify_sealed(&self.volumes, sealed, &mut referenced)?;
+            events += verify_sealed(sealed, || self.volumes.open_sealed(sealed), &mut referenced)?;
         }
         let journal = self.path.join(journal::FOLDER);
         journal::read_all(&journal, &self.identity.id, end, &segments, &mut |header, body| {
@@ -93,9 +93,9 @@ fn wrong_leaf(position: Position) -> String {
 }
 
 /// Reads a sealed volume, and gives how many events it has; 0 for one that is pruned, whose leaves are read.
-fn verify_sealed(
-    volumes: &Volumes,
+pub(super) fn verify_sealed(
     sealed: &Sealed,
+    open: impl FnOnce() -> Result<Arc<Contents>, VolumeError>,
     referenced: &mut BTreeSet<Hash>,
 ) -> Result<u64, StoreError> {
     sealed.leaves.verify()?;
@@ -119,8 +119,7 @@ fn verify_sealed(
         true
     })?;
     let (mut tree, mut count) = (Tree::default(), 0);
-    let contents = volumes.open_sealed(sealed);
-    let read = contents.and_then(|contents| {
+    let read = open().and_then(|contents| {
         contents.scan(sealed.entry.first, &mut |record, _| {
             if !record.leaf_is_right() {
                 return Err(VolumeError::Damaged(wrong_leaf(record.position)));

@@ -141,13 +141,25 @@ async fn actions_twice_are_undone_twice<W: World>(case: &Case<W>, fresh: &impl A
     let stage = Stage::set(case, fresh).await?;
     let (first, _) = stage.act().await?;
     let cx = stage.cx(Direction::Forward, false);
-    // A second one may also be refused: what it would make exists, what it would change has moved.
-    if let Ok(Some(Intended { cx, pre, ready })) = stage.capture(&stage.action, cx).await {
-        stage.action.perform(&cx, ready).await.map_err(|error| format!("the second failed: {error}"))?;
-        let undo = stage.undo_of(&pre, None)?;
-        stage.undo(&undo, false).await.map_err(|error| format!("the second's undo failed: {error}"))?;
+    match stage.capture(&stage.action, cx).await {
+        Ok(None) => {}
+        Ok(Some(Intended { cx, pre, ready })) => {
+            stage.action.perform(&cx, ready).await.map_err(|error| format!("the second failed: {error}"))?;
+            let undo = stage.undo_of(&pre, None)?;
+            stage.undo(&undo, false).await.map_err(|error| format!("the second's undo failed: {error}"))?;
+        }
+        Err(error) if refuses_a_second(error.code()) => {}
+        Err(error) => return Err(format!("the second failed: {error} ({})", error.code())),
     }
     stage.undo_all(&stage.undo_of(&first, None)?, false).await
+}
+
+/// What it would make exists, or what it would change has moved.
+fn refuses_a_second(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::AlreadyExists | ErrorCode::Conflict | ErrorCode::NotFound | ErrorCode::PreconditionFailed
+    )
 }
 
 async fn a_probe_of_what_was_done_says_so<W: World>(case: &Case<W>, fresh: &impl AsyncFn() -> W) -> Outcome {
@@ -221,7 +233,7 @@ async fn a_dropped_perform_is_settled_by_the_probe<W: World>(
     let found = probe(&stage.action, &cx, &pre).await?;
     let now = stage.world.observe().await;
     match found {
-        Doubt::Unknown(_) => return Ok(()),
+        Doubt::Unknown(why) => return left_in_doubt(case, &why),
         Doubt::NotApplied if now != stage.before => {
             return Err(format!("the probe says that nothing was done, and the world is:\n{now}"));
         }
@@ -245,8 +257,15 @@ async fn a_dropped_undo_is_settled_by_the_probe<W: World>(
     match probe(&undo, &cx, &pre).await? {
         Doubt::Applied(_) => stage.same_as(&stage.before, "the undo that its probe found").await,
         Doubt::NotApplied => stage.undo_all(&undo, false).await,
-        Doubt::Unknown(_) => Ok(()),
+        Doubt::Unknown(why) => left_in_doubt(case, &why),
     }
+}
+
+fn left_in_doubt<W>(case: &Case<W>, why: &str) -> Outcome {
+    if case.may_stay_in_doubt {
+        return Ok(());
+    }
+    Err(format!("the probe leaves it to a person ({why}), and the case does not say that it may"))
 }
 
 /// Polls a future once and drops it.
@@ -280,5 +299,15 @@ async fn force_overrides_a_change_by_others<W: World>(
     let (pre, output) = stage.act().await?;
     let undo = stage.undo_of(&pre, Some(&output))?;
     disturb(&stage.world);
-    stage.undo_all(&undo, true).await
+    let forced = stage.capture(&undo, stage.cx(Direction::Undo, true)).await;
+    let Intended { cx, pre, ready } = forced
+        .map_err(|error| format!("the forced undo's capture failed: {error}"))?
+        .ok_or("the forced undo finds nothing to undo")?;
+    if let Some(words) = case.kept.as_ref().filter(|words| !pre.as_str().contains(*words)) {
+        return Err(format!(
+            "a forced undo is to keep '{words}', which it overwrites; its pre-state: {pre:?}"
+        ));
+    }
+    undo.perform(&cx, ready).await.map_err(|error| format!("the forced undo failed: {error}"))?;
+    stage.same_as(&stage.before, "the forced undo").await
 }

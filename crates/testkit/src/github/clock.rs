@@ -35,6 +35,12 @@ pub(super) fn text(seconds: i64) -> String {
     Timestamp::from_second(seconds).map_or_else(|error| error.to_string(), |time| time.to_string())
 }
 
+/// A time as HTTP's `Date` has it.
+pub(super) fn http(seconds: i64) -> String {
+    let time = Timestamp::from_second(seconds).unwrap_or_default();
+    time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
 /// What RFC 3339 says, as seconds since 1970 and git's own form of the offset, such as `+0200`.
 pub(super) fn parse(text: &str) -> Option<(i64, String)> {
     let seconds = text.parse::<Timestamp>().ok()?.as_second();

@@ -15,7 +15,7 @@ use super::reply::{Answer, Reply, Stop};
 use super::rest::{self, Call, Found};
 use super::server::Shared;
 use super::state::{RepoKey, State};
-use super::{graphql, openapi};
+use super::{clock, graphql, openapi};
 
 /// The versions of the API that are known.
 const VERSIONS: [&str; 2] = ["2022-11-28", "2026-03-10"];
@@ -39,6 +39,8 @@ pub(super) struct Asked {
 pub(super) enum Given {
     Reply(Reply),
     After(Duration, Reply),
+    /// To end in the middle of it.
+    Cut(Reply),
     /// To end.
     Nothing,
     /// To stay silent.
@@ -234,6 +236,7 @@ impl State {
         let resource = if asked.is_graphql() { "graphql" } else { "core" };
         let mut headers: BTreeMap<&'static str, String> =
             self.limit_headers(caller, resource).into_iter().collect();
+        headers.insert("date", clock::http(self.clock.now()));
         headers.insert("x-github-media-type", "github.v3; format=json".to_owned());
         headers.insert("x-github-request-id", format!("{:04X}", asked.number));
         headers.insert(

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::sync::watch;
 
 use super::limits::secondary;
@@ -12,8 +13,8 @@ use super::reply::Reply;
 /// A fault for requests that fit. It happens to the first one, or the one that [`nth`](Self::nth) says, and once, or
 /// as often as [`times`](Self::times) says.
 ///
-/// The path is as it is sent, still encoded, without a leading `/api/v3`; `*` stands for anything but a slash and `**`
-/// for anything. For GraphQL it is `/graphql#updateRefs`: the operation's first field.
+/// The method may be `*`, for any. The path is as it is sent, still encoded, without a leading `/api/v3`; `*` stands for
+/// anything but a slash and `**` for anything. For GraphQL it is `/graphql#updateRefs`: the operation's first field.
 #[derive(Debug)]
 pub struct Fault {
     method: String,
@@ -31,6 +32,8 @@ pub(super) enum Deed {
     DropAfter,
     /// It happens, and this is the answer.
     ReplyAfter(Reply),
+    /// It happens, and the connection ends in the middle of the answer.
+    CutAfter,
     /// Nothing happens, and this is the answer.
     Reply(Reply),
     /// It happens and is answered after a while.
@@ -63,6 +66,7 @@ impl fmt::Debug for Deed {
         f.write_str(match self {
             Self::DropBefore => "dropped before",
             Self::DropAfter => "dropped after",
+            Self::CutAfter => "cut after",
             Self::ReplyAfter(_) => "another answer after",
             Self::Reply(_) => "refused",
             Self::Delay(_) => "delayed",
@@ -98,10 +102,31 @@ impl Fault {
         Self::new(method, path, Deed::ReplyAfter(Reply::error(status, "Server Error")))
     }
 
+    /// The effect happens, and the answer is a web page with this status, as machines in between give it.
+    #[must_use]
+    pub fn page_after(method: &str, path: &str, status: u16) -> Self {
+        let page = Value::String(
+            "<html><body><h1>This page is taking too long to load.</h1></body></html>".to_owned(),
+        );
+        Self::new(method, path, Deed::ReplyAfter(Reply::new(status, page)))
+    }
+
+    /// The effect happens, and the connection ends in the middle of the answer.
+    #[must_use]
+    pub fn cut_after(method: &str, path: &str) -> Self {
+        Self::new(method, path, Deed::CutAfter)
+    }
+
     /// Nothing happens, and the answer is this status.
     #[must_use]
     pub fn status(method: &str, path: &str, status: u16) -> Self {
         Self::new(method, path, Deed::Reply(Reply::error(status, "Server Error")))
+    }
+
+    /// Nothing happens, and this is the answer, as odd as it may be: `merged: false` with 200, a refusal in other words.
+    #[must_use]
+    pub fn answer(method: &str, path: &str, status: u16, body: Value) -> Self {
+        Self::new(method, path, Deed::Reply(Reply::new(status, body)))
     }
 
     /// 403: the primary rate limit is used up until its hour ends.
@@ -201,11 +226,11 @@ impl Waiting {
     pub(super) fn meet(&mut self, method: &str, path: &str) -> Option<&mut Deed> {
         let Fault { method: wanted, path: pattern, nth, times, deed } = &mut self.fault;
         let whole = path.split_once('#').map_or(path, |(start, _)| start);
-        if wanted != method || !fits(pattern, path) && !fits(pattern, whole) {
+        if wanted != "*" && wanted != method || !fits(pattern, path) && !fits(pattern, whole) {
             return None;
         }
         self.seen += 1;
-        (self.seen >= *nth && self.seen < *nth + *times).then(|| {
+        (self.seen >= *nth && self.seen - *nth < *times).then(|| {
             self.reached.send_replace(true);
             deed
         })

@@ -69,6 +69,8 @@ pub enum What {
     IssueClosed(u64),
     /// An issue is open again.
     IssueReopened(u64),
+    /// An issue was deleted.
+    IssueDeleted(u64),
     /// An installation got a token.
     TokenIssued,
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::deeds::{Actor, By, ItemEdit, MergeHow, NewIssue, NewPull};
 use super::git::{Put, Update, ZEROS};
+use super::ledger::What;
 use super::server::Shared;
 use super::state::{RepoKey, State};
 use super::{OrPanic, Stop};
@@ -127,6 +128,21 @@ impl Person {
     #[track_caller]
     pub fn close(&self, number: u64) {
         self.edit_with(number, ItemEdit { open: Some(false), ..ItemEdit::default() });
+    }
+
+    /// Deletes an issue: it is 410 from then on, and no list has it.
+    #[track_caller]
+    pub fn delete_issue(&self, number: u64) {
+        self.act("delete an issue", |state, actor, key| {
+            let repo = state.repo_mut(key)?;
+            if repo.item(number)?.pull.is_some() {
+                return Err(Stop::refuse(403, "a pull request cannot be deleted"));
+            }
+            repo.items.remove(&number);
+            repo.gone.insert(number);
+            state.effect((actor.request, &actor.login), Some(key), What::IssueDeleted(number));
+            Ok(())
+        });
     }
 
     /// Opens an issue or pull request again.

@@ -202,6 +202,7 @@ impl RepoBuilder {
             rulesets: Vec::new(),
             passed: BTreeSet::new(),
             items: BTreeMap::new(),
+            gone: BTreeSet::new(),
             activities: Vec::new(),
             created_at: now,
             pushed_at: now,

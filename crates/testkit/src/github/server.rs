@@ -15,6 +15,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
+use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::OrPanic;
@@ -123,9 +124,18 @@ async fn serve(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respon
             tokio::time::sleep(time).await;
             response(&reply)
         }
+        Given::Cut(reply) => cut(&reply),
         Given::Nothing => Err(Dropped),
         Given::Never => pending().await,
     }
+}
+
+/// Promises the whole answer, and gives a half of it.
+fn cut(reply: &Reply) -> Result<Response<Full<Bytes>>, Dropped> {
+    let (mut head, body) = response(reply)?.into_parts();
+    let whole = body.into_inner().unwrap_or_default();
+    head.headers.insert("content-length", whole.len().into());
+    Ok(Response::from_parts(head, Full::new(whole.slice(..whole.len() / 2))))
 }
 
 fn response(reply: &Reply) -> Result<Response<Full<Bytes>>, Dropped> {
@@ -134,6 +144,10 @@ fn response(reply: &Reply) -> Result<Response<Full<Bytes>>, Dropped> {
         builder = builder.header(*name, value);
     }
     let body = match &reply.body {
+        Some(Value::String(page)) => {
+            builder = builder.header("content-type", "text/html");
+            Bytes::from(page.clone())
+        }
         Some(body) => {
             builder = builder.header("content-type", "application/json; charset=utf-8");
             Bytes::from(body.to_string())
@@ -171,6 +185,10 @@ impl Shared {
             }
             Taken::DropAfter => (Some(self.answer(&asked).status), Given::Nothing),
             Taken::HangAfter => (Some(self.answer(&asked).status), Given::Never),
+            Taken::CutAfter => {
+                let reply = self.answer(&asked);
+                (Some(reply.status), Given::Cut(reply))
+            }
             Taken::ReplyAfter(reply) => (Some(self.answer(&asked).status), Given::Reply(reply)),
             Taken::Delay(time) => {
                 let reply = self.answer(&asked);
@@ -179,7 +197,7 @@ impl Shared {
         };
         let status = match &given {
             Given::Reply(reply) | Given::After(_, reply) => Some(reply.status),
-            Given::Nothing | Given::Never => None,
+            Given::Cut(_) | Given::Nothing | Given::Never => None,
         };
         self.note(&asked, decided, status, Some(name));
         given
@@ -259,6 +277,7 @@ enum Taken {
     DropBefore,
     DropAfter,
     ReplyAfter(Reply),
+    CutAfter,
     Refuse(Reply),
     Delay(std::time::Duration),
     HangBefore,
@@ -272,6 +291,7 @@ impl Taken {
         Some(match deed {
             Deed::DropBefore => Self::DropBefore,
             Deed::DropAfter => Self::DropAfter,
+            Deed::CutAfter => Self::CutAfter,
             Deed::ReplyAfter(reply) => Self::ReplyAfter(reply.clone()),
             Deed::Reply(reply) => Self::Refuse(reply.clone()),
             Deed::Delay(time) => Self::Delay(*time),

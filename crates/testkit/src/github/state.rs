@@ -65,6 +65,8 @@ pub(super) struct RepoState {
     /// Passed checks: a commit and a check's name.
     pub(super) passed: BTreeSet<(String, String)>,
     pub(super) items: BTreeMap<u64, Item>,
+    /// The numbers of issues that were deleted.
+    pub(super) gone: BTreeSet<u64>,
     pub(super) activities: Vec<Activity>,
     pub(super) created_at: i64,
     pub(super) pushed_at: i64,
@@ -201,11 +203,20 @@ impl RepoState {
     }
 
     pub(super) fn item(&self, number: u64) -> Result<&Item, Stop> {
-        self.items.get(&number).ok_or_else(Stop::not_found)
+        self.items.get(&number).ok_or_else(|| self.no_item(number))
+    }
+
+    fn no_item(&self, number: u64) -> Stop {
+        if self.gone.contains(&number) {
+            Stop::refuse(410, "This issue was deleted")
+        } else {
+            Stop::not_found()
+        }
     }
 
     pub(super) fn item_mut(&mut self, number: u64) -> Result<&mut Item, Stop> {
-        self.items.get_mut(&number).ok_or_else(Stop::not_found)
+        let none = self.no_item(number);
+        self.items.get_mut(&number).ok_or(none)
     }
 
     /// A pull request and the issue that it is.
@@ -224,6 +235,6 @@ impl RepoState {
     }
 
     pub(super) fn next_number(&self) -> u64 {
-        self.items.keys().next_back().map_or(1, |last| last + 1)
+        self.items.keys().chain(&self.gone).max().map_or(1, |last| last + 1)
     }
 }

@@ -8,7 +8,9 @@ use super::cluster::Cluster;
 use super::{OrPanic, account, text};
 
 /// Who comes by the network needs TLS and a password.
-const ACCESS: &str = "local all all trust\nhostssl all all all scram-sha-256\n";
+///
+/// `md5` means SCRAM too, where the server keeps the password so; before PostgreSQL 14 it does not.
+const ACCESS: &str = "local all all trust\nhostssl all all all md5\n";
 
 /// Gives the cluster a certificate, and settings that ask for TLS. Returns the authority's certificate.
 pub(super) fn set_up(cluster: &mut Cluster) -> PathBuf {

@@ -48,10 +48,31 @@ async fn an_answer_is_another_one_and_the_effect_is_there_or_not() {
 }
 
 #[tokio::test]
+async fn an_answer_is_a_web_page_or_only_a_half() {
+    let (hub, repo, client) = world();
+    let _page = hub.fault(Fault::page_after("POST", ISSUES, 504));
+    let got = client.post(ISSUES, json!({"title": "x"})).await;
+    assert_eq!((got.status, got.header("content-type")), (504, Some("text/html")));
+    let _cut = hub.fault(Fault::cut_after("POST", ISSUES));
+    assert!(open(&client).await.is_err());
+    assert_eq!(repo.issues().len(), 2);
+    let odd = Fault::answer("PUT", "/repos/octo/app/pulls/*/merge", 200, json!({"merged": false}));
+    let _odd = hub.fault(odd);
+    let merged = client.put("/repos/octo/app/pulls/1/merge", json!({})).await.is(200);
+    assert_eq!(merged["merged"], false);
+    let down = hub.fault(Fault::drop_before("*", "/**").times(usize::MAX));
+    assert!(client.send("GET", ISSUES, None).await.is_err() && open(&client).await.is_err());
+    down.disarm();
+    client.get(ISSUES).await.is(200);
+    hub.check();
+}
+
+#[tokio::test]
 async fn limits_are_told_by_status_and_headers() {
     let (hub, repo, client) = world();
     hub.stop_clock(1_800_000_000);
     let first = client.get(ISSUES).await;
+    assert_eq!(first.header("date"), Some("Fri, 15 Jan 2027 08:00:00 GMT"));
     assert_eq!(
         (first.header("x-ratelimit-limit"), first.header("x-ratelimit-used")),
         (Some("5000"), Some("1"))

@@ -64,6 +64,64 @@ async fn a_commit_is_what_git_makes_of_the_same_words() {
 }
 
 #[tokio::test]
+async fn trees_are_put_together_as_git_would_or_refused() {
+    let (hub, repo, client) = with_work();
+    let main = repo.head("main").unwrap();
+    let trees = format!("{REPO}/git/trees");
+    let tree = async |entries: Value| client.post(&trees, json!({"base_tree": main, "tree": entries})).await;
+    let src = repo.git(["rev-parse", "main:src"]);
+    let entries = json!([
+        {"path": "copy", "mode": "040000", "type": "tree", "sha": src},
+        {"path": "src", "mode": "100644", "type": "blob", "content": "a file where a folder was"},
+        {"path": "README.md/inner", "mode": "100644", "type": "blob", "content": "and a folder where a file was"},
+    ]);
+    let made = tree(entries).await.is(201);
+    let files = repo.tree(text(&made, "/sha"));
+    assert_eq!(files.keys().collect::<Vec<_>>(), ["README.md/inner", "copy/a.txt", "src"]);
+    let file = |path: &str, sha: &str| json!([{"path": path, "mode": "100644", "type": "blob", "sha": sha}]);
+    let blob = repo.git(["rev-parse", "main:README.md"]);
+    tree(json!([{"path": "none", "mode": "100644", "type": "blob", "sha": null}]))
+        .await
+        .refuses(422, "BadObjectState");
+    tree(file("x", &main)).await.refuses(422, "is not a valid blob");
+    for odd in ["/x", "x//y", "../x", ".git/config", ""] {
+        tree(file(odd, &blob)).await.refuses(422, "malformed path component");
+    }
+    client.post(&trees, json!({"tree": []})).await.refuses(422, "Invalid tree info");
+    client.post(&trees, json!({"base_tree": "0".repeat(40), "tree": []})).await.is(404);
+    let gone = tree(json!([{"path": "src", "mode": "040000", "type": "tree", "sha": null}])).await.is(201);
+    assert_eq!(repo.tree(text(&gone, "/sha")).len(), 1, "a folder goes with all that is in it");
+    let read = client.get(&format!("{REPO}/git/blobs/{blob}")).await.is(200);
+    assert_eq!((text(&read, "/content"), &read["size"]), ("aGkK", &json!(3)));
+    let commits = format!("{REPO}/git/commits");
+    client
+        .post(&commits, json!({"message": "x", "tree": main}))
+        .await
+        .refuses(422, "Tree SHA does not exist");
+    let orphan = json!({"message": "x", "tree": src, "parents": [blob]});
+    client.post(&commits, orphan).await.refuses(422, "Parent SHA does not exist");
+    hub.check();
+}
+
+#[tokio::test]
+async fn branches_and_commits_are_listed() {
+    let (hub, repo, client) = with_work();
+    let branches = client.get(&format!("{REPO}/branches?per_page=1&page=2")).await.is(200);
+    assert_eq!(text(&branches, "/0/name"), "work");
+    let work = client.get(&format!("{REPO}/commits?sha=work")).await.is(200);
+    assert_eq!(
+        (work.as_array().unwrap().len(), text(&work, "/0/sha")),
+        (2, repo.head("work").unwrap().as_str())
+    );
+    let of_file = client.get(&format!("{REPO}/commits?sha=work&path=b.txt")).await.is(200);
+    assert_eq!(of_file.as_array().unwrap().len(), 1);
+    let one = client.get(&format!("{REPO}/commits/heads/work")).await.is(200);
+    assert_eq!((text(&one, "/files/0/filename"), text(&one, "/author/login")), ("b.txt", "human"));
+    client.get(&format!("{REPO}/commits/none")).await.refuses(422, "No commit found for SHA: none");
+    hub.check();
+}
+
+#[tokio::test]
 async fn refs_are_made_moved_and_deleted_and_refused_in_githubs_words() {
     let (hub, repo, client) = with_work();
     let (main, work) = (repo.head("main").unwrap(), repo.head("work").unwrap());

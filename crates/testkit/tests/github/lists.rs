@@ -112,6 +112,11 @@ async fn issues_are_opened_edited_and_closed_and_refused() {
     assert!(repo.issue(1).open);
     client.get(&format!("{ISSUES}/99")).await.refuses(404, "Not Found");
     assert_eq!(hub.effects().len(), 3);
+    repo.person("human").delete_issue(1);
+    client.get(&one).await.refuses(410, "This issue was deleted");
+    client.patch(&one, json!({"state": "closed"})).await.refuses(410, "This issue was deleted");
+    assert_eq!(numbers(&client.get(&format!("{ISSUES}?state=all")).await.is(200)), [0_u64; 0]);
+    assert_eq!(repo.person("human").open_issue("Next", ""), 2, "no number is given twice");
     hub.check();
     client.post(ISSUES, json!({"body": "no title"})).await.refuses(422, "\\\"title\\\" wasn't supplied.");
     client.post(ISSUES, json!({"title": "x", "milestones": 3})).await.is(201);

@@ -57,7 +57,7 @@ pub(crate) async fn rehearse(postgres: &Postgres, tx: &Tx, changes: &[TableChang
     tx.execute("begin a rehearsal of the undo", "SAVEPOINT enact_rehearsal").await?;
     let undone = async {
         let plan = Plan::make(postgres, tx, changes, false).await?;
-        statement::carry_out(tx, &plan).await?;
+        statement::carry_out(tx, &plan.tables).await?;
         tx.check_constraints().await?;
         plan.settle(tx, false).await
     };
@@ -101,8 +101,8 @@ impl ChangesRows for RestoreRows {
         if plan.is_empty() {
             return Ok(Tried::AlreadyDone(RowsRestored::default()));
         }
-        let replaced = plan.replaces(tx, postgres).await?;
-        let (rows_restored, xid) = statement::carry_out(tx, &plan).await.map_err(as_conflict)?;
+        let replaced = plan.replaces(tx)?;
+        let (rows_restored, xid) = statement::carry_out(tx, &plan.tables).await.map_err(as_conflict)?;
         tx.check_constraints().await.map_err(as_conflict)?;
         let set_by_triggers = plan.settle(tx, cx.force()).await?;
         Ok(Tried::Changed(Box::new(Change {

@@ -11,8 +11,8 @@ use super::statement::carry_out;
 use crate::Postgres;
 use crate::catalog::{Referential, Table, unless_altered};
 use crate::error::{conflict, precondition};
-use crate::reach::{Happens, Search, outcome_of};
-use crate::rows::{Image, RowChange, TableChange, find, lock_equal, shapes, shown};
+use crate::reach::{Happens, Reached, Search, key_of, outcome_of};
+use crate::rows::{Image, RowChange, TableChange, find, lock_equal, places, shapes, shown};
 use crate::tx::Tx;
 
 /// How many rows a conflict names.
@@ -21,6 +21,8 @@ const NAMED: usize = 5;
 /// What is to be done in all tables.
 pub(super) struct Plan {
     pub(super) tables: Vec<TablePlan>,
+    /// The rows, those of others too, that foreign keys would change along.
+    reached: Vec<Reached>,
 }
 
 /// What is to be done in one table.
@@ -71,8 +73,11 @@ impl Plan {
             let more = if more > 0 { format!("; and {more} more") } else { String::new() };
             return Err(conflict(format!("rows were changed since and are left as they are: {named}{more}")));
         }
-        let plan = Self { tables };
-        plan.check_others(postgres, tx, force).await?;
+        let reached = reached(postgres, tx, &tables).await?;
+        let plan = Self { tables, reached };
+        if !force {
+            plan.check_others()?;
+        }
         Ok(plan)
     }
 
@@ -81,15 +86,12 @@ impl Plan {
     }
 
     /// Rows that the action did not touch must not change along with those that it did.
-    async fn check_others(&self, postgres: &Postgres, tx: &Tx, force: bool) -> Result<(), Error> {
-        if force {
-            return Ok(());
-        }
-        for reached in self.reached(postgres, tx).await? {
+    fn check_others(&self) -> Result<(), Error> {
+        for reached in &self.reached {
             let own = |image: &Image| {
                 self.tables.iter().filter(|plan| plan.table.oid == reached.table.oid).any(|plan| {
                     let mut known = plan.change.rows.iter().filter_map(|row| row.after.as_ref());
-                    known.any(|known| plan.key_of(known) == plan.key_of(image))
+                    known.any(|known| key_of(&plan.table, known) == key_of(&plan.table, image))
                 })
             };
             if let Some(other) = reached.rows.iter().find(|row| !own(row)) {
@@ -104,27 +106,15 @@ impl Plan {
         Ok(())
     }
 
-    async fn reached(&self, postgres: &Postgres, tx: &Tx) -> Result<Vec<crate::reach::Reached>, Error> {
-        let search = Search { tx, catalog: &postgres.catalog, budget: postgres.max_rows };
-        let mut all = Vec::new();
-        for plan in &self.tables {
-            let (deleted, changed) = plan.takes_away();
-            all.extend(search.reached(&plan.table, &deleted, Happens::Deleted).await?);
-            let columns = plan.differing().into_iter().map(str::to_owned).collect();
-            all.extend(search.reached(&plan.table, &changed, Happens::Changed(columns)).await?);
-        }
-        Ok(all)
-    }
-
     /// What the undo replaces, for its own record: also what others did, where `force` overwrites it.
-    pub(super) async fn replaces(&self, tx: &Tx, postgres: &Postgres) -> Result<Vec<TableChange>, Error> {
+    pub(super) fn replaces(&self, tx: &Tx) -> Result<Vec<TableChange>, Error> {
         let mut replaced = Vec::new();
         for plan in &self.tables {
             let steps = plan.steps.iter();
             let rows = steps.map(|step| RowChange { before: step.now.clone(), after: step.wanted.clone() });
             replaced.push(TableChange { rows: rows.collect(), ..plan.change.clone() });
         }
-        for reached in self.reached(postgres, tx).await? {
+        for reached in &self.reached {
             let known = self.tables.iter().any(|plan| plan.table.oid == reached.table.oid);
             if !known {
                 replaced.push(outcome_of(tx, reached)?);
@@ -140,7 +130,7 @@ impl Plan {
     pub(super) async fn settle(&self, tx: &Tx, force: bool) -> Result<BTreeSet<String>, Error> {
         let mut found = self.outcome(tx).await?;
         let again = self.written_over(&found);
-        if !again.is_empty() {
+        if again.iter().any(|plan| !plan.steps.is_empty()) {
             carry_out(tx, &again).await?;
             found = self.outcome(tx).await?;
         }
@@ -176,7 +166,7 @@ impl Plan {
 
     /// Rows that were given back and are otherwise in columns of foreign keys that pass something on. What triggers
     /// do is left as it is.
-    fn written_over(&self, found: &[Vec<Option<Image>>]) -> Self {
+    fn written_over(&self, found: &[Vec<Option<Image>>]) -> Vec<TablePlan> {
         let again = |(plan, found): (&TablePlan, &Vec<Option<Image>>)| {
             let steps = plan.wanted().zip(found).filter_map(|(wanted, found)| {
                 let mut otherwise = plan
@@ -189,7 +179,7 @@ impl Plan {
             });
             TablePlan { table: Arc::clone(&plan.table), change: plan.change.clone(), steps: steps.collect() }
         };
-        Self { tables: self.tables.iter().zip(found).map(again).collect() }
+        self.tables.iter().zip(found).map(again).collect()
     }
 
     /// Whether a foreign key sets the column when rows of this plan change.
@@ -272,15 +262,22 @@ impl TablePlan {
 
     /// An image in the columns of the change, in the table's columns now.
     fn in_columns_now(&self, image: &Image) -> Image {
-        let place = |name: &str| self.change.columns.iter().position(|column| column.name == name);
-        let columns = self.table.columns.iter();
-        columns.map(|column| place(&column.name).and_then(|at| image.get(at)?.clone())).collect()
+        let places = places(&self.table, &self.change.columns);
+        places.into_iter().map(|place| place.and_then(|at| image.get(at)?.clone())).collect()
     }
+}
 
-    fn key_of(&self, image: &Image) -> Image {
-        let place = |name: &String| self.table.position(name).and_then(|at| image.get(at)?.clone());
-        self.change.key.iter().map(place).collect()
+/// The rows that foreign keys change along with those that are to be given back.
+async fn reached(postgres: &Postgres, tx: &Tx, tables: &[TablePlan]) -> Result<Vec<Reached>, Error> {
+    let search = Search { tx, catalog: &postgres.catalog, budget: postgres.max_rows };
+    let mut all = Vec::new();
+    for plan in tables {
+        let (deleted, changed) = plan.takes_away();
+        all.extend(search.reached(&plan.table, &deleted, Happens::Deleted).await?);
+        let columns = plan.differing().into_iter().map(str::to_owned).collect();
+        all.extend(search.reached(&plan.table, &changed, Happens::Changed(columns)).await?);
     }
+    Ok(all)
 }
 
 /// Images name columns; each of them has to be there still, of the same type, and the key has to be the same.

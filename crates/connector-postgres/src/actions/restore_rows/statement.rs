@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 
 use enact_core::Error;
 
-use super::plan::{Plan, Step, TablePlan};
+use super::plan::{Step, TablePlan};
 use crate::error::precondition;
 use crate::name::quoted;
 use crate::rows::{Image, literal, same_key, unnested};
 use crate::tx::{Param, Tx};
-use crate::value::Text;
+use crate::value::{self, Text};
 
 /// Parts of one statement, each `WITH` a name of its own, and their parameters.
 #[derive(Default)]
@@ -20,10 +20,10 @@ struct Parts {
     rows: usize,
 }
 
-/// Carries the plan out; gives the number of rows and the transaction's id.
-pub(super) async fn carry_out(tx: &Tx, plan: &Plan) -> Result<(usize, String), Error> {
+/// Carries out what is to be done in all tables; gives the number of rows and the transaction's id.
+pub(super) async fn carry_out(tx: &Tx, tables: &[TablePlan]) -> Result<(usize, String), Error> {
     let mut parts = Parts::default();
-    for table in &plan.tables {
+    for table in tables {
         parts.delete(table);
         parts.update(table);
         parts.insert(table);
@@ -67,8 +67,7 @@ impl Parts {
         }
         self.rows += gone.len();
         let (source, joined) = if plan.change.key.is_empty() {
-            let places = gone.iter().filter_map(|step| step.place.clone()).collect::<Vec<_>>();
-            let param = self.param(Text(Some(format!("{{{}}}", crate::actions::quote_all(&places)))));
+            let param = self.param(value::tids(gone.iter().filter_map(|step| step.place.as_deref())));
             (format!("unnest({param}::tid[]) AS k(f)"), "enact_t.ctid = k.f".to_owned())
         } else {
             let param = self.rows(plan, gone.iter().filter_map(|step| step.now.as_ref()));
