@@ -5,6 +5,7 @@ use enact::error::{Error, ErrorCode};
 use enact::filesystem::Filesystem;
 use enact::github::GitHub;
 use enact::postgres::Postgres;
+use enact::slack::Slack;
 use toml::Table;
 
 use crate::reach::{self, Guarded};
@@ -19,6 +20,7 @@ const KINDS: &[Kind] = &[
     (Filesystem::KIND, connector::<Filesystem>, Some("root")),
     (GitHub::KIND, connector::<GitHub>, None),
     (Postgres::KIND, connector::<Postgres>, None),
+    (Slack::KIND, connector::<Slack>, None),
 ];
 
 /// Opens a connector of a kind with its part of the configuration and its allowlist.

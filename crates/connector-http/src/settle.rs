@@ -48,23 +48,16 @@ impl Settle {
         }
     }
 
-    /// An error where so much time has passed since capture that the request could land after the window, and be
-    /// taken for lost.
-    ///
-    /// # Errors
-    /// `timeout`; nothing was sent.
-    pub fn check_in_time(self, cx: &Cx, at: Timestamp) -> Result<(), Error> {
-        if self.time_to_send(cx, at).is_none_or(|left| !left.is_zero()) {
-            return Ok(());
-        }
-        let message = "it took too long to come to the request, so nothing was sent; ask again";
-        Err(Error::new(ErrorCode::Timeout, message).retryable().left_nothing())
-    }
-
-    /// How long a request may still be held back; `None` for ever, where there is no window.
+    /// The context of what is to be sent for an intent: in the first half of its window only, so that no request can
+    /// land after the window, where it would have been taken for lost.
     #[must_use]
-    pub fn time_to_send(self, cx: &Cx, at: Timestamp) -> Option<Duration> {
-        (!self.0.is_zero()).then(|| (self.0 / 2).saturating_sub(cx.now().since(at)))
+    pub fn in_time(self, cx: &Cx, at: Timestamp) -> Cx {
+        if self.0.is_zero() {
+            return cx.clone();
+        }
+        let half = at.after(self.0 / 2);
+        let own = cx.remaining().map_or(half, |left| cx.now().after(left));
+        cx.clone().until(half.min(own))
     }
 }
 

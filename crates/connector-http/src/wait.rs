@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use enact_core::connector::Cx;
+use enact_core::{Error, ErrorCode};
 
 /// How often one request is refused for its rate before that is the answer.
 pub const MAX_WAITS: u32 = 10;
@@ -29,4 +30,16 @@ pub async fn pause(cx: Option<&Cx>, wait: Duration, why: &str) {
         cx.note(&format!("waiting {seconds} s {why}"));
     }
     tokio::time::sleep(wait).await;
+}
+
+/// An error where a change would be sent too late: nobody would know its outcome.
+///
+/// # Errors
+/// `timeout`; nothing was sent.
+pub fn check_time(cx: Option<&Cx>, doing: &str) -> Result<(), Error> {
+    if !cx.and_then(Cx::remaining).is_some_and(|left| left.is_zero()) {
+        return Ok(());
+    }
+    let message = format!("cannot {doing}: it took too long to come to it, so it was not sent; ask again");
+    Err(Error::new(ErrorCode::Timeout, message).retryable().left_nothing())
 }

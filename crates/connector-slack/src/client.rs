@@ -45,8 +45,6 @@ impl Debug for Client {
 pub(crate) struct Call {
     method: &'static str,
     args: Args,
-    /// How long it may be held back for the rate; where it is not said, as long as the action has time.
-    patience: Option<Duration>,
     pub(crate) doing: String,
 }
 
@@ -58,12 +56,12 @@ enum Args {
 impl Call {
     /// A look. `doing` is what it is for, in words.
     pub(crate) fn look(method: &'static str, doing: impl Into<String>) -> Self {
-        Self { method, args: Args::Query(Vec::new()), patience: None, doing: doing.into() }
+        Self { method, args: Args::Query(Vec::new()), doing: doing.into() }
     }
 
     /// A change.
     pub(crate) fn change(method: &'static str, args: Value, doing: impl Into<String>) -> Self {
-        Self { method, args: Args::Json(args), patience: None, doing: doing.into() }
+        Self { method, args: Args::Json(args), doing: doing.into() }
     }
 
     /// With an argument.
@@ -71,12 +69,6 @@ impl Call {
         if let Args::Query(query) = &mut self.args {
             query.push((name, value.to_string()));
         }
-        self
-    }
-
-    /// With a limit to how long it may be held back.
-    pub(crate) fn patience(mut self, patience: Option<Duration>) -> Self {
-        self.patience = patience;
         self
     }
 
@@ -108,15 +100,15 @@ impl Client {
     /// # Errors
     /// `rate_limited`; `in_doubt`, where a change was sent and its outcome is not known; else that there was no answer.
     pub(crate) async fn send(&self, cx: Option<&Cx>, call: &Call) -> Result<Answer, Error> {
-        let mut held = Duration::ZERO;
         let mut waits = 0;
         loop {
+            if call.nature() == Nature::Change {
+                wait::check_time(cx, &call.doing)?;
+            }
             let answer = self.once(call).await?;
             let Some(asked) = answer.asked_to_wait() else { return Ok(answer) };
             waits += 1;
-            held = held.saturating_add(asked);
-            let patience = wait::patience(cx);
-            if asked > patience || held > call.patience.unwrap_or(Duration::MAX) || waits > wait::MAX_WAITS {
+            if asked > wait::patience(cx) || waits > wait::MAX_WAITS {
                 return Err(error::rate_limited(&call.doing, asked, "Slack's rate limit is used up"));
             }
             wait::pause(cx, asked, "for Slack's rate limit").await;

@@ -26,21 +26,23 @@ impl Pace {
     /// Takes the next free second of a conversation, and waits for it.
     ///
     /// # Errors
-    /// `rate_limited`, where that is later than `patience` allows. The second is then left to others.
-    pub(crate) async fn wait(
-        &self,
-        cx: &Cx,
-        channel: &str,
-        patience: Duration,
-        doing: &str,
-    ) -> Result<(), Error> {
-        let wait = self.take(cx.now(), channel, patience).map_err(|wait| {
+    /// `rate_limited`, where there is no time to wait for it. The second is then left to others.
+    pub(crate) async fn wait(&self, cx: &Cx, channel: &str, doing: &str) -> Result<(), Error> {
+        let wait = self.take(cx.now(), channel, wait::patience(Some(cx))).map_err(|wait| {
             error::rate_limited(doing, wait, "many messages wait for this conversation, one a second")
         })?;
         if !wait.is_zero() {
             wait::pause(Some(cx), wait, "for Slack takes one message a second in a conversation").await;
         }
         Ok(())
+    }
+
+    /// Notes that a message has arrived: the next second begins at the earliest now.
+    pub(crate) fn arrived(&self, now: Timestamp, channel: &str) {
+        let mut free = self.0.lock();
+        let next = now.after(APART);
+        let at = free.entry(channel.to_owned()).or_insert(next);
+        *at = next.max(*at);
     }
 
     /// How long to wait; an error is that it is too long.
@@ -92,5 +94,7 @@ mod tests {
         assert_eq!(pace.take(at(500), "C1", long), Ok(ms(2500)), "who did not wait took nothing");
         assert_eq!(pace.take(at(9000), "C1", long), Ok(ms(0)));
         assert_eq!(pace.0.lock().len(), 1, "what is over is forgotten");
+        pace.arrived(at(9300), "C1");
+        assert_eq!(pace.take(at(9300), "C1", long), Ok(ms(1000)), "it was on its way for 300 ms");
     }
 }

@@ -3,11 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use enact_connector_http::wait;
-use enact_core::Error;
 use enact_core::action::{Action, Captured, Doubt, EffectClass, Facts, Left, LockKey, Target, Undo};
 use enact_core::connector::{Cx, Perform};
 use enact_core::time::Timestamp;
+use enact_core::{Error, ErrorCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -168,7 +167,7 @@ impl Slack {
                  {} cannot be looked for",
                 pre.effect
             );
-            return Err(Error::new(enact_core::ErrorCode::InDoubt, message));
+            return Err(Error::new(ErrorCode::InDoubt, message));
         };
         let look = || self.marked(cx, &channel, thread, &pre.since, &pre.effect);
         let found = self.settle.settled(cx, pre.at, look).await?;
@@ -223,12 +222,12 @@ impl Perform<PostMessage> for Slack {
     ) -> Result<MessagePosted, Error> {
         let place = pre.channel.as_ref().map_or(action.channel.name(), ChannelId::as_str);
         let doing = format!("post a message to {}", action.channel);
-        let time = || self.settle.time_to_send(cx, pre.at);
-        let patience = wait::patience(Some(cx)).min(time().unwrap_or(Duration::MAX));
-        self.pace.wait(cx, place, patience, &doing).await?;
-        self.settle.check_in_time(cx, pre.at)?;
-        let call = Call::change("chat.postMessage", action.fields(pre), doing).patience(time());
-        let answer = self.client.ask(Some(cx), &call).await?;
+        let cx = &self.settle.in_time(cx, pre.at);
+        self.pace.wait(cx, place, &doing).await?;
+        let call = Call::change("chat.postMessage", action.fields(pre), doing);
+        let answer = self.client.ask(Some(cx), &call).await;
+        self.pace.arrived(cx.now(), place);
+        let answer = answer?;
         #[derive(Deserialize)]
         struct Posted {
             channel: ChannelId,
@@ -236,7 +235,7 @@ impl Perform<PostMessage> for Slack {
         }
         let Posted { channel, message } = answer
             .read(&call.doing)
-            .map_err(|error| Error::new(enact_core::ErrorCode::InDoubt, error.message().to_owned()))?;
+            .map_err(|error| Error::new(ErrorCode::InDoubt, error.message().to_owned()))?;
         Ok(MessagePosted { channel, ts: message.ts.clone(), kept: Kept::from(&message) })
     }
 
