@@ -1,5 +1,5 @@
 //! The real binary on the stand-in for GitHub: as the connector's page says, and without its secrets.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at what it does not expect")]
+#![expect(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
 
 mod common;
 

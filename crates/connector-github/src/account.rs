@@ -102,13 +102,12 @@ impl GitHub {
 
     /// Classic tokens have scopes, and every answer names them; fine-grained ones say nothing of themselves.
     async fn token_lacks(&self, allowed: &[&str]) -> Result<Vec<String>, Error> {
+        // Whatever it says, the scopes are in its headers; servers without rate limits say 404.
         let request = Request::look("/rate_limit", "see what the token may do");
-        let answer = match self.client.ask(None, &request).await {
-            Err(error) if error.code() == ErrorCode::Unauthenticated => {
-                return Ok(vec![error.message().to_owned()]);
-            }
-            answer => answer?,
-        };
+        let answer = self.client.send(None, &request).await?;
+        if answer.status == StatusCode::UNAUTHORIZED {
+            return Ok(vec![request.refused(&answer).message().to_owned()]);
+        }
         let Some(scopes) = answer.header("x-oauth-scopes") else { return Ok(Vec::new()) };
         let has = |wanted: &str| scopes.split(',').any(|scope| scope.trim() == wanted);
         let actions = allowed.join(", ");

@@ -264,7 +264,8 @@ impl Client {
         text.parse().map_err(|error| odd(&request.doing, error).left_nothing())
     }
 
-    fn current_name(&self, repo: &RepoName) -> RepoName {
+    /// What a repository is called now, as far as that is known.
+    pub(crate) fn current_name(&self, repo: &RepoName) -> RepoName {
         self.renamed.lock().get(&repo.key()).cloned().unwrap_or_else(|| repo.clone())
     }
 

@@ -25,7 +25,7 @@ use http::Uri;
 
 pub use crate::actions::{
     CloseIssue, ClosePr, CreateBranch, CreateIssue, CreatePr, DeleteBranch, DeleteCreatedBranch, File,
-    MergePr, Method, PushCommit, RestoreBranch, RevertMerge, RevertPush,
+    FileMode, MergePr, Method, PushCommit, RestoreBranch, RevertMerge, RevertPush,
 };
 use crate::auth::Auth;
 use crate::client::Client;

@@ -125,6 +125,10 @@ impl Repo<'_> {
             // Some tokens may not speak to GraphQL. What they may do is for REST to say.
             Said::NotHere => Ok(None),
             Said::Limited(wait) => Err(error::rate_limited(doing, wait, &answer.words())),
+            Said::Broken => {
+                let message = format!("cannot {doing}: {}; whether it was done is not known", answer.words());
+                Err(Error::new(ErrorCode::InDoubt, message))
+            }
             Said::Refused(answer) => self.outcome(branch, before, after, &request, &answer).await.map(Some),
         }
     }
@@ -160,6 +164,8 @@ enum Said {
     /// There is no GraphQL for this token.
     NotHere,
     Limited(Duration),
+    /// It broke off, and does not say whether that was before or after.
+    Broken,
     /// It refused; as REST would have said it.
     Refused(Answer),
 }
@@ -187,8 +193,11 @@ fn judge(answer: &Answer) -> Said {
         || ["doesn't exist on type", "isn't a defined input type"]
             .iter()
             .any(|no| text("/message").contains(no));
+    let broken =
+        ["Something went wrong", "timeout", "timed out"].iter().any(|sign| text("/message").contains(sign));
     match text("/type") {
         _ if undefined => Said::Unknown,
+        "" | "INTERNAL" | "SERVICE_UNAVAILABLE" if broken => Said::Broken,
         "RATE_LIMITED" | "RATE_LIMIT" => Said::Limited(Duration::from_secs(60)),
         // REST says what would permit it, or permits it.
         "FORBIDDEN" | "INSUFFICIENT_SCOPES" => Said::NotHere,
@@ -199,4 +208,38 @@ fn judge(answer: &Answer) -> Said {
 
 fn refusal(answer: &Answer, status: StatusCode) -> Answer {
     Answer { status, ..answer.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(error: Value) -> Said {
+        judge(&Answer::of(StatusCode::OK, &json!({ "data": { "updateRefs": null }, "errors": [error] })))
+    }
+
+    #[test]
+    fn what_graphql_says_is_told_apart() {
+        let done =
+            Answer::of(StatusCode::OK, &json!({ "data": { "updateRefs": { "clientMutationId": null } } }));
+        assert!(matches!(judge(&done), Said::Done));
+        let nothing = Answer::of(StatusCode::OK, &json!({ "data": { "updateRefs": null } }));
+        assert!(matches!(judge(&nothing), Said::Refused(_)));
+        let gone = Answer::of(StatusCode::NOT_FOUND, &json!({ "message": "Not Found" }));
+        assert!(matches!(judge(&gone), Said::Unknown));
+        for message in [
+            "Field 'updateRefs' doesn't exist on type 'Mutation'",
+            "UpdateRefsInput isn't a defined input type (on $input)",
+        ] {
+            assert!(matches!(said(json!({ "message": message })), Said::Unknown), "{message}");
+        }
+        assert!(matches!(said(json!({ "type": "FORBIDDEN", "message": "no" })), Said::NotHere));
+        assert!(matches!(said(json!({ "type": "RATE_LIMITED", "message": "slow" })), Said::Limited(_)));
+        assert!(matches!(
+            said(json!({ "message": "Something went wrong while executing your query." })),
+            Said::Broken
+        ));
+        let rule = json!({ "type": "UNPROCESSABLE", "message": "Cannot update this protected ref." });
+        assert!(matches!(said(rule), Said::Refused(_)));
+    }
 }

@@ -238,7 +238,8 @@ impl Repo<'_> {
     /// Something that may not be there. A repository that cannot be seen is an error.
     async fn perhaps(&self, request: &Request<'_>) -> Result<Option<Answer>, Error> {
         let answer = self.send(request).await?;
-        if matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE) {
+        let turned_off = answer.status == StatusCode::GONE && answer.words().contains("disabled");
+        if matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE) && !turned_off {
             self.info().await?;
             return Ok(None);
         }
@@ -379,12 +380,18 @@ impl Repo<'_> {
         )))
     }
 
+    /// Who owns it now; it may have been renamed.
+    pub(crate) fn owner(&self) -> String {
+        self.github.client.current_name(self.name).owner().to_owned()
+    }
+
     /// The open pull requests of a branch of this repository.
     pub(crate) async fn pulls_of(&self, branch: &BranchName) -> Result<Vec<Pull>, Error> {
-        let head = encoded_value(&format!("{}:{branch}", self.name.owner()));
+        let owner = self.owner();
+        let head = encoded_value(&format!("{owner}:{branch}"));
         let doing = format!("list the open pull requests of branch {branch} of {}", self.name);
         // The filter is only a help: what does not fit is dropped here.
-        let fits = |pull: &Pull| pull.is_open() && pull.is_from(self.name.owner(), branch.as_str());
+        let fits = |pull: &Pull| pull.is_open() && pull.is_from(&owner, branch.as_str());
         self.list(&format!("/pulls?state=open&head={head}"), &doing, fits, |_| false).await
     }
 

@@ -295,7 +295,10 @@ async fn an_archived_repository_is_left_alone() {
 async fn a_repository_is_found_by_its_old_name() {
     let hub = Hub::new();
     let done = hub.act("create_branch", json!({ "repo": REPO, "branch": "x" })).await.unwrap();
-    hub.repo.rename("octo/renamed");
+    hub.repo.rename("orga/renamed");
+    let pull = json!({ "repo": REPO, "title": "T", "head": "feature" });
+    assert!(!hub.act("create_pr", pull.clone()).await.unwrap().already);
+    assert!(hub.act("create_pr", pull).await.unwrap().already, "by the owner's old name it is not found");
     let issue = hub.act("create_issue", json!({ "repo": REPO, "title": "T" })).await.unwrap();
     assert_eq!(hub.repo.issues().len(), 1);
     hub.undo(&issue, false).await.unwrap();

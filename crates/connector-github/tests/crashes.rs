@@ -3,13 +3,18 @@
 
 mod world;
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use enact_connector_github::{
     BranchName, CreateBranch, CreateIssue, CreatePr, DeleteBranch, File, GitHub, MergePr, PushCommit,
 };
 use enact_core::Error;
-use enact_runtime::{Builder, Enact, RunRequest, Workflow, WorkflowCx};
+use enact_runtime::{Builder, Enact, Note, Observer, RunRequest, Workflow, WorkflowCx};
 use enact_testkit::connector_suite::World as _;
 use enact_testkit::crash_points::{self, Place};
+use enact_testkit::github::Fault;
+use parking_lot::Mutex;
 use world::{Hub, REPO, connect, usual};
 
 /// What an agent does that proposes a change.
@@ -79,6 +84,29 @@ impl Place for Repository {
         let lines = all.lines().map(|line| line.split("<!-- enact:").next().unwrap_or_default());
         lines.filter(|line| !line.starts_with("pull Mine")).collect::<Vec<_>>().join("\n")
     }
+}
+
+/// Hears what a connector says.
+#[derive(Clone, Default)]
+struct Ear(Arc<Mutex<Vec<String>>>);
+
+impl Observer for Ear {
+    fn on_note(&self, note: &Note<'_>) {
+        self.0.lock().push(format!("{} {}: {}", note.effect.seq, note.call.action, note.text));
+    }
+}
+
+#[tokio::test]
+async fn who_watches_a_run_is_told_of_a_wait() {
+    let place = Repository::fresh();
+    let ear = Ear::default();
+    let store = Arc::new(enact_store::MemoryStore::new());
+    let enact = place.runtime().store(store).observer(ear.clone()).start().await.unwrap();
+    let limited = place.0.server.fault(Fault::secondary("POST", "/repos/octo/app/issues", Some(1)));
+    enact.run(Propose, "agent@company.com", ()).await.unwrap();
+    enact.shutdown(Duration::from_secs(5)).await;
+    assert!(limited.was_reached());
+    assert_eq!(*ear.0.lock(), ["3 create_issue: waiting 1 s for GitHub's rate limit"]);
 }
 
 #[test]

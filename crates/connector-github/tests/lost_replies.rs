@@ -186,6 +186,24 @@ async fn delete_branch() {
     .await;
 }
 
+/// A server without `updateRefs`.
+fn old() -> Hub {
+    let hub = reverting();
+    hub.server.set_update_refs(false);
+    hub
+}
+
+#[tokio::test]
+async fn on_a_server_that_cannot_compare_and_set() {
+    every_request_is_lost_once(old, ("create_branch", json!({ "repo": REPO, "branch": "a/b" })), nothing)
+        .await;
+    every_request_is_lost_once(old, ("delete_branch", json!({ "repo": REPO, "branch": "feature" })), nothing)
+        .await;
+    let files = json!([{ "path": "x", "content": "x" }]);
+    let params = json!({ "repo": REPO, "branch": "main", "message": "M", "files": files });
+    every_request_is_lost_once(old, ("push_commit", params), nothing).await;
+}
+
 #[tokio::test]
 async fn merge_pr() {
     let params = json!({ "repo": REPO, "pr_number": 1 });

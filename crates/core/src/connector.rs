@@ -442,3 +442,54 @@ impl Toolbox {
 
 /// The default of `timeout_s`: the time for one request to the outside system.
 pub const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::ids::{Direction, RunId, Seq};
+
+    #[derive(Debug)]
+    struct Nothing;
+
+    impl BlobStore for Nothing {
+        fn put(&self, _: &mut dyn Read) -> io::Result<BlobRef> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        fn open(&self, _: &BlobRef) -> io::Result<Box<dyn Read + Send>> {
+            Err(io::ErrorKind::NotFound.into())
+        }
+    }
+
+    #[derive(Debug)]
+    struct Noon(Mutex<Vec<String>>);
+
+    impl Surroundings for Noon {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_unix_us(12_000_000)
+        }
+
+        fn note(&self, text: &str) {
+            self.0.lock().push(text.to_owned());
+        }
+    }
+
+    #[test]
+    fn a_context_has_the_time_that_it_is_given() {
+        let run = RunId::from_parts(7_000, [0; 10]);
+        let effect = EffectId { run, seq: Seq(1), attempt: 1, direction: Direction::Forward, undo_try: 0 };
+        let alone = Cx::new(effect, false, Arc::new(Nothing));
+        assert_eq!((alone.now(), alone.remaining()), (Timestamp::from_unix_us(7_000_000), None));
+        alone.note("nobody hears it");
+        let noon = Arc::new(Noon(Mutex::default()));
+        let cx = alone.within(Arc::clone(&noon) as Arc<dyn Surroundings>);
+        cx.note("waiting");
+        assert_eq!(cx.now(), Timestamp::from_unix_us(12_000_000));
+        let due = cx.clone().until(Timestamp::from_unix_us(15_000_000));
+        assert_eq!(due.remaining(), Some(Duration::from_secs(3)));
+        assert_eq!(cx.until(Timestamp::from_unix_us(1)).remaining(), Some(Duration::ZERO));
+        assert_eq!(*noon.0.lock(), ["waiting"]);
+    }
+}

@@ -116,7 +116,8 @@ impl CreatePr {
 
     /// The open pull request of this very head and base.
     async fn same(&self, repo: &Repo<'_>, base: &BranchName) -> Result<Option<Pull>, Error> {
-        let (owner, branch) = self.head_parts();
+        let (owner, branch) = self.head.parts();
+        let owner = &owner.map_or_else(|| repo.owner(), str::to_owned);
         let head = encoded_value(&format!("{owner}:{branch}"));
         let tail = format!("/pulls?state=open&head={head}&base={}", encoded_value(base.as_str()));
         let doing = format!("look for a pull request of {owner}:{branch} in {}", self.repo);
@@ -128,8 +129,8 @@ impl CreatePr {
 
     /// The head has to be there, where it is a branch of the same owner; of a fork GitHub says it.
     async fn check_head(&self, repo: &Repo<'_>) -> Result<(), Error> {
-        let (owner, branch) = self.head_parts();
-        if !owner.eq_ignore_ascii_case(self.repo.owner()) {
+        let (owner, branch) = self.head.parts();
+        if owner.is_some_and(|owner| !owner.eq_ignore_ascii_case(&repo.owner())) {
             return Ok(());
         }
         let branch = BranchName::new(branch).map_err(wrong)?;

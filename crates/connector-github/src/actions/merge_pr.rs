@@ -143,9 +143,11 @@ impl MergePr {
     /// What GitHub's refusal means.
     fn refused(&self, request: &crate::client::Request<'_>, answer: &crate::answer::Answer) -> Error {
         let error = request.refused(answer);
+        let words = answer.words();
         // A head that moved may be judged and merged anew, where the caller did not name it.
         let moved = answer.status == StatusCode::CONFLICT && self.expected_head_sha.is_none();
-        if moved { error.retryable() } else { error }
+        let busy = words.contains("Base branch was modified") || words.contains("already in progress");
+        if moved || busy { error.retryable() } else { error }
     }
 }
 

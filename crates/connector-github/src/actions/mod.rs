@@ -29,7 +29,7 @@ pub use self::create_issue::CreateIssue;
 pub use self::create_pr::CreatePr;
 pub use self::delete_branch::DeleteBranch;
 pub use self::delete_created_branch::DeleteCreatedBranch;
-pub use self::file::File;
+pub use self::file::{File, FileMode};
 pub use self::merge_pr::{MergePr, Method};
 pub use self::push_commit::PushCommit;
 pub use self::restore_branch::RestoreBranch;
