@@ -19,7 +19,7 @@ use enact_testkit::postgres::{Database, Proxy, Server};
 use enact_testkit::slack::{self, Channel};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, block_in_place};
 
 const ME: [&str; 2] = ["--user", "me@example.com"];
 
@@ -43,7 +43,7 @@ const TABLES: &str = "
         $$ BEGIN INSERT INTO ledger (did) VALUES (TG_OP); RETURN NULL; END $$;
     CREATE TRIGGER note AFTER INSERT OR UPDATE OR DELETE ON deployments FOR EACH ROW EXECUTE FUNCTION note();";
 
-const WORKFLOW: &str = r#"
+const WORKFLOW: &str = r##"
 name: deploy
 steps:
   - { id: note, action: files.write_file, with: { path: notes/deploy.md, content: "going out" } }
@@ -51,9 +51,10 @@ steps:
   - { id: branch, action: github.create_branch, with: { repo: octo/app, branch: agent/deploy, from_branch: feature } }
   - { id: pr, action: github.create_pr, with: { repo: octo/app, title: Deploy, head: "{{ steps.branch.output.branch }}" } }
   - { id: tell, action: slack.post_message, with: { channel: "#general", text: "see {{ steps.pr.output.url }} & <look>" } }
-"#;
+"##;
 
-const SCOPES: [&str; 5] = ["chat:write", "channels:history", "groups:history", "channels:read", "groups:read"];
+const SCOPES: [&str; 5] =
+    ["chat:write", "channels:history", "groups:history", "channels:read", "groups:read"];
 
 /// All four worlds, and a folder with a configuration.
 struct Four {
@@ -120,7 +121,8 @@ impl Four {
     }
 
     fn enact(&self, args: &[&str]) -> Gave {
-        let gave: Gave = self.command(args).output().unwrap().into();
+        // The proxy's tasks go on meanwhile.
+        let gave: Gave = block_in_place(|| self.command(args).output()).unwrap().into();
         let shown = format!("{gave:?}");
         assert!(!self.tokens.iter().any(|token| shown.contains(token)), "a token is shown: {shown}");
         gave
@@ -388,11 +390,17 @@ async fn a_workflow_over_four_connectors_survives_a_kill_at_every_point_and_roll
         };
         tasks.spawn_blocking(sweep);
     }
-    for (point, is_out) in out.into_iter().map(|point| (point, true)).chain(home.into_iter().map(|p| (p, false))) {
+    for (point, is_out) in
+        out.into_iter().map(|point| (point, true)).chain(home.into_iter().map(|p| (p, false)))
+    {
         let places = Arc::clone(&places);
         tasks.spawn(async move {
             let place = places.acquire_owned().await;
-            if is_out { forward(point).await } else { back(point).await }
+            if is_out {
+                forward(point).await
+            } else {
+                back(point).await
+            }
             drop(place);
         });
     }
