@@ -57,6 +57,23 @@ impl Client {
             .await
     }
 
+    /// The login that deeds of this connector are shown under, where that can be known.
+    pub(crate) async fn login(&self, cx: &Cx) -> Result<Option<&str>, Error> {
+        if matches!(self.auth, Auth::App(_)) {
+            let bot = self.bot.get_or_try_init(|| async {
+                let request = Request::look("/app", "see what the app is called");
+                let answer = self.as_app(Some(cx), &request).await?;
+                let slug = answer.body.get("slug").and_then(Value::as_str).unwrap_or_default();
+                Ok::<_, Error>(format!("{slug}[bot]"))
+            });
+            return Ok(Some(bot.await?));
+        }
+        Ok(match self.account(Some(cx)).await? {
+            Account::User(user) => Some(&user.login),
+            Account::Nobody => None,
+        })
+    }
+
     /// The author of commits at a time; `None` where GitHub fills it in, and signs for it: commits of apps.
     pub(crate) async fn author(&self, cx: &Cx, date: &str) -> Result<Option<Value>, Error> {
         Ok(match self.account(Some(cx)).await? {

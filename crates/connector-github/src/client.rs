@@ -46,6 +46,8 @@ pub(crate) struct Client {
     pub(crate) update_refs: AtomicU8,
     /// The account, as soon as it was asked for.
     pub(crate) account: OnceCell<crate::account::Account>,
+    /// The login that an app acts as, as soon as it was asked for.
+    pub(crate) bot: OnceCell<String>,
 }
 
 impl Debug for Client {
@@ -127,6 +129,7 @@ impl Client {
             nodes: Mutex::default(),
             update_refs: AtomicU8::new(0),
             account: OnceCell::new(),
+            bot: OnceCell::new(),
         }
     }
 

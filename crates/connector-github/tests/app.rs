@@ -11,10 +11,12 @@ mod world;
 use std::path::Path;
 
 use enact_connector_github::GitHub;
+use enact_core::Capture;
+use enact_core::action::Doubt;
 use enact_core::connector::{Allow, ConfigEnv, Connector as _, Toolbox};
 use enact_core::ids::Direction;
 use enact_core::json::JsonText;
-use enact_testkit::github::{App, What};
+use enact_testkit::github::{App, Fault, What};
 use serde_json::json;
 use world::{ALL, Hub, REPO};
 
@@ -65,6 +67,46 @@ async fn an_installation_acts_with_one_token_and_gets_another_when_it_ends() {
     hub.carry_out(undo, hub.cx(Direction::Undo, false)).await.unwrap();
     assert_eq!(tokens(&hub), 2);
     assert!(!hub.repo.issues()[0].open);
+}
+
+#[tokio::test]
+async fn a_rebase_whose_reply_was_lost_is_ours_by_who_merged_it() {
+    let (hub, folder) = (Hub::new(), tempfile::tempdir().unwrap());
+    let app = hub.server.app("helper", ["contents:write", "pull_requests:write", "metadata:read"]);
+    let toolbox = toolbox(&hub, &app, app.install("octo"), folder.path());
+    let params = JsonText::encode(&json!({ "repo": REPO, "pr_number": 1, "method": "rebase" })).unwrap();
+    let action = toolbox.prepare("merge_pr", &params).unwrap();
+    let before = hub.repo.tree("main");
+    hub.repo.person("ann").open_pull("feature", "main", "Mine", "");
+    let lost = hub.server.fault(Fault::drop_after("PUT", "/repos/octo/app/pulls/1/merge"));
+    let cx = hub.cx(Direction::Forward, false);
+    let Capture::Ready { pre, ready, .. } = action.capture(&cx).await.unwrap() else {
+        panic!("merged already")
+    };
+    action.perform(&cx, ready).await.unwrap_err();
+    assert!(lost.was_reached());
+    assert!(matches!(action.probe(&cx, &pre).await.unwrap(), Doubt::Applied(_)));
+    let undo = hub.undo_from(&action, &pre);
+    let undo = toolbox.prepare_undo(undo.spec().name, undo.params()).unwrap();
+    hub.carry_out(undo, hub.cx(Direction::Undo, false)).await.unwrap();
+    assert_eq!(hub.repo.tree("main"), before);
+}
+
+#[tokio::test]
+async fn a_rebase_by_somebody_else_is_not_taken_for_ours() {
+    let hub = Hub::new();
+    hub.repo.person("ann").open_pull("feature", "main", "Mine", "");
+    let params = json!({ "repo": REPO, "pr_number": 1, "method": "rebase" });
+    let action = hub.prepare("merge_pr", &params).unwrap();
+    let lost = hub.server.fault(Fault::drop_before("PUT", "/repos/octo/app/pulls/1/merge"));
+    let cx = hub.cx(Direction::Forward, false);
+    let Capture::Ready { pre, ready, .. } = action.capture(&cx).await.unwrap() else {
+        panic!("merged already")
+    };
+    action.perform(&cx, ready).await.unwrap_err();
+    assert!(lost.was_reached());
+    hub.repo.person("bob").merge(1, "rebase");
+    assert!(matches!(action.probe(&cx, &pre).await.unwrap(), Doubt::NotApplied));
 }
 
 #[tokio::test]

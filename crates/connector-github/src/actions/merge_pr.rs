@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use super::revert_merge::RevertMerge;
 use super::{Looked, facts, number, pull_lock, target};
 use crate::GitHub;
-use crate::account::Account;
 use crate::error::{conflict, odd, precondition, wrong};
 use crate::marker::{self, EFFECT};
 use crate::name::{BranchName, RepoName, Sha};
@@ -167,7 +166,7 @@ impl Repo<'_> {
         self.list(&format!("/pulls/{number}/commits"), &doing, |_| true, |_| false).await
     }
 
-    /// Whether a merged pull request was merged by an intent; `None` where that cannot be told.
+    /// Whether a merged pull request was merged by an intent; `None` where it was not.
     pub(crate) async fn is_merge_of(
         &self,
         pull: &Pull,
@@ -188,10 +187,9 @@ impl Repo<'_> {
 
     async fn is_by_us(&self, pull: &Pull) -> Result<bool, Error> {
         let by = pull.merged_by.as_ref().map(|by| by.login.as_str()).unwrap_or_default();
-        Ok(match self.github.client.account(Some(self.cx)).await? {
-            Account::User(user) => user.login.eq_ignore_ascii_case(by),
-            Account::Nobody => by.ends_with("[bot]"),
-        })
+        let us = self.github.client.login(self.cx).await?;
+        // A token of no user is one of a workflow, whose deeds are shown under this name.
+        Ok(us.unwrap_or("github-actions[bot]").eq_ignore_ascii_case(by))
     }
 }
 
