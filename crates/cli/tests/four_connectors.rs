@@ -1,7 +1,12 @@
 //! A workflow over all four connectors, by the real binary: killed at every request that it sends and at its calls of
 //! the system, forward and back, it is carried on to its end and rolled back, and all four worlds are as before.
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at what it does not expect")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at what it does not expect"
+)]
 
 mod common;
 
