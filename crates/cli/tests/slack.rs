@@ -1,5 +1,5 @@
 //! The real binary on the stand-in for Slack: as the connector's page says, and without its secrets.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at what it does not expect")]
+#![expect(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
 
 mod common;
 
@@ -122,4 +122,17 @@ fn what_may_not_be_deleted_is_a_failed_undo_in_sight() {
     let action = &left["rollback"]["actions"][0];
     assert_eq!((&action["outcome"], &action["error"]["code"]), (&json!("failed"), &json!("forbidden")));
     assert_eq!(left["status"], "partially_rolled_back");
+}
+
+#[test]
+fn the_configuration_of_the_connectors_page_is_taken() {
+    let page = include_str!("../../connector-slack/src/docs.md");
+    let block = page.split_once("```toml\n").unwrap().1.split_once("```").unwrap().0;
+    let slack = Server::start();
+    let world = World::empty();
+    world.write("enact.toml", &format!("{block}base_url = \"{}\"\n", slack.url()));
+    let token = slack.bot("agent").token(["chat:write"]);
+    let listed = world.command(&["connectors"]).env("SLACK_BOT_TOKEN", token).output().unwrap();
+    let listed = Gave::from(listed).exits(0).stdout;
+    assert!(listed.contains("slack (slack)") && listed.contains("warning: the token lacks"), "{listed}");
 }

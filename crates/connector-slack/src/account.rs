@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::Slack;
 use crate::client::{Call, Client};
-use crate::name::ChannelId;
+use crate::name::{ChannelId, Place};
 
 /// A bot, or whoever the token is of, in a workspace.
 #[derive(Clone, Debug, Deserialize)]
@@ -31,10 +31,12 @@ pub(crate) struct Checked {
 
 impl Checked {
     /// Whether the token may read a conversation, as far as its scopes tell. The bot has to be in it too.
-    pub(crate) fn reads(&self, channel: Option<&ChannelId>) -> Option<bool> {
+    pub(crate) fn reads(&self, place: &Place, channel: Option<&ChannelId>) -> Option<bool> {
         let scopes = self.scopes.as_ref()?;
         let has = |wanted: &str| scopes.iter().any(|scope| scope == wanted);
-        Some(match channel?.as_str().chars().next() {
+        Some(match channel.and_then(|id| id.as_str().chars().next()) {
+            // A direct conversation may be made by its first message; a channel that no list shows stays unknown.
+            None => place.person().is_some() && has("im:history") && has("im:read"),
             Some('D') => has("im:history"),
             Some('G') => has("groups:history") || has("mpim:history"),
             // Private channels have such ids too.

@@ -168,7 +168,13 @@ fn listed(answer: &Answer, doing: &str) -> Result<Vec<Message>, Error> {
 /// A thread of which Slack says that there is none has no messages.
 fn unless_no_thread<T>(thread: Option<&Ts>, found: Result<Option<T>, Error>) -> Result<Option<T>, Error> {
     match found {
-        Err(error) if thread.is_some() && error.message().contains("thread_not_found") => Ok(None),
+        Err(error)
+            if thread.is_some()
+                && error.code() == ErrorCode::NotFound
+                && error.message().contains("thread_not_found") =>
+        {
+            Ok(None)
+        }
         found => found,
     }
 }

@@ -202,8 +202,8 @@ impl Perform<PostMessage> for Slack {
     async fn capture(&self, cx: &Cx, action: &PostMessage) -> Result<Captured<PostMessage, ()>, Error> {
         let checked = self.client.check(Some(cx)).await?;
         let channel = self.resolve(cx, &action.channel).await?;
-        let reads = checked.reads(channel.as_ref());
-        if reads == Some(false) || channel.is_none() {
+        let reads = checked.reads(&action.channel, channel.as_ref());
+        if reads == Some(false) {
             cx.note("the token may not read this conversation: if the reply is lost, a person has to look");
         }
         let mut facts = Facts::new();
