@@ -20,6 +20,27 @@ const PAGE: u32 = 200;
 /// How many pages are looked through.
 const MAX_PAGES: u32 = 100;
 
+/// What lists say of a place.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Resolved {
+    /// It is this conversation.
+    At(ChannelId),
+    /// The whole list of direct messages shows none with the person.
+    Nowhere,
+    /// The token's lists do not show it, which says nothing.
+    Unseen,
+}
+
+impl Resolved {
+    /// The conversation, where there is one.
+    pub(crate) fn id(self) -> Option<ChannelId> {
+        match self {
+            Self::At(id) => Some(id),
+            Self::Nowhere | Self::Unseen => None,
+        }
+    }
+}
+
 impl Slack {
     /// Goes through a list until something fits.
     ///
@@ -104,10 +125,10 @@ impl Slack {
         }
     }
 
-    /// The conversation that a place stands for; nothing where the token's lists do not show it.
-    pub(crate) async fn resolve(&self, cx: &Cx, place: &Place) -> Result<Option<ChannelId>, Error> {
+    /// The conversation that a place stands for.
+    pub(crate) async fn resolve(&self, cx: &Cx, place: &Place) -> Result<Resolved, Error> {
         if let Some(id) = place.id() {
-            return Ok(Some(id));
+            return Ok(Resolved::At(id));
         }
         let types: &[&str] = match place.person() {
             Some(_) => &["im"],
@@ -117,10 +138,13 @@ impl Slack {
         for types in types {
             match self.listed_as(cx, place, types).await {
                 Err(error) if error.code() == ErrorCode::Forbidden => {}
-                found => return found,
+                Err(error) => return Err(error),
+                Ok(Some(id)) => return Ok(Resolved::At(id)),
+                Ok(None) if place.person().is_some() => return Ok(Resolved::Nowhere),
+                Ok(None) => return Ok(Resolved::Unseen),
             }
         }
-        Ok(None)
+        Ok(Resolved::Unseen)
     }
 
     async fn listed_as(&self, cx: &Cx, place: &Place, types: &str) -> Result<Option<ChannelId>, Error> {

@@ -228,6 +228,16 @@ async fn case_slack_a_direct_message_answers_with_another_channel_and_is_undone_
     assert!(lost.was_reached());
     let Settled::Done(_, output) = settled else { panic!("{settled:?}") };
     assert_eq!(output["ts"], space.bot.direct("ben").messages()[0].ts);
+    // A request that never came made no conversation; that is known only where they may be listed.
+    for (scopes, is_known) in [(&SCOPES[..], true), (&["chat:write", "im:history"], false)] {
+        let space = Space::with(scopes);
+        let ann = space.server.person("ann");
+        let lost = space.server.fault(Fault::drop_before(POST));
+        let action = space.prepare("post_message", &json!({ "channel": ann, "text": "hello" })).unwrap();
+        let settled = space.act_or_probe(action, space.cx(Direction::Forward, false)).await.unwrap();
+        assert!(lost.was_reached());
+        assert_eq!(matches!(settled, Settled::Nothing(_)), is_known, "{settled:?}");
+    }
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use crate::Slack;
 use crate::client::Call;
 use crate::compare::Kept;
 use crate::error::{is_blind, odd, wrong};
+use crate::history::Resolved;
 use crate::message::{Blocks, MAX_TEXT_CHARS, Message, mark};
 use crate::name::{ChannelId, Place, Ts};
 
@@ -148,6 +149,14 @@ fn since(cx: &Cx, date: Option<Timestamp>) -> Result<Ts, Error> {
     Ts::try_from(format!("{}.000000", us / 1_000_000)).map_err(|error| odd("look", error).left_nothing())
 }
 
+fn unseen(place: &Place, effect: &str) -> Error {
+    let message = format!(
+        "the conversation of '{place}' is not known: the token may not list it, or it is none; the message of {effect} \
+         cannot be looked for"
+    );
+    Error::new(ErrorCode::InDoubt, message)
+}
+
 impl Slack {
     /// The message of an intent. Nothing found counts when the settle window is over.
     pub(crate) async fn posted(
@@ -157,21 +166,20 @@ impl Slack {
         thread: Option<&Ts>,
         pre: &PostMessagePre,
     ) -> Result<Option<(ChannelId, Message)>, Error> {
-        let known = match &pre.channel {
-            Some(channel) => Some(channel.clone()),
-            None => self.resolve(cx, place).await?,
+        let look = || async {
+            let channel = match &pre.channel {
+                Some(channel) => channel.clone(),
+                None => match self.resolve(cx, place).await? {
+                    Resolved::At(channel) => channel,
+                    // The first message to somebody makes their conversation.
+                    Resolved::Nowhere => return Ok(None),
+                    Resolved::Unseen => return Err(unseen(place, &pre.effect)),
+                },
+            };
+            let found = self.marked(cx, &channel, thread, &pre.since, &pre.effect).await?;
+            Ok(found.map(|message| (channel, message)))
         };
-        let Some(channel) = known else {
-            let message = format!(
-                "the conversation of '{place}' is not known: the token may not list it, or it is none; the message of \
-                 {} cannot be looked for",
-                pre.effect
-            );
-            return Err(Error::new(ErrorCode::InDoubt, message));
-        };
-        let look = || self.marked(cx, &channel, thread, &pre.since, &pre.effect);
-        let found = self.settle.settled(cx, pre.at, look).await?;
-        Ok(found.map(|message| (channel.clone(), message)))
+        self.settle.settled(cx, pre.at, look).await
     }
 }
 
@@ -201,7 +209,7 @@ impl Perform<PostMessage> for Slack {
 
     async fn capture(&self, cx: &Cx, action: &PostMessage) -> Result<Captured<PostMessage, ()>, Error> {
         let checked = self.client.check(Some(cx)).await?;
-        let channel = self.resolve(cx, &action.channel).await?;
+        let channel = self.resolve(cx, &action.channel).await?.id();
         let reads = checked.reads(&action.channel, channel.as_ref());
         if reads == Some(false) {
             cx.note("the token may not read this conversation: if the reply is lost, a person has to look");
