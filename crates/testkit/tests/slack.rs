@@ -1,6 +1,6 @@
 //! What the stand-in for Slack promises to tests of a connector.
 #![cfg(feature = "slack")]
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
