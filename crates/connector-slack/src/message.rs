@@ -1,7 +1,7 @@
 //! A message: what is asked for, and what Slack shows of it.
 
 use enact_core::Error;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::account::Account;
@@ -73,15 +73,20 @@ pub(crate) struct Message {
     pub(crate) ts: Ts,
     pub(crate) user: Option<String>,
     bot_id: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(crate) text: String,
     #[serde(default)]
     pub(crate) blocks: Value,
     subtype: Option<String>,
     edited: Option<Value>,
     metadata: Option<Value>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(crate) reply_count: u64,
+}
+
+/// `null` is as good as nothing: one odd message of somebody else keeps nobody from finding ours.
+fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 impl Message {
@@ -109,6 +114,13 @@ impl Message {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_with_little_in_it_reads() {
+        let bare = json!({ "ts": "1.2", "text": null, "blocks": null, "reply_count": null, "edited": null });
+        let message: Message = serde_json::from_value(bare).unwrap();
+        assert!(message.text.is_empty() && !message.is_edited() && !message.is_tombstone());
+    }
 
     #[test]
     fn blocks_are_a_list_of_objects_with_a_type() {
