@@ -5,6 +5,7 @@ use enact::error::{Error, ErrorCode};
 use enact::filesystem::Filesystem;
 use enact::github::GitHub;
 use enact::postgres::Postgres;
+use enact::slack::Slack;
 use toml::Table;
 
 use crate::config::COMMON;
@@ -21,6 +22,7 @@ const KINDS: &[Kind] = &[
     (Filesystem::KIND, check_config::<Filesystem>, connector::<Filesystem>, Some("root")),
     (GitHub::KIND, check_config::<GitHub>, connector::<GitHub>, None),
     (Postgres::KIND, check_config::<Postgres>, connector::<Postgres>, None),
+    (Slack::KIND, check_config::<Slack>, connector::<Slack>, None),
 ];
 
 fn find(kind: &str) -> Result<&'static Kind, Error> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use enact_connector_http::secret;
 use enact_core::time::Timestamp;
 use enact_core::{Error, ErrorCode};
 use http::HeaderValue;
@@ -62,11 +63,7 @@ pub(crate) struct Lent {
 impl Auth {
     /// A personal access token. Its text is in no error.
     pub(crate) fn token(token: &str) -> Result<Self, Error> {
-        let token = token.trim();
-        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(wrong("the token is empty, or has characters that no token has"));
-        }
-        Ok(Self::Token(SecretString::from(token)))
+        Ok(Self::Token(secret::token(token)?))
     }
 }
 

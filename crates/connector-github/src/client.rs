@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use enact_connector_http::wait;
 use enact_core::connector::Cx;
 use enact_core::time::Timestamp;
 use enact_core::{Error, ErrorCode};
@@ -28,15 +29,6 @@ use crate::name::RepoName;
 
 /// The largest answer that is read.
 const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
-
-/// How often one request is refused for its rate before that is the answer.
-const MAX_WAITS: u32 = 10;
-
-/// The longest wait where nobody says how long an action may take.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
-
-/// What is left of an action's time after a wait, at the least.
-const AFTER_WAIT: Duration = Duration::from_secs(2);
 
 /// GitHub, as one account.
 pub(crate) struct Client {
@@ -354,13 +346,7 @@ fn redirected_to(answer: &Answer) -> Option<u64> {
 
 /// An error where a change would be sent too late: nobody would know its outcome.
 fn check_time(cx: Option<&Cx>, request: &Request<'_>) -> Result<(), Error> {
-    let is_over = cx.and_then(Cx::remaining).is_some_and(|left| left.is_zero());
-    if request.nature != Nature::Change || !is_over {
-        return Ok(());
-    }
-    let message =
-        format!("cannot {}: it took too long to come to it, so it was not sent; ask again", request.doing);
-    Err(Error::new(ErrorCode::Timeout, message).retryable().left_nothing())
+    if request.nature == Nature::Change { wait::check_time(cx, &request.doing) } else { Ok(()) }
 }
 
 /// How an exchange broke off.
@@ -377,17 +363,10 @@ async fn slow_down(
     wait: Duration,
     waits: u32,
 ) -> Result<(), Error> {
-    let patience = match cx {
-        None => Duration::ZERO,
-        Some(cx) => cx.remaining().map_or(LONGEST_WAIT, |left| left.saturating_sub(AFTER_WAIT)),
-    };
-    if wait > patience || waits > MAX_WAITS {
+    if wait > wait::patience(cx) || waits > wait::MAX_WAITS {
         return Err(error::rate_limited(&request.doing, wait, &answer.words()));
     }
-    if let Some(cx) = cx {
-        cx.note(&format!("waiting {} s for GitHub's rate limit", wait.as_secs()));
-    }
-    tokio::time::sleep(wait).await;
+    wait::pause(cx, wait, "for GitHub's rate limit").await;
     Ok(())
 }
 

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use enact_connector_http::settle::DEFAULT_WINDOW;
+use enact_connector_http::{address, secret};
 use enact_core::connector::DEFAULT_REQUEST_TIMEOUT;
 use enact_core::{Error, ErrorCode};
 use http::Uri;
@@ -15,13 +17,7 @@ use crate::auth::{App, Auth};
 pub const DEFAULT_BASE_URL: &str = "https://api.github.com";
 
 /// The default of `settle_window_s`.
-pub const DEFAULT_SETTLE_WINDOW: Duration = Duration::from_secs(60);
-
-/// The longest time that a key may give: a day.
-const MAX_SECONDS: u64 = 24 * 60 * 60;
-
-/// A larger file holds no token and no key.
-const MAX_SECRET_BYTES: u64 = 64 * 1024;
+pub const DEFAULT_SETTLE_WINDOW: Duration = DEFAULT_WINDOW;
 
 /// The connector's part of the configuration.
 #[derive(Clone, Debug, Deserialize)]
@@ -57,17 +53,15 @@ impl Config {
         let app = (self.app_id, self.installation_id, &self.private_key_file);
         match (&self.token_env, &self.token_file, app) {
             (Some(name), None, (None, None, None)) => {
-                let token = std::env::var(name).map_err(|_| {
-                    wrong(format!("'token_env': the environment variable {name} is not set, or is not text"))
-                })?;
+                let token = secret::from_env("token_env", name)?;
                 Auth::token(&token).map_err(|error| error.context("'token_env'"))
             }
             (None, Some(file), (None, None, None)) => {
-                let token = read_secret("token_file", &dir.join(file))?;
+                let token = secret::from_file("token_file", &dir.join(file))?;
                 Auth::token(&token).map_err(|error| error.context("'token_file'"))
             }
             (None, None, (Some(app), Some(installation), Some(file))) => {
-                let pem = SecretString::from(read_secret("private_key_file", &dir.join(file))?);
+                let pem = SecretString::from(secret::from_file("private_key_file", &dir.join(file))?);
                 let app = App::new(app, installation, &pem);
                 Ok(Auth::App(Box::new(app.map_err(|error| error.context("'private_key_file'"))?)))
             }
@@ -86,57 +80,17 @@ impl Config {
     }
 
     pub(crate) fn timeout(&self) -> Result<Duration, Error> {
-        if self.timeout_s == 0 || self.timeout_s > MAX_SECONDS {
-            return Err(wrong(format!(
-                "'timeout_s': give 1 to {MAX_SECONDS} seconds, not {}",
-                self.timeout_s
-            )));
-        }
-        Ok(Duration::from_secs(self.timeout_s))
+        secret::timeout(self.timeout_s)
     }
 
     pub(crate) fn settle_window(&self) -> Result<Duration, Error> {
-        if self.settle_window_s > MAX_SECONDS {
-            let message = format!(
-                "'settle_window_s': give at most {MAX_SECONDS} seconds, not {}",
-                self.settle_window_s
-            );
-            return Err(wrong(message));
-        }
-        Ok(Duration::from_secs(self.settle_window_s))
+        secret::settle_window(self.settle_window_s)
     }
 }
 
-/// The base URL, checked: `http` or `https`, a host, no query, no user.
+/// The base URL, checked.
 pub(crate) fn parse_base_url(text: &str) -> Result<Uri, Error> {
-    let refuse = |why: &str| wrong(format!("'base_url': {why}; for example {DEFAULT_BASE_URL}"));
-    let uri: Uri = text.trim_end_matches('/').parse().map_err(|_| refuse("it is not a URL"))?;
-    if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
-        return Err(refuse("it has no http or https scheme, or no host"));
-    }
-    let local = matches!(uri.host(), Some("localhost" | "127.0.0.1" | "[::1]"));
-    if uri.scheme_str() == Some("http") && !local {
-        return Err(refuse("without https the token would be readable on its way"));
-    }
-    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        return Err(refuse("it names a user; the token stands elsewhere"));
-    }
-    if uri.query().is_some() {
-        return Err(refuse("it has a query"));
-    }
-    Ok(uri)
-}
-
-fn read_secret(key: &str, file: &Path) -> Result<String, Error> {
-    let unreadable =
-        |error: std::io::Error| wrong(format!("'{key}': {} cannot be read: {error}", file.display()));
-    let meta = std::fs::metadata(file).map_err(unreadable)?;
-    if !meta.is_file() || meta.len() > MAX_SECRET_BYTES {
-        let message =
-            format!("'{key}': {} is no file, or has more than {MAX_SECRET_BYTES} bytes", file.display());
-        return Err(wrong(message));
-    }
-    std::fs::read_to_string(file).map_err(unreadable)
+    address::base_url(text, DEFAULT_BASE_URL)
 }
 
 fn wrong(message: impl Into<String>) -> Error {

@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::fmt::Display;
 use std::time::Duration;
 
+use enact_connector_http::cause::{causes, innermost};
 use enact_core::{Error, ErrorCode};
 use http::StatusCode;
 
@@ -179,22 +180,6 @@ fn is_unconnected(error: &(dyn StdError + 'static)) -> bool {
     causes(error).any(|cause| {
         cause.downcast_ref::<hyper_util::client::legacy::Error>().is_some_and(|error| error.is_connect())
     })
-}
-
-/// What is at the bottom, without the backtraces and repetitions above it.
-fn innermost(error: &(dyn StdError + 'static)) -> String {
-    causes(error).last().map(ToString::to_string).unwrap_or_default()
-}
-
-fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    let mut next = Some(error);
-    let chain = std::iter::from_fn(move || {
-        let error = next?;
-        next = error.source();
-        Some(error)
-    });
-    // No chain is this long; a ring would be for ever.
-    chain.take(32)
 }
 
 /// Wrong parameters; nothing was changed.

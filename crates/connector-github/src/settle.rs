@@ -1,23 +1,15 @@
-//! When "not there" counts: a request whose reply was lost may land after the first look, and lists show new items late.
-//! So what is missing is looked for until a settle window after the intent has passed, and then once more.
+//! When "not there" counts, as all connectors over HTTP decide it: see [`enact_connector_http::settle`].
 
-use std::time::Duration;
-
+use enact_connector_http::settle::Settle;
+use enact_core::Error;
 use enact_core::connector::Cx;
 use enact_core::time::Timestamp;
-use enact_core::{Error, ErrorCode};
 
 use crate::GitHub;
 
-/// How long to wait between two looks.
-const PAUSE: Duration = Duration::from_secs(5);
-
-/// What is left of a call's time after a wait, at the least.
-const AFTER_WAIT: Duration = Duration::from_secs(10);
-
 impl GitHub {
-    /// Looks until something is found, or the window after `at` has passed and two looks in a row found nothing. Where
-    /// the call has not so much time, an error says when to ask again.
+    /// Looks until something is found, or "not there" counts. Where the call has not so much time, an error says when to
+    /// ask again.
     pub(crate) async fn settled<T, F>(
         &self,
         cx: &Cx,
@@ -27,41 +19,11 @@ impl GitHub {
     where
         F: Future<Output = Result<Option<T>, Error>>,
     {
-        let end = at.after(self.settle);
-        loop {
-            if let Some(found) = look().await? {
-                return Ok(Some(found));
-            }
-            let left = end.since(cx.now());
-            if left.is_zero() {
-                return look().await;
-            }
-            let patience = cx.remaining().unwrap_or_default().saturating_sub(AFTER_WAIT);
-            if patience < left {
-                return Err(too_early(left));
-            }
-            let seconds = left.as_secs().saturating_add(1);
-            cx.note(&format!("not to be seen yet; it counts as lost in {seconds} s"));
-            tokio::time::sleep(left.min(PAUSE)).await;
-        }
+        Settle(self.settle).settled(cx, at, look).await
     }
 
-    /// The context of what is to be sent for an intent: in the first half of its window only, so that no request can land
-    /// after the window, where it would have been taken for lost.
+    /// The context of what is to be sent for an intent.
     pub(crate) fn in_time(&self, cx: &Cx, at: Timestamp) -> Cx {
-        if self.settle.is_zero() {
-            return cx.clone();
-        }
-        let half = at.after(self.settle / 2);
-        let own = cx.remaining().map_or(half, |left| cx.now().after(left));
-        cx.clone().until(half.min(own))
+        Settle(self.settle).in_time(cx, at)
     }
-}
-
-fn too_early(left: Duration) -> Error {
-    let message = format!(
-        "it cannot be seen, and may still become visible for {} s; that is to be waited for",
-        left.as_secs().saturating_add(1)
-    );
-    Error::new(ErrorCode::Unavailable, message).retryable().left_nothing().retry_after(left)
 }

@@ -62,6 +62,7 @@
 //! | `filesystem` | the connector to a folder | yes |
 //! | `github` | the connector to GitHub and GitHub Enterprise | no |
 //! | `postgres` | the connector to a PostgreSQL database | no |
+//! | `slack` | the connector to Slack | no |
 //! | `yaml` | declarative workflows | no |
 //! | `testing` | what tests of your workflows and connectors stand on | no |
 //!
@@ -98,6 +99,10 @@ pub use enact_connector_github as github;
 /// The Postgres connector.
 #[cfg(feature = "postgres")]
 pub use enact_connector_postgres as postgres;
+
+/// The Slack connector.
+#[cfg(feature = "slack")]
+pub use enact_connector_slack as slack;
 
 /// Declarative workflows in YAML.
 #[cfg(feature = "yaml")]

@@ -9,5 +9,7 @@ pub mod kill_points;
 #[cfg(all(feature = "postgres", target_os = "linux"))]
 pub mod postgres;
 pub mod replay;
+#[cfg(feature = "slack")]
+pub mod slack;
 pub mod store_suite;
 pub mod world;

@@ -1,0 +1,133 @@
+//! Whose name the connector acts in, and what its token lacks.
+
+use enact_core::connector::{Cx, Identity};
+use enact_core::time::Timestamp;
+use enact_core::{Error, ErrorCode};
+use serde::Deserialize;
+
+use crate::Slack;
+use crate::client::{Call, Client};
+use crate::name::{ChannelId, Place};
+
+/// A bot, or whoever the token is of, in a workspace.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Account {
+    #[serde(rename = "team_id")]
+    team: String,
+    #[serde(rename = "user_id")]
+    pub(crate) user: String,
+    #[serde(rename = "bot_id")]
+    pub(crate) bot: Option<String>,
+}
+
+/// What Slack says now of the token.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    /// What it may do, where Slack says it.
+    pub(crate) scopes: Option<Vec<String>>,
+    /// Slack's own time, where it says it.
+    pub(crate) date: Option<Timestamp>,
+}
+
+impl Checked {
+    /// Whether the token may read a conversation, as far as its scopes tell. The bot has to be in it too.
+    pub(crate) fn reads(&self, place: &Place, channel: Option<&ChannelId>) -> Option<bool> {
+        let scopes = self.scopes.as_ref()?;
+        let has = |wanted: &str| scopes.iter().any(|scope| scope == wanted);
+        Some(match channel.and_then(|id| id.as_str().chars().next()) {
+            // A direct conversation may be made by its first message; a channel that no list shows stays unknown.
+            None => place.person().is_some() && has("im:history") && has("im:read"),
+            Some('D') => has("im:history"),
+            Some('G') => has("groups:history") || has("mpim:history"),
+            // Private channels have such ids too.
+            _ => has("channels:history") || has("groups:history"),
+        })
+    }
+}
+
+impl Client {
+    /// The account, asked for once: a token stays of the same bot.
+    pub(crate) async fn account(&self, cx: Option<&Cx>) -> Result<&Account, Error> {
+        self.account
+            .get_or_try_init(|| async {
+                let call = Call::look("auth.test", "see whose token it is");
+                self.ask(cx, &call).await?.read(&call.doing)
+            })
+            .await
+    }
+
+    /// What Slack says of the token at this moment.
+    pub(crate) async fn check(&self, cx: Option<&Cx>) -> Result<Checked, Error> {
+        let call = Call::look("auth.test", "see what the token may do");
+        let answer = self.ask(cx, &call).await?;
+        Ok(Checked { scopes: answer.scopes(), date: answer.date() })
+    }
+
+    pub(crate) async fn identity(&self) -> Result<Identity, Error> {
+        let Account { team, user, .. } = self.account(None).await?;
+        Ok(Identity(format!("{} as user {user} of team {team}", self.place())))
+    }
+}
+
+/// A scope, the conversations that it is for, and whether it is for looking up messages.
+const HISTORY: [(&str, &str); 4] = [
+    ("channels:history", "public channels"),
+    ("groups:history", "private channels"),
+    ("im:history", "direct messages"),
+    ("mpim:history", "direct messages of several people"),
+];
+
+impl Slack {
+    /// What the token lacks for the allowed actions and their undos, as far as Slack tells.
+    pub(crate) async fn lacking(&self, allowed: &[&str]) -> Result<Vec<String>, Error> {
+        let mut warnings = Vec::new();
+        match self.client.check(None).await {
+            Err(error) if error.code() == ErrorCode::Unauthenticated => {
+                return Ok(vec![error.message().to_owned()]);
+            }
+            Err(error) => return Err(error),
+            Ok(Checked { scopes: Some(scopes), .. }) => warnings.extend(lacks(&scopes, allowed)),
+            Ok(_) => {}
+        }
+        if self.settle.0 <= self.client.timeout {
+            warnings.push(format!(
+                "'settle_window_s' ({}) is not above 'timeout_s' ({}): a message that is still on its way may count as \
+                 lost",
+                self.settle.0.as_secs(),
+                self.client.timeout.as_secs()
+            ));
+        }
+        Ok(warnings)
+    }
+}
+
+fn lacks(scopes: &[String], allowed: &[&str]) -> Vec<String> {
+    let has = |wanted: &str| scopes.iter().any(|scope| scope == wanted);
+    let mut warnings = Vec::new();
+    if !allowed.is_empty() && !has("chat:write") {
+        let actions = allowed.join(", ");
+        warnings.push(format!("the token lacks the scope chat:write, which {actions} and their undos need"));
+    }
+    if !allowed.contains(&"post_message") {
+        return warnings;
+    }
+    let blind: Vec<(&str, &str)> = HISTORY.into_iter().filter(|(scope, _)| !has(scope)).collect();
+    if !blind.is_empty() {
+        let scopes: Vec<&str> = blind.iter().map(|(scope, _)| *scope).collect();
+        let places: Vec<&str> = blind.iter().map(|(_, place)| *place).collect();
+        warnings.push(format!(
+            "the token lacks {}: in {} a post_message whose reply is lost stays in doubt until a person looks, and it \
+             is undone only with --force, because nobody can see whether it was edited",
+            scopes.join(", "),
+            places.join(", ")
+        ));
+    }
+    if !has("channels:read") {
+        warnings.push(
+            "the token lacks channels:read: give post_message ids of channels, because a lost reply to a message for \
+             a name stays in doubt"
+                .into(),
+        );
+    }
+    warnings
+}

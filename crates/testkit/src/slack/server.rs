@@ -1,0 +1,227 @@
+//! The server: one thread of its own, so that a test may block, pause its clock or run a child that asks it.
+
+use std::future::pending;
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use super::OrPanic;
+use super::call::{Asked, Reply};
+use super::fault::{Deed, Waiting};
+use super::ledger::Request as Noted;
+use super::state::State;
+
+/// The most that a request may bring.
+const MAX_BODY: usize = 4_000_000;
+
+/// What the thread and all handles share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) state: Mutex<State>,
+    pub(super) faults: Mutex<Vec<Waiting>>,
+    late: Mutex<Vec<(u64, Asked)>>,
+    requests: AtomicU64,
+}
+
+/// The running thread.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) shared: Arc<Shared>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    pub(super) fn start() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).or_panic("listen on 127.0.0.1");
+        listener.set_nonblocking(true).or_panic("listen without blocking");
+        let address = listener.local_addr().or_panic("know the own port");
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State::new(format!("http://{address}/api"))),
+            faults: Mutex::default(),
+            late: Mutex::default(),
+            requests: AtomicU64::new(0),
+        });
+        let (stop, stopped) = oneshot::channel();
+        let of_thread = Arc::clone(&shared);
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.or_panic("start the server").block_on(async {
+                tokio::select! {
+                    () = accept(listener, of_thread) => {}
+                    // An error is that the server's handle is gone.
+                    _ = stopped => {}
+                }
+            });
+        });
+        Self { shared, stop: Some(stop), thread: Some(thread) }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        // What people were to do may hold handles of this very server.
+        self.shared.faults.lock().clear();
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    let listener = tokio::net::TcpListener::from_std(listener).or_panic("listen");
+    loop {
+        let Ok((stream, _)) = listener.accept().await else { continue };
+        let shared = Arc::clone(&shared);
+        tokio::spawn(async move {
+            let serve = service_fn(move |request| serve(Arc::clone(&shared), request));
+            // An error is that a connection has ended: by a fault, or by its client.
+            hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), serve)
+                .await
+                .ok();
+        });
+    }
+}
+
+/// The connection ends without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection is dropped")]
+struct Dropped;
+
+/// What a client gets.
+enum Given {
+    Reply(Reply),
+    Nothing,
+    Never,
+}
+
+async fn serve(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Dropped> {
+    let (head, body) = request.into_parts();
+    let body = Limited::new(body, MAX_BODY).collect().await.map_err(|_| Dropped)?.to_bytes();
+    let number = shared.requests.fetch_add(1, Ordering::SeqCst) + 1;
+    match shared.meet(&Asked::new(number, &head, &body)) {
+        Given::Reply(reply) => response(&reply),
+        Given::Nothing => Err(Dropped),
+        Given::Never => pending().await,
+    }
+}
+
+fn response(reply: &Reply) -> Result<Response<Full<Bytes>>, Dropped> {
+    let mut builder = Response::builder().status(reply.status);
+    for (name, value) in &reply.headers {
+        builder = builder.header(*name, value);
+    }
+    let (kind, body) = match &reply.body {
+        Value::String(page) => ("text/html", page.clone()),
+        body => ("application/json; charset=utf-8", body.to_string()),
+    };
+    builder.header("content-type", kind).body(Full::new(Bytes::from(body))).map_err(|_| Dropped)
+}
+
+/// What is done to a request, taken from where a fault waits.
+enum Taken {
+    Before(Given),
+    After(Given),
+    Late,
+}
+
+impl Shared {
+    /// Meets a request with the faults that wait for it.
+    fn meet(&self, asked: &Asked) -> Given {
+        while let Some(act) = self.faster(asked) {
+            act();
+        }
+        let Some((id, taken, name)) = self.fault_for(asked) else {
+            let reply = self.answer(asked);
+            self.note(asked, Some(reply.word()), Some(reply.status), None);
+            return Given::Reply(reply);
+        };
+        let (decided, given) = match taken {
+            Taken::Before(given) => (None, given),
+            Taken::After(given) => (Some(self.answer(asked).word()), given),
+            Taken::Late => {
+                self.late.lock().push((id, asked.clone()));
+                (None, Given::Nothing)
+            }
+        };
+        let status = match &given {
+            Given::Reply(reply) => Some(reply.status),
+            Given::Nothing | Given::Never => None,
+        };
+        self.note(asked, decided, status, Some(name));
+        let mut faults = self.faults.lock();
+        faults.iter_mut().filter(|waiting| waiting.id == id).for_each(|waiting| waiting.reached());
+        given
+    }
+
+    /// What somebody else does before this request, if anything is left of it.
+    fn faster(&self, asked: &Asked) -> Option<Box<dyn FnOnce() + Send>> {
+        let mut faults = self.faults.lock();
+        faults.iter_mut().filter(|waiting| waiting.is_act() && !waiting.was_reached()).find_map(|waiting| {
+            let act = match waiting.meet(&asked.method)? {
+                Deed::Before(act) => act.take(),
+                _ => None,
+            };
+            waiting.reached();
+            act
+        })
+    }
+
+    /// The first fault whose turn it is; each that fits counts the request.
+    fn fault_for(&self, asked: &Asked) -> Option<(u64, Taken, String)> {
+        let mut found = None;
+        for waiting in self.faults.lock().iter_mut().filter(|waiting| !waiting.is_act()) {
+            let id = waiting.id;
+            if let Some(deed) = waiting.meet(&asked.method)
+                && found.is_none()
+            {
+                let taken = match deed {
+                    Deed::DropBefore => Taken::Before(Given::Nothing),
+                    Deed::HangBefore => Taken::Before(Given::Never),
+                    Deed::Reply(reply) => Taken::Before(Given::Reply(reply.clone())),
+                    Deed::DropAfter => Taken::After(Given::Nothing),
+                    Deed::HangAfter => Taken::After(Given::Never),
+                    Deed::ReplyAfter(reply) => Taken::After(Given::Reply(reply.clone())),
+                    Deed::Late => Taken::Late,
+                    Deed::Before(_) => continue,
+                };
+                found = Some((id, taken, format!("{deed:?}")));
+            }
+        }
+        found
+    }
+
+    /// Lets a late request happen.
+    pub(super) fn land(&self, id: u64) -> Option<String> {
+        let place = self.late.lock().iter().position(|(late, _)| *late == id)?;
+        let (_, asked) = self.late.lock().remove(place);
+        let word = self.answer(&asked).word();
+        let mut state = self.state.lock();
+        let noted = state.requests.iter_mut().find(|noted| noted.number == asked.number);
+        if let Some(noted) = noted {
+            noted.decided = Some(word.clone());
+        }
+        Some(word)
+    }
+
+    /// Notes a request in the log.
+    fn note(&self, asked: &Asked, decided: Option<String>, status: Option<u16>, fault: Option<String>) {
+        let mut state = self.state.lock();
+        let by =
+            asked.token.as_ref().and_then(|token| state.tokens.get(token)).map(|grant| grant.user.clone());
+        let (number, method) = (asked.number, asked.method.clone());
+        state.requests.push(Noted { number, method, by, decided, status, fault });
+    }
+}
