@@ -205,7 +205,7 @@ async fn inserted_values_of_every_type_are_what_was_given_and_go_away() {
     let (world, samples) = filled().await;
     let client = world.db.client().await;
     let before = world.db.dump().await;
-    let mut done = Vec::new();
+    let (mut done, mut ambiguous) = (Vec::new(), 0);
     for sample in samples {
         let Sample { table, sql, texts, .. } = &sample;
         // As a parameter a JSON null is a null of SQL, and blanks around JSON are not part of it.
@@ -223,6 +223,14 @@ async fn inserted_values_of_every_type_are_what_was_given_and_go_away() {
             );
             let params = format!(r#"{{ "table": "{table}", "data": {data} }}"#);
             let inserted = act_text(&world, "insert_row", &params).await;
+            if let Err(refused) = &inserted
+                && sample.json
+                && refused.message().contains("stands twice")
+            {
+                // Such JSON comes from elsewhere, and is kept; as a parameter it says two things.
+                ambiguous += 1;
+                continue;
+            }
             done.push(inserted.unwrap_or_else(|error| panic!("{sql} {text:?}: {error}")));
         }
         let other = format!(
@@ -231,6 +239,7 @@ async fn inserted_values_of_every_type_are_what_was_given_and_go_away() {
         );
         assert_eq!(world.value(&other).await, "", "{sql}");
     }
+    assert_eq!(ambiguous, 2, "one of json, one of a domain over it");
     back(&world, &done, &before).await;
 }
 

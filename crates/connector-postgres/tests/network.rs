@@ -5,7 +5,7 @@
 mod served;
 
 use enact_core::ErrorCode;
-use enact_core::run::{RunStatus, UndoOutcome};
+use enact_core::run::{RunStatus, UNDO_BUDGET, UndoOutcome};
 use enact_testkit::postgres::Fault;
 use futures::StreamExt as _;
 use served::{COMMIT, FLUSH, Kind, STATUS, Scene, act, acting, outcomes, roll_back, rolling_back, until};
@@ -296,7 +296,7 @@ async fn an_undo_that_fails_as_often_as_it_is_tried_is_made_by_the_next_rollback
         let scene = Scene::new().await;
         let enact = scene.enact().await;
         let run = act(&enact, kind).await;
-        let lost = ["WITH"; 5].map(|word| scene.proxy.lose_reply(word));
+        let lost: Vec<_> = (0..UNDO_BUDGET).map(|_| scene.proxy.lose_reply("WITH")).collect();
         let undone = roll_back(&enact, run.id).await;
         assert!(lost.iter().all(Fault::was_reached));
         assert_eq!(undone.status(), RunStatus::PartiallyRolledBack);

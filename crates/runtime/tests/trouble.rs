@@ -11,7 +11,7 @@ use enact_core::connector::Allow;
 use enact_core::error::{ErrorCode, Remains};
 use enact_core::event::Decision;
 use enact_core::ids::Seq;
-use enact_core::run::{Outcome, RunStatus, UndoOutcome};
+use enact_core::run::{Outcome, RunStatus, UNDO_BUDGET, UndoOutcome};
 use enact_core::store::EventStore;
 use enact_runtime::{Enact, Observer, Recovery, RollbackOptions, Stage, Step};
 use enact_store::{MemoryStore, SledStore};
@@ -53,7 +53,7 @@ async fn an_undo_that_collides_with_others_is_tried_again_and_is_no_conflict() {
     assert_eq!(undone.status(), RunStatus::RolledBack, "{:?}", undone.state().undo_outcomes());
 
     let run = enact.run_to_end(request(&[put("a")])).await.unwrap().id;
-    world.faults("restore", [Fault::Collide; 5]);
+    world.faults("restore", vec![Fault::Collide; UNDO_BUDGET as usize]);
     let part = enact.rollback(run, RollbackOptions::by("me")).await.unwrap();
     assert_eq!(part.state().undo_outcomes()[0].1, UndoOutcome::Failed, "nobody changed anything");
 }

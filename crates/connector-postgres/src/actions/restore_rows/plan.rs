@@ -57,7 +57,7 @@ impl Plan {
         let (mut tables, mut foreign) = (Vec::new(), Vec::new());
         for change in changes {
             let table = postgres.writable(tx, &change.table).await?;
-            check_table(&table, change, force)?;
+            check_table(&table, change, force).map_err(unless_altered)?;
             check_shape(&table, change).map_err(unless_altered)?;
             check_role(tx, change)?;
             let steps = if change.key.is_empty() {
