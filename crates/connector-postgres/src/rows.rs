@@ -8,7 +8,7 @@ use enact_core::{Error, ErrorCode};
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
 
-use crate::catalog::{Column, Table, altered};
+use crate::catalog::{Column, Referential, Table, altered};
 use crate::error::{internal, precondition};
 use crate::name::{TableName, quoted};
 use crate::tx::Tx;
@@ -72,6 +72,22 @@ impl TableChange {
             set: Vec::new(),
             rows,
         }
+    }
+}
+
+impl TableChange {
+    /// Whether a row comes to have another value where a foreign key points that refuses that. The way back may be
+    /// refused although the way there was not, where a row points at itself.
+    pub(crate) fn moves_what_is_pointed_at(&self, table: &Table) -> bool {
+        let mut keys = table.incoming.iter().filter(|key| key.on_update() == Referential::Refuse);
+        keys.any(|key| {
+            let at = |name: &String| self.columns.iter().position(|column| column.name == *name);
+            let places: Vec<usize> = key.referenced.iter().filter_map(at).collect();
+            let differ =
+                |before: &Image, after: &Image| places.iter().any(|at| before.get(*at) != after.get(*at));
+            let mut rows = self.rows.iter().filter_map(|row| row.before.as_ref().zip(row.after.as_ref()));
+            rows.any(|(before, after)| differ(before, after))
+        })
     }
 }
 

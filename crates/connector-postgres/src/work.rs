@@ -155,7 +155,8 @@ impl Postgres {
     async fn rehearse(&self, tx: &Tx, changes: &[TableChange]) -> Result<(), Error> {
         for change in changes.iter().filter(|change| !change.key.is_empty()) {
             let were_there = change.rows.iter().any(|row| row.before.is_some());
-            if were_there && self.catalog.table(tx, &change.table).await?.unvalidated {
+            let table = self.catalog.table(tx, &change.table).await?;
+            if were_there && table.unvalidated || change.moves_what_is_pointed_at(&table) {
                 return rehearse(self, tx, changes).await;
             }
         }

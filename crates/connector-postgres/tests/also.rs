@@ -482,3 +482,18 @@ async fn a_role_without_the_right_is_told_so() {
     let error = world.refused("insert_row", json!({ "table": "secret", "data": { "id": 1 } })).await;
     assert_eq!(error.code(), ErrorCode::Forbidden, "{error}");
 }
+
+/// 1.5 and 1.50 are one key, and RESTRICT looks at the text: the way there is free, and the way back is not.
+#[tokio::test]
+async fn a_key_that_could_not_go_back_since_its_own_row_points_at_it_is_not_changed() {
+    let world = Tables::with(
+        "CREATE TABLE t (id jsonb PRIMARY KEY, boss jsonb REFERENCES t ON UPDATE RESTRICT); \
+         INSERT INTO t VALUES ('{\"a\": 1.50}', '{\"a\": 1.5}');",
+    )
+    .await;
+    let data = json!({ "id": { "a": 1.5 }, "boss": null });
+    let params = json!({ "table": "t", "data": data, "where": { "id": { "a": 1.5 } } });
+    let error = world.refused("update_row", params).await;
+    assert_eq!(error.code(), ErrorCode::PreconditionFailed, "{error}");
+    assert!(error.message().contains("would not let a row in again"), "{error}");
+}

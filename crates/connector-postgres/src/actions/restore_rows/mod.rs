@@ -66,7 +66,7 @@ pub(crate) async fn rehearse(postgres: &Postgres, tx: &Tx, changes: &[TableChang
     };
     undone.await.map_err(|error| match violated(&error) {
         Some(_) => precondition(format!(
-            "it could not be undone, since a constraint that is NOT VALID would not let a row in again; nothing was \
+            "it could not be undone, since a constraint, such as one that is NOT VALID, would not let a row in again; nothing was \
              changed: {}",
             error.message()
         ))
