@@ -19,7 +19,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use proptest::test_runner::{FileFailurePersistence, TestError, TestRunner};
+use proptest::test_runner::{FileFailurePersistence, RngSeed, TestError, TestRunner};
 use schema::{Column, ForeignSpec, Table, TableSpec, foreign, make, quoted, table};
 use serde_json::{Map, Value, json};
 use tokio_postgres::Client;
@@ -279,6 +279,8 @@ fn undone_in_reverse_order_all_tables_are_as_they_were() {
         max_shrink_iters: 400,
         source_file: Some(file!()),
         failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
+        // The same cases at each run, so that a change is held to what it changed; others where they are asked for.
+        rng_seed: if soak.is_some() { ProptestConfig::default().rng_seed } else { RngSeed::Fixed(1) },
         ..ProptestConfig::default()
     });
     let (tally, began) = (RefCell::new(Tally::default()), Instant::now());
