@@ -73,9 +73,7 @@ impl TableChange {
             rows,
         }
     }
-}
 
-impl TableChange {
     /// Whether a row comes to have another value where a foreign key points that refuses that. The way back may be
     /// refused although the way there was not, where a row points at itself.
     pub(crate) fn moves_what_is_pointed_at(&self, table: &Table) -> bool {

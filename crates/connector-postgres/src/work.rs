@@ -153,10 +153,10 @@ impl Postgres {
 
     /// Tries the undo, and takes that back, where rows may be changed that a constraint would not let in again.
     async fn rehearse(&self, tx: &Tx, changes: &[TableChange]) -> Result<(), Error> {
-        for change in changes.iter().filter(|change| !change.key.is_empty()) {
-            let were_there = change.rows.iter().any(|row| row.before.is_some());
+        let changes_rows = |change: &&TableChange| change.rows.iter().any(|row| row.before.is_some());
+        for change in changes.iter().filter(|change| !change.key.is_empty()).filter(changes_rows) {
             let table = self.catalog.table(tx, &change.table).await?;
-            if were_there && table.unvalidated || change.moves_what_is_pointed_at(&table) {
+            if table.unvalidated || change.moves_what_is_pointed_at(&table) {
                 return rehearse(self, tx, changes).await;
             }
         }
