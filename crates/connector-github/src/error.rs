@@ -4,20 +4,13 @@ use std::error::Error as StdError;
 use std::fmt::Display;
 use std::time::Duration;
 
-use enact_connector_http::cause::{causes, innermost};
+use enact_connector_http::cause::causes;
+use enact_connector_http::lost;
+pub(crate) use enact_connector_http::lost::{Nature, late};
 use enact_core::{Error, ErrorCode};
 use http::StatusCode;
 
 use crate::answer::Answer;
-
-/// What a request may do to the world.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Nature {
-    /// It looks, or makes an object of git that nothing refers to: sent twice, it is as sent once.
-    Harmless,
-    /// It changes something that people see.
-    Change,
-}
 
 /// The error of an answer that is not a success.
 pub(crate) fn refused(doing: impl Display, nature: Nature, answer: &Answer) -> Error {
@@ -144,29 +137,7 @@ pub(crate) fn unanswered(
     error: impl StdError + Send + Sync + 'static,
 ) -> Error {
     let not_sent = is_unconnected(&error);
-    let cause = innermost(&error);
-    if nature == Nature::Change && !not_sent {
-        let message =
-            format!("cannot {doing}: the connection was lost ({cause}); whether it was done is not known");
-        return Error::new(ErrorCode::InDoubt, message).with_source(error);
-    }
-    let message = format!("cannot {doing}: GitHub cannot be reached ({cause})");
-    Error::new(ErrorCode::Unavailable, message).retryable().left_nothing().with_source(error)
-}
-
-/// A request whose answer did not come in time.
-pub(crate) fn late(doing: impl Display, nature: Nature, after: Duration) -> Error {
-    match nature {
-        Nature::Change => Error::new(
-            ErrorCode::InDoubt,
-            format!("cannot {doing}: no answer within {after:?}; whether it was done is not known"),
-        ),
-        Nature::Harmless => {
-            Error::new(ErrorCode::Timeout, format!("cannot {doing}: no answer within {after:?}"))
-                .retryable()
-                .left_nothing()
-        }
-    }
+    lost::unanswered("GitHub", doing, nature, not_sent, error)
 }
 
 /// GitHub wants slower requests, and there is no time to wait for it here.

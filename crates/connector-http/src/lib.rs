@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod cause;
+pub mod lost;
 pub mod secret;
 pub mod settle;
 pub mod wait;

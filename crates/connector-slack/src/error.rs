@@ -1,22 +1,13 @@
 //! What Slack said, as one error of the contract. This is the only place where its codes are judged.
 
-use std::error::Error as StdError;
 use std::fmt::Display;
 use std::time::Duration;
 
-use enact_connector_http::cause::innermost;
+use enact_connector_http::lost;
+pub(crate) use enact_connector_http::lost::{Nature, late};
 use enact_core::{Error, ErrorCode};
 
 use crate::answer::Answer;
-
-/// What a request may do to the world.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Nature {
-    /// It looks.
-    Harmless,
-    /// It changes something that people see.
-    Change,
-}
 
 /// The error of an answer that is not a success.
 pub(crate) fn refused(doing: impl Display, nature: Nature, answer: &Answer) -> Error {
@@ -134,29 +125,7 @@ fn hint(code: &str, answer: &Answer) -> Option<String> {
 pub(crate) fn unanswered(doing: impl Display, nature: Nature, error: reqwest::Error) -> Error {
     // The address is known, and its query holds nothing that helps.
     let error = error.without_url();
-    let cause = innermost(&error as &(dyn StdError + 'static));
-    if nature == Nature::Change && !error.is_connect() {
-        let message =
-            format!("cannot {doing}: the connection was lost ({cause}); whether it was done is not known");
-        return Error::new(ErrorCode::InDoubt, message).with_source(error);
-    }
-    let message = format!("cannot {doing}: Slack cannot be reached ({cause})");
-    Error::new(ErrorCode::Unavailable, message).retryable().left_nothing().with_source(error)
-}
-
-/// A request whose answer did not come in time.
-pub(crate) fn late(doing: impl Display, nature: Nature, after: Duration) -> Error {
-    match nature {
-        Nature::Change => Error::new(
-            ErrorCode::InDoubt,
-            format!("cannot {doing}: no answer within {after:?}; whether it was done is not known"),
-        ),
-        Nature::Harmless => {
-            Error::new(ErrorCode::Timeout, format!("cannot {doing}: no answer within {after:?}"))
-                .retryable()
-                .left_nothing()
-        }
-    }
+    lost::unanswered("Slack", doing, nature, error.is_connect(), error)
 }
 
 /// Slack wants slower requests, and there is no time to wait for it here.

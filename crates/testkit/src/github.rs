@@ -70,19 +70,8 @@ pub use protection::{Protection, Ruleset};
 pub use repo::{Issue, Pull, Repo, RepoBuilder};
 pub use vendor::{graphql_subset, openapi_subset};
 
-use reply::Stop;
-
-/// Ends the test where a part fails, with what was being done.
-trait OrPanic<T> {
-    fn or_panic(self, doing: impl Display) -> T;
-}
-
-impl<T, E: Display> OrPanic<T> for Result<T, E> {
-    #[track_caller]
-    fn or_panic(self, doing: impl Display) -> T {
-        self.unwrap_or_else(|error| panic!("cannot {doing}: {error}"))
-    }
-}
+use self::reply::Stop;
+use crate::or_panic::OrPanic;
 
 impl Display for Stop {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

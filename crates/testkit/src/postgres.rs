@@ -49,6 +49,8 @@ use std::fmt::Display;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::or_panic::OrPanic;
+
 pub use bouncer::Bouncer;
 pub use database::Database;
 pub use proxy::{Fault, Hold, Proxy};
@@ -69,18 +71,6 @@ fn wait_for<T>(mut done: impl FnMut() -> Option<T>) -> Option<T> {
             return None;
         }
         std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-/// Ends the test where a part fails, with what was being done.
-trait OrPanic<T> {
-    fn or_panic(self, doing: impl Display) -> T;
-}
-
-impl<T, E: Display> OrPanic<T> for Result<T, E> {
-    #[track_caller]
-    fn or_panic(self, doing: impl Display) -> T {
-        self.unwrap_or_else(|error| panic!("cannot {doing}: {error}"))
     }
 }
 

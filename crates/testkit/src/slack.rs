@@ -42,22 +42,8 @@ mod shape;
 mod state;
 mod text;
 
-use std::fmt::Display;
-
 pub use channel::{Channel, Person};
 pub use fault::{Armed, Fault};
 pub use hub::{Bot, Server};
 pub use ledger::{Effect, Request, What};
 pub use state::Message;
-
-/// Ends the test where a part fails, with what was being done.
-trait OrPanic<T> {
-    fn or_panic(self, doing: impl Display) -> T;
-}
-
-impl<T, E: Display> OrPanic<T> for Result<T, E> {
-    #[track_caller]
-    fn or_panic(self, doing: impl Display) -> T {
-        self.unwrap_or_else(|error| panic!("cannot {doing}: {error}"))
-    }
-}

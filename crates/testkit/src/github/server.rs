@@ -1,28 +1,24 @@
-//! The server: one thread of its own, so that a test may block, pause its clock or run a child that asks it.
+//! The server: what becomes of a request, with the faults that wait for it.
 
 use std::any::Any;
 use std::future::pending;
-use std::net::{Ipv4Addr, TcpListener};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::JoinHandle;
 
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::{Bytes, Incoming};
-use hyper::service::service_fn;
-use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
+use http_body_util::Full;
+use hyper::Response;
+use hyper::body::Bytes;
+use hyper::http::request::Parts;
 use parking_lot::Mutex;
 use serde_json::Value;
-use tokio::sync::oneshot;
 
-use super::OrPanic;
 use super::exchange::{Asked, Given};
 use super::fault::{Deed, Late, Waiting};
 use super::reply::Reply;
 use super::state::State;
+use crate::http::{Answered, Dropped, Listening, Serving};
 
 /// The most that a request may bring: a blob of 100 MB in Base64, and some.
 const MAX_BODY: usize = 140_000_000;
@@ -44,76 +40,37 @@ pub(super) struct LateRequest {
     asked: Asked,
 }
 
-/// The running thread.
+/// The running server.
 #[derive(Debug)]
 pub(super) struct Running {
     pub(super) shared: Arc<Shared>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    serving: Serving,
 }
 
 impl Running {
     pub(super) fn start(folder: PathBuf) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).or_panic("listen on 127.0.0.1");
-        listener.set_nonblocking(true).or_panic("listen without blocking");
-        let address = listener.local_addr().or_panic("know the own port");
+        let listening = Listening::begin();
         let shared = Arc::new(Shared {
-            state: Mutex::new(State::new(format!("http://{address}"), folder)),
+            state: Mutex::new(State::new(format!("http://{}", listening.address), folder)),
             faults: Mutex::default(),
             late: Mutex::default(),
             requests: AtomicU64::new(0),
         });
-        let (stop, stopped) = oneshot::channel();
-        let of_thread = Arc::clone(&shared);
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.or_panic("start the server").block_on(async {
-                tokio::select! {
-                    () = accept(listener, of_thread) => {}
-                    // An error is that the server's handle is gone.
-                    _ = stopped => {}
-                }
-            });
-        });
-        Self { shared, stop: Some(stop), thread: Some(thread) }
+        let asked = Arc::clone(&shared);
+        let serving = listening.serve(MAX_BODY, move |head, body| answer(Arc::clone(&asked), head, body));
+        Self { shared, serving }
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        drop(self.stop.take());
+        self.serving.stop();
         // What people were to do may hold handles of this very server.
         self.shared.faults.lock().clear();
-        if let Some(thread) = self.thread.take() {
-            thread.join().ok();
-        }
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    let listener = tokio::net::TcpListener::from_std(listener).or_panic("listen");
-    loop {
-        let Ok((stream, _)) = listener.accept().await else { continue };
-        let shared = Arc::clone(&shared);
-        tokio::spawn(async move {
-            let serve = service_fn(move |request| serve(Arc::clone(&shared), request));
-            // An error is that a connection has ended: by a fault, or by its client.
-            hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), serve)
-                .await
-                .ok();
-        });
-    }
-}
-
-/// The connection ends without an answer.
-#[derive(Debug, thiserror::Error)]
-#[error("the connection is dropped")]
-pub(super) struct Dropped;
-
-async fn serve(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Dropped> {
-    let (head, body) = request.into_parts();
-    let body = Limited::new(body, MAX_BODY).collect().await.map_err(|_| Dropped)?.to_bytes();
+async fn answer(shared: Arc<Shared>, head: Parts, body: Bytes) -> Answered {
     let number = shared.requests.fetch_add(1, Ordering::SeqCst) + 1;
     let asked = Asked::new(number, &head, body);
     // git is waited for here; this thread does nothing else.
@@ -131,14 +88,14 @@ async fn serve(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respon
 }
 
 /// Promises the whole answer, and gives a half of it.
-fn cut(reply: &Reply) -> Result<Response<Full<Bytes>>, Dropped> {
+fn cut(reply: &Reply) -> Answered {
     let (mut head, body) = response(reply)?.into_parts();
     let whole = body.into_inner().unwrap_or_default();
     head.headers.insert("content-length", whole.len().into());
     Ok(Response::from_parts(head, Full::new(whole.slice(..whole.len() / 2))))
 }
 
-fn response(reply: &Reply) -> Result<Response<Full<Bytes>>, Dropped> {
+fn response(reply: &Reply) -> Answered {
     let mut builder = Response::builder().status(reply.status);
     for (name, value) in &reply.headers {
         builder = builder.header(*name, value);
