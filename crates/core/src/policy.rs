@@ -1,13 +1,19 @@
 //! Business rules: what may happen, judged on a run and on each exact action.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::action::{EffectClass, Facts, Target};
-use crate::ids::RunId;
+use crate::ids::{RunId, Seq};
+use crate::run::ActionState;
 use crate::time::Timestamp;
+
+/// How long a person has to decide, where a policy does not say.
+pub const APPROVAL_EXPIRES_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A business rule. Pure: the same request always gets the same verdict; time, attributes and what the run
 /// did so far come with the request.
@@ -19,6 +25,17 @@ pub trait Policy: Debug + Send + Sync + 'static {
 
     /// Judges one request. A policy that has nothing to say about it passes it.
     fn judge(&self, request: &Request<'_>) -> Verdict;
+
+    /// All that it goes by, as text. An approval that was given under another text is not one any more. By default, how it
+    /// is printed for debugging.
+    fn version(&self) -> String {
+        format!("{self:?}")
+    }
+
+    /// How far back it asks what was admitted ([`Request::recent`]). The runtime remembers that much, over restarts too.
+    fn looks_back(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// What is judged.
@@ -36,8 +53,10 @@ pub struct Request<'a> {
     pub payload: &'a Value,
     /// The time of the judgement.
     pub now: Timestamp,
-    /// How many actions the run has asked for before this one.
-    pub actions_so_far: usize,
+    /// The actions that the run has asked for, with what became of them; see [`Request::past`].
+    pub actions: &'a BTreeMap<Seq, ActionState>,
+    /// What was admitted lately in all runs.
+    pub recent: &'a dyn Recent,
     /// What of the run is judged.
     pub stage: Stage<'a>,
 }
@@ -57,6 +76,8 @@ pub enum Stage<'a> {
 /// The exact action that will be performed if nobody says no.
 #[derive(Clone, Copy, Debug)]
 pub struct ActionRequest<'a> {
+    /// Its number in the run.
+    pub seq: Seq,
     /// The connector's name in the configuration.
     pub connector: &'a str,
     /// The connector's kind.
@@ -80,6 +101,40 @@ impl<'a> Request<'a> {
             Stage::Action(action) | Stage::Captured(action, _) => Some(action),
         }
     }
+
+    /// What capture found, at the gate that comes after it.
+    #[must_use]
+    pub fn facts(&self) -> Option<&'a Facts> {
+        match &self.stage {
+            Stage::Captured(_, facts) => Some(facts),
+            Stage::Run | Stage::Action(_) => None,
+        }
+    }
+
+    /// The other actions that the run has asked for until now, in the order of their numbers.
+    pub fn past(&self) -> impl Iterator<Item = &'a ActionState> {
+        let judged = self.action().map(|action| action.seq);
+        self.actions.iter().filter(move |(seq, _)| Some(**seq) != judged).map(|(_, action)| action)
+    }
+}
+
+/// What was admitted lately, in all runs of the runtime: actions that passed the gate, whatever became of them. An action
+/// counts once, however often it is tried; the one under judgement does not count.
+pub trait Recent: Debug {
+    /// How many actions of this kind were admitted since a time. What lies further back than
+    /// [`Policy::looks_back`] is not known.
+    fn count(&self, of: &Counted<'_>, since: Timestamp) -> u64;
+}
+
+/// Which actions are counted: those for which all that is given holds.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Counted<'a> {
+    /// Who asked for the run.
+    pub user: Option<&'a str>,
+    /// The connector's name.
+    pub connector: Option<&'a str>,
+    /// The action's name.
+    pub action: Option<&'a str>,
 }
 
 /// What a policy says.
@@ -90,12 +145,51 @@ pub enum Verdict {
     Pass,
     /// No, for this reason.
     Deny(String),
+    /// Nothing against it, once a person has approved it.
+    NeedsApproval(Approval),
 }
 
 impl Verdict {
     /// A no with its reason.
     pub fn deny(reason: impl Into<String>) -> Self {
         Self::Deny(reason.into())
+    }
+
+    /// Only when a person other than the run's user has approved it, within [`APPROVAL_EXPIRES_AFTER`].
+    pub fn needs_approval(reason: impl Into<String>) -> Self {
+        Self::NeedsApproval(Approval::new(reason))
+    }
+}
+
+/// What a policy wants to have approved, and by whom.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Approval {
+    /// Why, for whoever decides.
+    pub reason: String,
+    /// Who may approve; anybody but the run's user, where it is empty.
+    pub approvers: Vec<String>,
+    /// How long they have.
+    pub expires_after: Duration,
+}
+
+impl Approval {
+    /// By anybody but the run's user, within [`APPROVAL_EXPIRES_AFTER`].
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), approvers: Vec::new(), expires_after: APPROVAL_EXPIRES_AFTER }
+    }
+
+    /// By one of these.
+    #[must_use]
+    pub fn by<S: Into<String>>(mut self, approvers: impl IntoIterator<Item = S>) -> Self {
+        self.approvers = approvers.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Within this time.
+    #[must_use]
+    pub fn within(mut self, time: Duration) -> Self {
+        self.expires_after = time;
+        self
     }
 }
 
@@ -106,6 +200,6 @@ pub struct VerdictRecord {
     pub policy: String,
     /// Whether it passed.
     pub passed: bool,
-    /// Why not; empty where it passed.
+    /// Why not; what it asks for, where it passed on a condition, such as a person's approval; else empty.
     pub reason: String,
 }

@@ -11,8 +11,9 @@ use enact_core::error::{Error, ErrorCode};
 use enact_core::event::{ActionCall, CompensationIntended};
 use enact_core::ids::{CallPath, Seq};
 use enact_core::json::JsonText;
-use enact_core::policy::{ActionRequest, Request, Stage, Verdict, VerdictRecord};
+use enact_core::policy::{ActionRequest, Counted, Recent, Request, Stage, Verdict, VerdictRecord};
 use enact_core::run::{Attempt, Outcome, RunState};
+use enact_core::time::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::shared::Shared;
@@ -156,6 +157,7 @@ fn judge_action(
     let unknown = Target::new("unknown", "");
     let action = ActionRequest {
         connector: &call.connector,
+        seq: call.seq,
         kind,
         action: &call.action,
         params: &params,
@@ -178,7 +180,8 @@ fn judge(shared: &Shared, state: &RunState, subject: &Subject, stage: Stage<'_>)
         attributes: &subject.attributes,
         payload: &subject.payload,
         now: shared.clock.now(),
-        actions_so_far: state.actions.len(),
+        actions: &state.actions,
+        recent: &Nothing,
         stage,
     };
     shared
@@ -189,6 +192,7 @@ fn judge(shared: &Shared, state: &RunState, subject: &Subject, stage: Stage<'_>)
             let reason = match verdict {
                 Ok(Verdict::Pass) => None,
                 Ok(Verdict::Deny(reason)) => Some(reason),
+                Ok(Verdict::NeedsApproval(_)) => Some("approvals are not there yet".to_owned()),
                 Ok(_) => Some("the policy gave a verdict that this runtime does not know".to_owned()),
                 Err(_) => Some("the policy panicked".to_owned()),
             };
@@ -199,6 +203,15 @@ fn judge(shared: &Shared, state: &RunState, subject: &Subject, stage: Stage<'_>)
             }
         })
         .collect()
+}
+
+#[derive(Debug)]
+struct Nothing;
+
+impl Recent for Nothing {
+    fn count(&self, _: &Counted<'_>, _: Timestamp) -> u64 {
+        0
+    }
 }
 
 /// The right to probe an intent: that it is recorded.

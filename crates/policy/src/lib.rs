@@ -1,0 +1,8 @@
+//! Policies: business rules, next to the hard floor of the allowlist.
+//!
+//! A policy is pure: time, attributes, what the run did and what was admitted lately come with the request
+//! ([`enact_core::policy::Request`]). So each is tested in one line, without a runtime: see [`Case`].
+
+mod case;
+
+pub use case::Case;
