@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn EventStore>,
     pub(crate) connectors: BTreeMap<String, ConnectorHandle>,
     pub(crate) policies: Vec<Arc<dyn Policy>>,
+    /// What they are, in short.
+    pub(crate) policies_digest: String,
     pub(crate) workflows: Workflows,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observers: Vec<Arc<dyn Observer>>,

@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use super::Enact;
 use crate::act::ActWorkflow;
 use crate::clock::{Clock, SystemClock};
+use crate::gate::digest_of_policies;
 use crate::locks::Locks;
 use crate::observe::Observer;
 use crate::recovery;
@@ -78,8 +79,14 @@ impl Builder {
 
     /// Adds a policy. All are asked about each run and each action; one "no" is enough.
     #[must_use]
-    pub fn policy(mut self, policy: impl Policy) -> Self {
-        self.policies.push(Arc::new(policy));
+    pub fn policy(self, policy: impl Policy) -> Self {
+        self.policies([Arc::new(policy) as Arc<dyn Policy>])
+    }
+
+    /// Adds policies that were made elsewhere, as from a configuration.
+    #[must_use]
+    pub fn policies(mut self, policies: impl IntoIterator<Item = Arc<dyn Policy>>) -> Self {
+        self.policies.extend(policies);
         self
     }
 
@@ -150,6 +157,7 @@ impl Builder {
         let shared = Arc::new(Shared {
             store,
             connectors,
+            policies_digest: digest_of_policies(&self.policies),
             policies: self.policies,
             workflows: self.workflows,
             clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
