@@ -11,15 +11,13 @@ use enact_core::error::{Error, ErrorCode};
 use enact_core::event::{ActionCall, CompensationIntended};
 use enact_core::ids::{CallPath, Seq};
 use enact_core::json::JsonText;
-use enact_core::policy::{
-    ActionRequest, Approval, Counted, Policy, Recent, Request, Stage, Verdict, VerdictRecord,
-};
+use enact_core::policy::{ActionRequest, Approval, Policy, Request, Stage, Verdict, VerdictRecord};
 use enact_core::run::{Attempt, Outcome, RunState};
-use enact_core::time::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use crate::recent::{Admitted, Shown};
 use crate::shared::Shared;
 
 /// A typed request that may be handed to a connector. Made here only.
@@ -88,7 +86,7 @@ impl Judged {
 
 /// Judges the run as a whole.
 pub(crate) fn judge_run(shared: &Shared, state: &RunState, subject: &Subject) -> Judged {
-    judge(shared, state, subject, Stage::Run)
+    shared.recent.look(|admitted| judge(shared, state, subject, Stage::Run, admitted))
 }
 
 /// An action as the workflow's code asks for it.
@@ -122,7 +120,14 @@ pub(crate) fn admit(
         ..unread_call(asked)
     });
     let permitted = Permitted { call, prepared };
-    let judged = judge_action(shared, state, subject, &permitted.call, None);
+    // Counted and admitted in one step: two runs cannot both be the last that a limit allows.
+    let judged = shared.recent.look(|admitted| {
+        let judged = judge_action(shared, state, subject, &permitted.call, None, admitted);
+        if judged.refusal().is_none() {
+            admitted.admit(shared, state, &permitted.call);
+        }
+        judged
+    });
     match judged.refusal() {
         Some(error) => Err(Box::new(Refusal { call: permitted.call, verdicts: judged.verdicts, error })),
         None => Ok((permitted, judged)),
@@ -150,7 +155,7 @@ pub(crate) fn judge_captured(
     call: &ActionCall,
     facts: &Facts,
 ) -> Judged {
-    judge_action(shared, state, subject, call, Some(facts))
+    shared.recent.look(|admitted| judge_action(shared, state, subject, call, Some(facts), admitted))
 }
 
 fn judge_action(
@@ -159,6 +164,7 @@ fn judge_action(
     subject: &Subject,
     call: &ActionCall,
     facts: Option<&Facts>,
+    admitted: &Admitted,
 ) -> Judged {
     if shared.policies.is_empty() {
         return Judged::default();
@@ -179,11 +185,22 @@ fn judge_action(
         Some(facts) => Stage::Captured(action, facts),
         None => Stage::Action(action),
     };
-    judge(shared, state, subject, stage)
+    judge(shared, state, subject, stage, admitted)
 }
 
 /// All policies are asked and all verdicts kept. A policy that panics has said no.
-fn judge(shared: &Shared, state: &RunState, subject: &Subject, stage: Stage<'_>) -> Judged {
+fn judge(
+    shared: &Shared,
+    state: &RunState,
+    subject: &Subject,
+    stage: Stage<'_>,
+    admitted: &Admitted,
+) -> Judged {
+    let but = match &stage {
+        Stage::Action(action) | Stage::Captured(action, _) => Some((state.id, action.seq)),
+        _ => None,
+    };
+    let recent = Shown { admitted, but, store: &*shared.store };
     let request = Request {
         run: state.id,
         workflow: &state.accepted.workflow,
@@ -192,7 +209,7 @@ fn judge(shared: &Shared, state: &RunState, subject: &Subject, stage: Stage<'_>)
         payload: &subject.payload,
         now: shared.clock.now(),
         actions: &state.actions,
-        recent: &Nothing,
+        recent: &recent,
         stage,
     };
     let mut judged = Judged::default();
@@ -224,15 +241,6 @@ pub(crate) fn digest_of_policies(policies: &[Arc<dyn Policy>]) -> String {
 pub(crate) fn digest(what: &impl Serialize) -> String {
     let text = serde_json::to_vec(what).unwrap_or_default();
     Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-#[derive(Debug)]
-struct Nothing;
-
-impl Recent for Nothing {
-    fn count(&self, _: &Counted<'_>, _: Timestamp) -> u64 {
-        0
-    }
 }
 
 /// The right to probe an intent: that it is recorded.

@@ -18,6 +18,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::gate::digest_of_policies;
 use crate::locks::Locks;
 use crate::observe::Observer;
+use crate::recent::Recollection;
 use crate::recovery;
 use crate::run::Go;
 use crate::shared::{AGAIN_AT_ONCE, ConnectorHandle, Shared};
@@ -154,13 +155,17 @@ impl Builder {
             .into_iter()
             .map(|(name, toolbox)| (name.clone(), ConnectorHandle::new(name, toolbox)))
             .collect();
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
+        let looks_back = self.policies.iter().map(|policy| policy.looks_back()).max().unwrap_or_default();
+        let recent = Recollection::load(&*store, looks_back, clock.now()).await?;
         let shared = Arc::new(Shared {
             store,
             connectors,
+            recent,
             policies_digest: digest_of_policies(&self.policies),
             policies: self.policies,
             workflows: self.workflows,
-            clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
+            clock,
             observers: self.observers,
             locks: Locks::default(),
             under_way: UnderWay::default(),
