@@ -131,6 +131,35 @@ impl<A: Action, H> Captured<A, H> {
     }
 }
 
+/// What an action would do, as far as looking tells. Nothing is changed for it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Preview<O> {
+    /// What it would give, where the wanted state is there already and nothing would be changed.
+    pub already_done: Option<O>,
+    /// What policies may ask about it, as capture would find it.
+    pub facts: Facts,
+    /// What is there and would change.
+    pub shown: Shown,
+    /// Why it could not be undone, where it is known that it could not.
+    pub irreversible: Option<String>,
+}
+
+impl<O> Preview<O> {
+    /// Nothing would be changed.
+    pub fn already_done(output: O) -> Self {
+        Self { already_done: Some(output), facts: Facts::new(), shown: Shown::default(), irreversible: None }
+    }
+}
+
+/// What would change, for people: JSON of whatever form says it best, without bulk.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Shown {
+    /// What is there now; `null`, where there is nothing or it is not told.
+    pub before: Value,
+    /// What would become of it.
+    pub change: Value,
+}
+
 /// What a probe found out about an intent whose outcome is unknown.
 #[derive(Debug)]
 pub enum Doubt<O> {
