@@ -8,6 +8,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::json::JsonText;
+
 /// What the log can keep: any plain type with a stable JSON form.
 pub trait Record: Serialize + DeserializeOwned + Debug + Send + Sync + 'static {}
 
@@ -151,13 +153,14 @@ impl<O> Preview<O> {
     }
 }
 
-/// What would change, for people: JSON of whatever form says it best, without bulk.
-#[derive(Clone, PartialEq, Debug, Default)]
+/// What would change, for people: JSON of whatever form says it best, without bulk. Text of several lines, such as a
+/// diff, is shown as it is.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Shown {
     /// What is there now; `null`, where there is nothing or it is not told.
-    pub before: Value,
+    pub before: JsonText,
     /// What would become of it.
-    pub change: Value,
+    pub change: JsonText,
 }
 
 /// What a probe found out about an intent whose outcome is unknown.

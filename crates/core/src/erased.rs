@@ -8,8 +8,6 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-use serde_json::Value;
-
 use crate::action::{
     Action, Captured, Doubt, EffectClass, Facts, Left, LockKey, Preview, Record, Target, Undo,
 };
@@ -218,8 +216,8 @@ impl<C: Connector + Perform<A>, A: Action> ErasedRequest for Request<C, A> {
             let Preview { already_done, facts, mut shown, irreversible } =
                 self.connector.preview(cx, &self.action).await?;
             let already_done = already_done.map(|output| JsonText::encode(&output)).transpose()?;
-            if shown.before.is_null() && !facts.is_empty() {
-                shown.before = Value::Object(facts.clone());
+            if shown.before == JsonText::null() && !facts.is_empty() {
+                shown.before = JsonText::encode(&facts)?;
             }
             Ok(Preview { already_done, facts, shown, irreversible })
         })

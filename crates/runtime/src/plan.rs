@@ -21,7 +21,6 @@ use enact_core::policy::VerdictRecord;
 use enact_core::run::RunState;
 use enact_core::time::Timestamp;
 use enact_core::{Capture, Prepared};
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::cx::Tries;
@@ -259,7 +258,7 @@ impl PlannedAction {
         self.output = preview.already_done;
         self.shown = preview.shown;
         if self.already_done {
-            self.shown.change = Value::Null;
+            self.shown.change = JsonText::null();
             self.undo = "nothing would be changed, and nothing undone".to_owned();
         } else {
             self.undo = undo_text(spec.effect, spec.undo, preview.irreversible.as_deref());

@@ -35,8 +35,8 @@ struct Step {
     params: JsonText,
     target: Option<Target>,
     verdicts: Vec<VerdictRecord>,
-    before: Value,
-    change: Value,
+    before: JsonText,
+    change: JsonText,
     effect: Option<EffectClass>,
     undo: Option<String>,
     unknown: Vec<String>,
@@ -82,8 +82,8 @@ impl Step {
             params: JsonText::null(),
             target: None,
             verdicts: Vec::new(),
-            before: Value::Null,
-            change: Value::Null,
+            before: JsonText::null(),
+            change: JsonText::null(),
             effect: None,
             undo: None,
             unknown: step.unknown,
@@ -127,15 +127,14 @@ impl Step {
             line("change", Tone::Faint, "none: it is so already");
         }
         for (name, value) in [("before", &self.before), ("change", &self.change)] {
-            match value {
+            match value.value() {
                 Value::Null => {}
-                // Several lines, such as a diff, stand for themselves.
                 Value::String(text) if text.contains('\n') => {
                     line(name, Tone::Plain, "");
                     text.lines().for_each(|text| out.line(&format!("        {}", clean(text))));
                 }
-                Value::String(text) => line(name, Tone::Plain, text),
-                other => line(name, Tone::Plain, &short(&JsonText::encode(other).unwrap_or_default())),
+                Value::String(text) => line(name, Tone::Plain, &text),
+                _ => line(name, Tone::Plain, &short(value)),
             }
         }
         if let Some(undo) = &self.undo {
