@@ -6,7 +6,6 @@ use std::time::Duration;
 use enact_core::Error;
 use enact_core::connector::Cx;
 use enact_core::time::Timestamp;
-use futures::TryFutureExt as _;
 use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -14,7 +13,7 @@ use serde_json::Value;
 
 use crate::GitHub;
 use crate::answer::Answer;
-use crate::client::Request;
+use crate::client::{Place, Request};
 use crate::error::{odd, precondition};
 use crate::name::{BranchName, RepoName, Sha, encoded_value};
 
@@ -36,11 +35,12 @@ pub(crate) fn is_before(created: Timestamp, intent: Timestamp) -> bool {
 }
 
 /// A repository.
-#[derive(Clone, Copy)]
 pub(crate) struct Repo<'a> {
     pub(crate) github: &'a GitHub,
     pub(crate) cx: &'a Cx,
+    /// As it was given.
     pub(crate) name: &'a RepoName,
+    place: Place,
 }
 
 /// What GitHub says of a repository.
@@ -183,9 +183,9 @@ pub(crate) enum Sought {
 }
 
 impl GitHub {
-    /// A repository, for one action.
+    /// A repository, for one step of an action.
     pub(crate) fn repo<'a>(&'a self, cx: &'a Cx, name: &'a RepoName) -> Repo<'a> {
-        Repo { github: self, cx, name }
+        Repo { github: self, cx, name, place: Place::new(name) }
     }
 }
 
@@ -200,7 +200,7 @@ impl Repo<'_> {
 
     /// A request to this repository.
     pub(crate) fn request(&self, method: Method, tail: String, doing: impl Into<String>) -> Request<'_> {
-        Request::at(self.name, method, tail, doing)
+        Request::at(&self.place, method, tail, doing)
     }
 
     pub(crate) fn get(&self, tail: String, doing: impl Into<String>) -> Request<'_> {
@@ -211,7 +211,7 @@ impl Repo<'_> {
     pub(crate) async fn info(&self) -> Result<Info, Error> {
         let request = self.get(String::new(), format!("read the repository {}", self.name));
         let info: Info = self.ask(&request).await?.read(&request.doing)?;
-        self.github.client.nodes.lock().insert(self.name.key(), info.node_id.clone());
+        *self.place.node.lock() = Some(info.node_id.clone());
         Ok(info)
     }
 
@@ -228,10 +228,10 @@ impl Repo<'_> {
 
     /// The name that GraphQL has for the repository.
     pub(crate) async fn node(&self) -> Result<String, Error> {
-        let known = self.github.client.nodes.lock().get(&self.name.key()).cloned();
+        let known = self.place.node.lock().clone();
         match known {
             Some(node) => Ok(node),
-            None => self.info().map_ok(|info| info.node_id).await,
+            None => Ok(self.info().await?.node_id),
         }
     }
 
@@ -380,9 +380,9 @@ impl Repo<'_> {
         )))
     }
 
-    /// Who owns it now; it may have been renamed.
+    /// Who owns it now, as the look-ups of this step have found it: it may have been renamed.
     pub(crate) fn owner(&self) -> String {
-        self.github.client.current_name(self.name).owner().to_owned()
+        self.place.name().owner().to_owned()
     }
 
     /// The open pull requests of a branch of this repository.
