@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use enact_core::Error;
 use enact_core::connector::Cx;
 use enact_core::time::Timestamp;
+use enact_core::{Error, ErrorCode};
 use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -46,6 +46,7 @@ pub(crate) struct Repo<'a> {
 /// What GitHub says of a repository.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Info {
+    pub(crate) id: u64,
     node_id: String,
     pub(crate) default_branch: String,
     #[serde(default)]
@@ -221,7 +222,7 @@ impl Repo<'_> {
         if info.archived {
             let message =
                 format!("{} is archived, so nothing in it can be changed; unarchive it first", self.name);
-            return Err(Error::new(enact_core::ErrorCode::Forbidden, message).left_nothing());
+            return Err(Error::new(ErrorCode::Forbidden, message).left_nothing());
         }
         Ok(info)
     }
@@ -238,8 +239,7 @@ impl Repo<'_> {
     /// Something that may not be there. A repository that cannot be seen is an error.
     async fn perhaps(&self, request: &Request<'_>) -> Result<Option<Answer>, Error> {
         let answer = self.send(request).await?;
-        let turned_off = answer.status == StatusCode::GONE && answer.words().contains("disabled");
-        if matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE) && !turned_off {
+        if answer.status == StatusCode::NOT_FOUND || is_gone(&answer) {
             self.info().await?;
             return Ok(None);
         }
@@ -264,14 +264,28 @@ impl Repo<'_> {
         Ok(Some(found.object.sha))
     }
 
-    pub(crate) async fn pull(&self, number: u64) -> Result<Option<Pull>, Error> {
+    /// A pull request. None is ever deleted: one that is not to be seen is an error.
+    pub(crate) async fn pull(&self, number: u64) -> Result<Pull, Error> {
         let request = self.get(format!("/pulls/{number}"), format!("look up {}#{number}", self.name));
-        self.perhaps(&request).await?.map(|answer| answer.read(&request.doing)).transpose()
+        let Some(answer) = self.perhaps(&request).await? else {
+            let message = format!(
+                "{} has no pull request #{number}, or the token has no permission to see it",
+                self.name
+            );
+            return Err(Error::new(ErrorCode::NotFound, message).left_nothing());
+        };
+        answer.read(&request.doing)
     }
 
+    /// An issue; `None` where it was deleted, of which GitHub says 410. 404 is an error: the issue may be in another
+    /// repository, or only not to be seen.
     pub(crate) async fn issue(&self, number: u64) -> Result<Option<Issue>, Error> {
         let request = self.get(format!("/issues/{number}"), format!("look up {}#{number}", self.name));
-        self.perhaps(&request).await?.map(|answer| answer.read(&request.doing)).transpose()
+        let answer = self.send(&request).await?;
+        if is_gone(&answer) {
+            return Ok(None);
+        }
+        request.check(answer)?.read(&request.doing).map(Some)
     }
 
     /// A commit, which must be there.
@@ -402,6 +416,11 @@ impl Repo<'_> {
         let fits = |pull: &Pull| pull.is_open() && pull.base.name == branch.as_str();
         self.list(&format!("/pulls?state=open&base={base}"), &doing, fits, |_| false).await
     }
+}
+
+/// Whether what was asked for is gone for good; a repository that does without issues says 410 too.
+fn is_gone(answer: &Answer) -> bool {
+    answer.status == StatusCode::GONE && !answer.words().contains("disabled")
 }
 
 impl Pull {

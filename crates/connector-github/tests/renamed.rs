@@ -8,7 +8,8 @@
 
 mod world;
 
-use enact_testkit::github::Repo;
+use enact_core::ErrorCode;
+use enact_testkit::github::{Fault, Repo};
 use serde_json::json;
 use world::{Hub, REPO, usual};
 
@@ -44,4 +45,38 @@ async fn a_ref_is_changed_in_the_repository_in_which_it_was_looked_at() {
     hub.repo.person("ann").create_branch("feature", "main");
     hub.undo(&made, true).await.unwrap();
     assert!(new.head("x").is_none() && hub.repo.head("x").is_some());
+}
+
+#[tokio::test]
+async fn an_undo_closes_nothing_in_another_repository_of_the_same_name() {
+    let hub = Hub::new();
+    let issue = hub.act("create_issue", json!({ "repo": REPO, "title": "T" })).await.unwrap();
+    let pull = hub.act("create_pr", json!({ "repo": REPO, "title": "T", "head": "feature" })).await.unwrap();
+    let new = replace(&hub);
+    new.person("ann").open_issue("Theirs", "");
+    new.person("ann").open_pull("feature", "main", "Theirs", "");
+    for done in [&issue, &pull] {
+        for force in [false, true] {
+            let error = hub.undo(done, force).await.unwrap_err();
+            assert_eq!(error.code(), ErrorCode::PreconditionFailed, "{error}");
+            assert!(error.message().contains("another repository"), "{error}");
+        }
+    }
+    assert!(new.issue(1).open && new.issue(2).open);
+}
+
+#[tokio::test]
+async fn what_is_not_to_be_seen_any_more_is_not_undone() {
+    let hub = Hub::new();
+    let issue = hub.act("create_issue", json!({ "repo": REPO, "title": "T" })).await.unwrap();
+    let pull = hub.act("create_pr", json!({ "repo": REPO, "title": "T", "head": "feature" })).await.unwrap();
+    for (done, path) in [(&issue, "/repos/octo/app/issues/1"), (&pull, "/repos/octo/app/pulls/2")] {
+        let hidden = hub.server.fault(Fault::status("GET", path, 404));
+        let error = hub.undo(done, false).await.unwrap_err();
+        assert!(hidden.was_reached());
+        assert_eq!(error.code(), ErrorCode::NotFound, "{error}");
+    }
+    // An issue that was deleted is known to be gone.
+    hub.repo.person("ann").delete_issue(1);
+    assert!(hub.undo(&issue, false).await.unwrap().already);
 }

@@ -2,7 +2,7 @@
 
 use enact_core::action::{Action, Captured, Doubt, EffectClass, Left, LockKey, Target, Undo};
 use enact_core::connector::{Cx, Perform};
-use enact_core::{Error, ErrorCode};
+use enact_core::Error;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -91,14 +91,6 @@ impl MergePr {
         self
     }
 
-    /// The pull request, which has to be there.
-    async fn pull(&self, repo: &Repo<'_>) -> Result<Pull, Error> {
-        repo.pull(self.pr_number).await?.ok_or_else(|| {
-            let message = format!("{} has no pull request #{}", self.repo, self.pr_number);
-            Error::new(ErrorCode::NotFound, message).left_nothing()
-        })
-    }
-
     /// An error where it is not to be merged.
     fn check(&self, pull: &Pull) -> Result<(), Error> {
         let refuse = |why: String| Err(precondition(format!("{}#{} {why}", self.repo, self.pr_number)));
@@ -129,7 +121,7 @@ impl MergePr {
         let mut fields = json!({ "sha": pre.head, "merge_method": self.method });
         let message = match self.method {
             Method::Rebase => return Ok(fields),
-            Method::Merge => self.pull(repo).await?.title,
+            Method::Merge => repo.pull(self.pr_number).await?.title,
             Method::Squash => squashed(&repo.pull_commits(self.pr_number).await?),
         };
         let message = marker::with_trailer(&message, EFFECT, &pre.made.effect);
@@ -218,7 +210,7 @@ impl Perform<MergePr> for GitHub {
     async fn capture(&self, cx: &Cx, action: &MergePr) -> Result<Captured<MergePr, ()>, Error> {
         let repo = self.repo(cx, &action.repo);
         let info = repo.writable().await?;
-        let pull = action.pull(&repo).await?;
+        let pull = repo.pull(action.pr_number).await?;
         let mut landed = false;
         if pull.is_merged() {
             let sha = pull.merge_commit_sha.clone().ok_or_else(|| {
@@ -244,7 +236,7 @@ impl Perform<MergePr> for GitHub {
             "commits": pull.commits,
             "title": pull.title,
         }));
-        let pre = MergePrPre { made: Looked::now(cx), head: pull.head.sha, base, landed };
+        let pre = MergePrPre { made: Looked::now(cx, &info), head: pull.head.sha, base, landed };
         Ok(Captured::Ready { pre, facts, held: () })
     }
 
@@ -252,7 +244,7 @@ impl Perform<MergePr> for GitHub {
         let cx = &self.in_time(cx, pre.made.at);
         let repo = self.repo(cx, &action.repo);
         if pre.landed {
-            let sha = action.pull(&repo).await?.merge_commit_sha;
+            let sha = repo.pull(action.pr_number).await?.merge_commit_sha;
             let sha = sha.ok_or_else(|| precondition("the merge commit is not known any more"))?;
             return Ok(PrMerged { merged: true, sha });
         }
@@ -278,7 +270,7 @@ impl Perform<MergePr> for GitHub {
 
     async fn probe(&self, cx: &Cx, action: &MergePr, pre: &MergePrPre) -> Result<Doubt<PrMerged>, Error> {
         let repo = self.repo(cx, &action.repo);
-        let merged = || async { Ok(Some(action.pull(&repo).await?).filter(Pull::is_merged)) };
+        let merged = || async { Ok(Some(repo.pull(action.pr_number).await?).filter(Pull::is_merged)) };
         let Some(pull) = self.settled(cx, pre.made.at, merged).await? else { return Ok(Doubt::NotApplied) };
         if pre.landed {
             let sha = pull.merge_commit_sha;

@@ -282,7 +282,7 @@ impl Perform<PushCommit> for GitHub {
         let (before, parent) = action.start(&repo, &info.default_branch).await?;
         let base = repo.commit(&parent).await?.tree.sha;
         let tree = action.tree(&repo, &base).await?;
-        let made = Looked::now(cx);
+        let made = Looked::now(cx, &info);
         let commit = repo.make_commit(&tree, &[&parent], &action.message, made.at).await?;
         let paths: Vec<&str> = action.files.iter().map(File::path).collect();
         let facts = facts(json!({

@@ -61,7 +61,8 @@ impl RestoreBranch {
     async fn closed(&self, repo: &Repo<'_>) -> Result<Vec<u64>, Error> {
         let mut closed = Vec::new();
         for number in &self.prs {
-            if repo.pull(*number).await?.is_some_and(|pull| !pull.is_open() && !pull.is_merged()) {
+            let pull = repo.pull(*number).await?;
+            if !pull.is_open() && !pull.is_merged() {
                 closed.push(*number);
             }
         }

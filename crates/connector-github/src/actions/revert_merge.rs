@@ -77,8 +77,7 @@ impl RevertMerge {
             return Ok(Some(merge.clone()));
         }
         let look = || async {
-            let pull = repo.pull(self.pr_number).await?;
-            Ok(pull.filter(crate::repo::Pull::is_merged))
+            Ok(Some(repo.pull(self.pr_number).await?).filter(crate::repo::Pull::is_merged))
         };
         let Some(pull) = repo.github.settled(repo.cx, self.made.at, look).await? else { return Ok(None) };
         if self.landed {
@@ -158,6 +157,7 @@ impl Perform<RevertMerge> for GitHub {
 
     async fn capture(&self, cx: &Cx, action: &RevertMerge) -> Result<Captured<RevertMerge, ()>, Error> {
         let repo = self.repo(cx, &action.repo);
+        repo.still(&action.made).await?;
         let Some(merge) = action.merged(&repo).await? else {
             return Ok(Captured::AlreadyDone(action.output(None)));
         };
