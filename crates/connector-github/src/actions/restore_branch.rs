@@ -6,7 +6,7 @@ use enact_core::ErrorCode;
 use enact_core::action::{Action, Captured, Doubt, EffectClass, Left, LockKey, NoUndo, Target, Undo};
 use enact_core::connector::{Cx, Perform};
 use enact_core::time::Timestamp;
-use http::Method;
+use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -40,6 +40,9 @@ pub struct BranchRestored {
     pub sha: Sha,
     /// The pull requests that GitHub does not open again.
     pub not_reopened: Vec<u64>,
+    /// What GitHub says of each of them, in the same order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<String>,
 }
 
 /// What the probe needs to know.
@@ -53,8 +56,9 @@ pub struct RestoreBranchPre {
 }
 
 impl RestoreBranch {
-    fn output(&self, not_reopened: Vec<u64>) -> BranchRestored {
-        BranchRestored { branch: self.branch.clone(), sha: self.sha.clone(), not_reopened }
+    fn output(&self, refused: Vec<(u64, String)>) -> BranchRestored {
+        let (not_reopened, reasons) = refused.into_iter().unzip();
+        BranchRestored { branch: self.branch.clone(), sha: self.sha.clone(), not_reopened, reasons }
     }
 
     /// The pull requests that are closed still.
@@ -95,8 +99,8 @@ impl RestoreBranch {
         error.context(message)
     }
 
-    /// Opens what can be opened; gives what cannot.
-    async fn reopen(&self, repo: &Repo<'_>) -> Result<Vec<u64>, Error> {
+    /// Opens what can be opened; gives what GitHub does not open, and why.
+    async fn reopen(&self, repo: &Repo<'_>) -> Result<Vec<(u64, String)>, Error> {
         let mut refused = Vec::new();
         for number in self.closed(repo).await? {
             let doing = format!("reopen {}#{number}", repo.name);
@@ -104,9 +108,9 @@ impl RestoreBranch {
                 .request(Method::PATCH, format!("/pulls/{number}"), doing)
                 .body(json!({ "state": "open" }));
             let answer = repo.send(&request).await?;
-            if answer.status.is_client_error() {
-                tracing::info!(repo = %repo.name, number, why = answer.words(), "it is not reopened");
-                refused.push(number);
+            // Any other refusal is of the token, not of the pull request.
+            if answer.status == StatusCode::UNPROCESSABLE_ENTITY {
+                refused.push((number, answer.words()));
             } else {
                 request.check(answer)?;
             }
@@ -171,7 +175,9 @@ impl Perform<RestoreBranch> for GitHub {
         let not_reopened = action.reopen(&repo).await.map_err(|error| {
             let message =
                 format!("the branch is restored, and its pull requests are not: {}", error.message());
-            Error::new(ErrorCode::InDoubt, message).with_source(error)
+            // What may pass is tried again, by way of the probe.
+            let code = if error.is_retryable() { ErrorCode::InDoubt } else { error.code() };
+            Error::new(code, message).with_source(error)
         })?;
         Ok(action.output(not_reopened))
     }
