@@ -336,7 +336,10 @@ impl Client {
         let doing = format!("find what {given} is called now");
         let itself = Request::at(repo, Method::GET, String::new(), doing.clone());
         let moved = self.once(&itself, self.token(cx).await?).await?;
-        let Some(id) = redirected_to(&moved) else { return Err(request.refused(answer)) };
+        let Some(id) = redirected_to(&moved) else {
+            itself.check(moved)?;
+            return Err(request.refused(answer));
+        };
         let look = Request::look(format!("/repositories/{id}"), doing);
         let found = look.check(self.once(&look, self.token(cx).await?).await?)?;
         let name = found.body.get("full_name").and_then(Value::as_str).unwrap_or_default();

@@ -116,6 +116,12 @@ impl RevertMerge {
                         original.sha.short()
                     )));
                 }
+        if originals.is_empty() {
+            return Err(conflict(format!(
+                "the merge of {}#{} is left as it is: GitHub lists no commit of it",
+                self.repo, self.pr_number
+            )));
+        }
             }
         }
         Ok(at)
