@@ -26,12 +26,12 @@ const MAX_PAGES: usize = 50;
 /// How many pages of commits are read to find one.
 const MAX_COMMIT_PAGES: usize = 10;
 
-/// How far GitHub's clock and ours may be apart.
+/// How far the clocks of GitHub's own servers may be apart.
 const SKEW: Duration = Duration::from_secs(15 * 60);
 
-/// Whether an item was made before an intent, with clocks that differ allowed for.
-pub(crate) fn is_before(created: Timestamp, intent: Timestamp) -> bool {
-    created.after(SKEW) < intent
+/// Whether an item was made before an intent, both by the server's time.
+pub(crate) fn is_before(created: Timestamp, since: Timestamp) -> bool {
+    created.after(SKEW) < since
 }
 
 /// A repository.
@@ -53,6 +53,9 @@ pub(crate) struct Info {
     archived: bool,
     #[serde(default = "yes")]
     pub(crate) has_issues: bool,
+    /// The server's time, where its answer has one.
+    #[serde(skip)]
+    pub(crate) date: Option<Timestamp>,
 }
 
 fn yes() -> bool {
@@ -67,6 +70,7 @@ pub(crate) struct Pull {
     pub(crate) state: String,
     pub(crate) title: String,
     pub(crate) body: Option<String>,
+    pub(crate) user: Option<Login>,
     #[serde(default)]
     pub(crate) draft: bool,
     pub(crate) head: Side,
@@ -86,6 +90,14 @@ impl Pull {
     pub(crate) fn is_merged(&self) -> bool {
         self.merged_at.is_some()
     }
+
+    /// The commit by which it was merged. Not to be seen is not "not merged", and may pass.
+    pub(crate) fn merge_commit(&self) -> Result<Sha, Error> {
+        self.merge_commit_sha.clone().ok_or_else(|| {
+            let message = format!("#{} was merged, and GitHub does not show by which commit", self.number);
+            Error::new(ErrorCode::Unavailable, message).retryable().left_nothing()
+        })
+    }
 }
 
 /// Head or base of a pull request.
@@ -100,6 +112,7 @@ pub(crate) struct Side {
 /// An account.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Login {
+    pub(crate) id: u64,
     pub(crate) login: String,
 }
 
@@ -110,6 +123,7 @@ pub(crate) struct Issue {
     pub(crate) html_url: String,
     pub(crate) state: String,
     pub(crate) body: Option<String>,
+    pub(crate) user: Option<Login>,
     pub(crate) created_at: Timestamp,
     pull_request: Option<Value>,
 }
@@ -211,7 +225,9 @@ impl Repo<'_> {
     /// What GitHub says of the repository; an error where it cannot be seen.
     pub(crate) async fn info(&self) -> Result<Info, Error> {
         let request = self.get(String::new(), format!("read the repository {}", self.name));
-        let info: Info = self.ask(&request).await?.read(&request.doing)?;
+        let answer = self.ask(&request).await?;
+        let date = answer.date_s().map(|seconds| Timestamp::from_unix_us(seconds.saturating_mul(1_000_000)));
+        let info = Info { date, ..answer.read(&request.doing)? };
         *self.place.node.lock() = Some(info.node_id.clone());
         Ok(info)
     }
@@ -319,15 +335,20 @@ impl Repo<'_> {
         stop: &Sha,
         is_it: impl Fn(&Listed) -> bool,
     ) -> Result<Sought, Error> {
-        let mut found = Sought::TooMany;
+        let (mut found, mut seen) = (Sought::TooMany, 0_usize);
         let doing = format!("look through the commits of {}", self.name);
         let visit = |commit: &Listed| {
+            seen += 1;
             if is_it(commit) {
                 found = Sought::Found(commit.sha.clone());
-            } else if commit.sha == *stop {
+                return true;
+            }
+            if commit.sha == *stop {
                 found = Sought::Absent;
             }
-            found != Sought::TooMany
+            // Commits are listed by their dates, which are of several clocks: one of another line that came after `stop`
+            // may be listed after it. So the page is read to its end.
+            found == Sought::Absent && seen.is_multiple_of(PER_PAGE)
         };
         let ended = self.pages(&format!("/commits?sha={head}"), &doing, MAX_COMMIT_PAGES, visit).await?;
         Ok(if found == Sought::TooMany && ended { Sought::Absent } else { found })

@@ -98,7 +98,14 @@ impl Revert<'_> {
     }
 
     async fn is_taken_back(&self, repo: &Repo<'_>, head: &Sha) -> Result<bool, Error> {
-        Ok(matches!(repo.seek(head, self.change, |commit| self.is_ours(commit)).await?, Sought::Found(_)))
+        match repo.seek(head, self.change, |commit| self.is_ours(commit)).await? {
+            Sought::Found(_) => Ok(true),
+            Sought::Absent => Ok(false),
+            Sought::TooMany if repo.cx.force() => Ok(false),
+            Sought::TooMany => Err(self.conflict(
+                "more commits came after it than are read, and one of them may have taken it back already",
+            )),
+        }
     }
 
     fn is_ours(&self, commit: &Listed) -> bool {
