@@ -92,12 +92,18 @@ impl Client {
     }
 }
 
-/// What an action takes of a fine-grained token or an app: a permission and the actions, with their undos, that need it.
-const NEEDS: [(&str, &[&str]); 3] = [
-    ("contents", &["create_branch", "delete_branch", "merge_pr", "push_commit"]),
-    ("pull_requests", &["create_pr", "create_branch", "delete_branch", "merge_pr"]),
-    ("issues", &["create_issue"]),
+/// What an action takes of a fine-grained token or an app: a permission, its level, and the actions that need it, with
+/// their undos. docs.md has the same table.
+const NEEDS: [(&str, &str, &[&str]); 5] = [
+    ("contents", "write", &["create_branch", "delete_branch", "merge_pr", "push_commit"]),
+    ("contents", "read", &["create_pr"]),
+    ("pull_requests", "write", &["create_pr", "delete_branch"]),
+    ("pull_requests", "read", &["create_branch", "merge_pr", REVERTED_PUSH]),
+    ("issues", "write", &["create_issue"]),
 ];
+
+/// Pushes, where their undo is allowed.
+const REVERTED_PUSH: &str = "revert_push";
 
 impl GitHub {
     /// What the credentials lack for the allowed actions and their undos, as far as GitHub tells.
@@ -152,15 +158,19 @@ impl GitHub {
             }
             answer => answer?,
         };
-        let has = |permission: &str| {
-            let pointer = format!("/permissions/{permission}");
-            matches!(answer.body.pointer(&pointer).and_then(Value::as_str), Some("write" | "admin"))
+        let has = |permission: &str, level: &str| {
+            let granted = answer.body.pointer(&format!("/permissions/{permission}")).and_then(Value::as_str);
+            granted.is_some_and(|granted| granted == level || matches!(granted, "write" | "admin"))
         };
-        let lacking = NEEDS.iter().filter_map(|(permission, actions)| {
+        let mut allowed = allowed.to_vec();
+        if self.revert_pushes && allowed.contains(&"push_commit") {
+            allowed.push(REVERTED_PUSH);
+        }
+        let lacking = NEEDS.iter().filter_map(|(permission, level, actions)| {
             let needy: Vec<&str> = allowed.iter().copied().filter(|name| actions.contains(name)).collect();
-            (!needy.is_empty() && !has(permission)).then(|| {
+            (!needy.is_empty() && !has(permission, level)).then(|| {
                 format!(
-                    "the app lacks the permission '{permission}: write', which {} and their undos need",
+                    "the app lacks the permission '{permission}: {level}', which {} and their undos need",
                     needy.join(", ")
                 )
             })
