@@ -322,7 +322,7 @@ async fn an_enterprise_server_is_spoken_to_below_its_own_base() {
         let base = hub.server.enterprise_url();
         let toolbox = connect(&hub.server, &hub.token, |github| github.base_url(&base).unwrap());
         let identity = toolbox.identity().await.unwrap();
-        assert!(identity.0.contains("/api/v3 as user agent"), "{identity:?}");
+        assert!(identity.0.contains("/api/v3 as user "), "{identity:?}");
         let params = JsonText::encode(&json!({ "repo": REPO, "branch": "feature" })).unwrap();
         let action = toolbox.prepare("delete_branch", &params).unwrap();
         hub.carry_out(action, hub.cx(Direction::Forward, false)).await.unwrap();

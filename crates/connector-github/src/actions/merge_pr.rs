@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::revert_merge::RevertMerge;
 use super::{Looked, facts, number, pull_lock, target};
 use crate::GitHub;
+use crate::account::Us;
 use crate::error::{conflict, odd, precondition, wrong};
 use crate::marker::{self, EFFECT};
 use crate::name::{BranchName, RepoName, Sha};
@@ -178,10 +179,12 @@ impl Repo<'_> {
     }
 
     async fn is_by_us(&self, pull: &Pull) -> Result<bool, Error> {
-        let by = pull.merged_by.as_ref().map(|by| by.login.as_str()).unwrap_or_default();
-        let us = self.github.client.login(self.cx).await?;
-        // A token of no user is one of a workflow, whose deeds are shown under this name.
-        Ok(us.unwrap_or("github-actions[bot]").eq_ignore_ascii_case(by))
+        let us = match self.github.client.us(self.cx).await? {
+            // A token of no user is one of a workflow, whose deeds are shown under this name.
+            Us::Unknown => Us::Bot("github-actions[bot]"),
+            us => us,
+        };
+        Ok(us.may_be(pull.merged_by.as_ref()))
     }
 }
 

@@ -54,13 +54,17 @@ pub struct Looked {
     pub at: Timestamp,
     /// The effect id: by it, what was made is known again.
     pub effect: String,
+    /// What the server's clock said then. What is older is of no request of this intent.
+    pub since: Timestamp,
     /// GitHub's number of the repository, which stays whatever it is called.
     pub repo_id: u64,
 }
 
 impl Looked {
     fn now(cx: &Cx, info: &Info) -> Self {
-        Self { at: cx.now(), effect: cx.effect().to_string(), repo_id: info.id }
+        let at = cx.now();
+        let since = info.date.unwrap_or(at);
+        Self { at, effect: cx.effect().to_string(), since, repo_id: info.id }
     }
 }
 
