@@ -9,6 +9,7 @@
 mod world;
 
 use enact_core::ErrorCode;
+use enact_core::ids::Direction;
 use enact_testkit::github::{Fault, Repo};
 use serde_json::json;
 use world::{Hub, REPO, usual};
@@ -57,7 +58,8 @@ async fn an_undo_closes_nothing_in_another_repository_of_the_same_name() {
     new.person("ann").open_pull("feature", "main", "Theirs", "");
     for done in [&issue, &pull] {
         for force in [false, true] {
-            let error = hub.undo(done, force).await.unwrap_err();
+            let error =
+                hub.carry_out(hub.undo_of_known(done), hub.cx(Direction::Undo, force)).await.unwrap_err();
             assert_eq!(error.code(), ErrorCode::PreconditionFailed, "{error}");
             assert!(error.message().contains("another repository"), "{error}");
         }
@@ -72,11 +74,12 @@ async fn what_is_not_to_be_seen_any_more_is_not_undone() {
     let pull = hub.act("create_pr", json!({ "repo": REPO, "title": "T", "head": "feature" })).await.unwrap();
     for (done, path) in [(&issue, "/repos/octo/app/issues/1"), (&pull, "/repos/octo/app/pulls/2")] {
         let hidden = hub.server.fault(Fault::status("GET", path, 404));
-        let error = hub.undo(done, false).await.unwrap_err();
+        let error = hub.carry_out(hub.undo_of_known(done), hub.cx(Direction::Undo, false)).await.unwrap_err();
         assert!(hidden.was_reached());
         assert_eq!(error.code(), ErrorCode::NotFound, "{error}");
     }
     // An issue that was deleted is known to be gone.
     hub.repo.person("ann").delete_issue(1);
-    assert!(hub.undo(&issue, false).await.unwrap().already);
+    let undo = hub.undo_of_known(&issue);
+    assert!(hub.carry_out(undo, hub.cx(Direction::Undo, false)).await.unwrap().already);
 }
