@@ -207,6 +207,36 @@ async fn what_was_taken_back_is_seen_among_commits_of_another_clock() {
     assert!(hub.undo(&done, false).await.unwrap().already);
 }
 
+/// So many commits that change nothing on a branch, made by git itself.
+fn push_many(hub: &Hub, branch: &str, many: usize) {
+    let head = hub.repo.head(branch).unwrap();
+    let mut stream = String::new();
+    for number in 0..many {
+        let from = if number == 0 { format!("from {head}\n") } else { String::new() };
+        let who = format!("ann <ann@example.com> {} +0000", 2_000_000_000 + number);
+        stream += &format!("commit refs/heads/{branch}\ncommitter {who}\ndata 1\nc\n{from}\n");
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), stream).unwrap();
+    let import = std::process::Command::new("git")
+        .args(["fast-import", "--quiet"])
+        .current_dir(hub.repo.folder())
+        .stdin(std::fs::File::open(file.path()).unwrap())
+        .status();
+    assert!(import.unwrap().success());
+}
+
+#[tokio::test]
+async fn a_merge_is_left_where_more_came_after_it_than_is_read() {
+    let hub = Hub::new();
+    let number = hub.repo.person("ann").open_pull("feature", "main", "Mine", "");
+    let done = hub.act("merge_pr", json!({ "repo": REPO, "pr_number": number })).await.unwrap();
+    push_many(&hub, "main", 1001);
+    let error = hub.undo(&done, false).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Conflict, "{error}");
+    assert!(error.message().contains("more commits came after it than are read"), "{error}");
+}
+
 #[tokio::test]
 async fn a_look_up_of_the_new_name_that_fails_is_its_own_error() {
     let hub = Hub::new();
