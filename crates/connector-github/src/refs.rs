@@ -146,7 +146,8 @@ impl Repo<'_> {
             return Ok(Swap::Done);
         }
         let now = self.branch(branch).await?;
-        if now.as_ref() == after {
+        // That it is gone is never by a deletion that was refused.
+        if after.is_some() && now.as_ref() == after {
             return Ok(Swap::Done);
         }
         if now.as_ref() == Some(before) {

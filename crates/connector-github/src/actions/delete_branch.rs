@@ -113,14 +113,19 @@ impl Perform<DeleteBranch> for GitHub {
         let cx = &self.in_time(cx, pre.at);
         match self.repo(cx, &action.repo).remove_branch(&action.branch, &pre.sha).await? {
             Swap::Done => Ok(action.output(pre)),
-            Swap::Elsewhere(now) => {
-                let now = now.map_or_else(|| "gone".to_owned(), |now| format!("at {}", now.short()));
-                Err(conflict(format!(
-                    "branch {} of {} was moved by somebody else ({now}) while the action was being prepared; \
-                     nothing was deleted",
-                    action.branch, action.repo
-                )))
-            }
+            // Looked at again, it is done already, and not by this run.
+            Swap::Elsewhere(None) => Err(conflict(format!(
+                "branch {} of {} was deleted by somebody else while the action was being prepared",
+                action.branch, action.repo
+            ))
+            .retryable()),
+            Swap::Elsewhere(Some(now)) => Err(conflict(format!(
+                "branch {} of {} was moved by somebody else (to {}) while the action was being prepared; nothing \
+                 was deleted",
+                action.branch,
+                action.repo,
+                now.short()
+            ))),
         }
     }
 
