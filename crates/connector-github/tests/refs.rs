@@ -8,10 +8,40 @@
 
 mod world;
 
+use enact_core::action::Doubt;
+use enact_core::connector::Cx;
 use enact_core::ids::Direction;
-use enact_core::{Capture, ErrorCode};
-use serde_json::json;
+use enact_core::json::JsonText;
+use enact_core::{Capture, ErrorCode, Prepared};
+use enact_testkit::github::Fault;
+use serde_json::{Value, json};
 use world::{Hub, REPO};
+
+/// Performs an action, or what undoes one, whose reply is lost.
+async fn in_doubt(hub: &Hub, action: &Prepared, cx: &Cx, fault: Fault) -> JsonText {
+    let Capture::Ready { pre, ready, .. } = action.capture(cx).await.unwrap() else { panic!("done already") };
+    let lost = hub.server.fault(fault);
+    let error = action.perform(cx, ready).await.unwrap_err();
+    assert!(lost.was_reached());
+    assert_eq!(error.code(), ErrorCode::InDoubt, "{error}");
+    pre
+}
+
+/// Where GraphQL moves branches.
+const GRAPHQL: &str = "/graphql#updateRefs";
+
+/// What a probe of an action finds whose reply was lost, and after which others did something.
+async fn probed(hub: &Hub, (name, params): (&str, Value), fault: Fault, others: impl FnOnce()) -> Doubt<Value> {
+    let action = hub.prepare(name, &params).unwrap();
+    let cx = hub.cx(Direction::Forward, false);
+    let pre = in_doubt(hub, &action, &cx, fault).await;
+    others();
+    match action.probe(&cx, &pre).await.unwrap() {
+        Doubt::Applied(output) => Doubt::Applied(output.value()),
+        Doubt::NotApplied => Doubt::NotApplied,
+        Doubt::Unknown(seen) => Doubt::Unknown(seen),
+    }
+}
 
 #[tokio::test]
 async fn a_branch_that_somebody_else_deleted_is_not_counted_as_deleted_by_the_run() {
@@ -29,4 +59,38 @@ async fn a_branch_that_somebody_else_deleted_is_not_counted_as_deleted_by_the_ru
         assert!(hub.act("delete_branch", params).await.unwrap().already);
         assert_eq!(hub.effects(), []);
     }
+}
+
+#[tokio::test]
+async fn a_branch_that_somebody_made_again_is_not_deleted_once_more() {
+    let hub = Hub::new();
+    let delete = ("delete_branch", json!({ "repo": REPO, "branch": "feature" }));
+    let others = || {
+        hub.repo.person("bob").push("feature", [("bob.txt", "bob\n")]);
+    };
+    let found = probed(&hub, delete, Fault::drop_after("POST", GRAPHQL), others).await;
+    let Doubt::Unknown(seen) = found else { panic!("{found:?}") };
+    assert!(seen.contains("somebody moved it, or made it again"), "{seen}");
+}
+
+#[tokio::test]
+async fn a_branch_that_is_where_it_was_is_not_deleted_yet() {
+    let hub = Hub::new();
+    let delete = ("delete_branch", json!({ "repo": REPO, "branch": "feature" }));
+    let found = probed(&hub, delete, Fault::drop_before("POST", GRAPHQL), || {}).await;
+    assert!(matches!(found, Doubt::NotApplied), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_branch_that_somebody_made_again_is_a_conflict_for_the_undo_that_had_deleted_it() {
+    let hub = Hub::new();
+    let made = hub.act("create_branch", json!({ "repo": REPO, "branch": "agent/x" })).await.unwrap();
+    let undo = hub.undo_of(&made);
+    let cx = hub.cx(Direction::Undo, false);
+    let pre = in_doubt(&hub, &undo, &cx, Fault::drop_after("POST", GRAPHQL)).await;
+    let theirs = hub.repo.person("bob").push("agent/x", [("bob.txt", "bob\n")]);
+    assert!(matches!(undo.probe(&cx, &pre).await.unwrap(), Doubt::NotApplied));
+    let error = hub.undo(&made, false).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Conflict, "{error}");
+    assert_eq!(hub.repo.head("agent/x"), Some(theirs));
 }

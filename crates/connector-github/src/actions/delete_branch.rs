@@ -135,11 +135,23 @@ impl Perform<DeleteBranch> for GitHub {
         action: &DeleteBranch,
         pre: &DeleteBranchPre,
     ) -> Result<Doubt<BranchDeleted>, Error> {
+        let repo = self.repo(cx, &action.repo);
         let pointed = Pointed { at: pre.at, found: pre.sha.clone() };
-        Ok(match is_gone(&self.repo(cx, &action.repo), &action.branch, &pointed).await? {
+        Ok(match is_gone(&repo, &action.branch, &pointed).await? {
             Doubt::Applied(()) => Doubt::Applied(action.output(pre)),
-            Doubt::NotApplied => Doubt::NotApplied,
             Doubt::Unknown(seen) => Doubt::Unknown(seen),
+            Doubt::NotApplied => match repo.branch(&action.branch).await? {
+                None => Doubt::Applied(action.output(pre)),
+                Some(now) if now == pre.sha => Doubt::NotApplied,
+                // Deleted once more, it would take with it what others have made since.
+                Some(now) => Doubt::Unknown(format!(
+                    "branch {} of {} is at {}, and was to be deleted at {}: somebody moved it, or made it again",
+                    action.branch,
+                    action.repo,
+                    now.short(),
+                    pre.sha.short()
+                )),
+            },
         })
     }
 

@@ -110,7 +110,7 @@ pub(super) async fn delete(repo: &Repo<'_>, branch: &BranchName, pre: &Pointed) 
     }
 }
 
-/// Whether a branch that was to be deleted is gone.
+/// Whether a branch that was to be deleted is gone. An undo that is tried again compares where it is by itself.
 pub(super) async fn is_gone(repo: &Repo<'_>, branch: &BranchName, pre: &Pointed) -> Result<Doubt<()>, Error> {
     // A late request could still delete it, if it is where that request expects it.
     let gone = repo
