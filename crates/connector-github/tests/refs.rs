@@ -15,7 +15,7 @@ use enact_core::json::JsonText;
 use enact_core::{Capture, ErrorCode, Prepared};
 use enact_testkit::github::Fault;
 use serde_json::{Value, json};
-use world::{Hub, REPO};
+use world::{Hub, REPO, usual};
 
 /// Performs an action, or what undoes one, whose reply is lost.
 async fn in_doubt(hub: &Hub, action: &Prepared, cx: &Cx, fault: Fault) -> JsonText {
@@ -31,7 +31,12 @@ async fn in_doubt(hub: &Hub, action: &Prepared, cx: &Cx, fault: Fault) -> JsonTe
 const GRAPHQL: &str = "/graphql#updateRefs";
 
 /// What a probe of an action finds whose reply was lost, and after which others did something.
-async fn probed(hub: &Hub, (name, params): (&str, Value), fault: Fault, others: impl FnOnce()) -> Doubt<Value> {
+async fn probed(
+    hub: &Hub,
+    (name, params): (&str, Value),
+    fault: Fault,
+    others: impl FnOnce(),
+) -> Doubt<Value> {
     let action = hub.prepare(name, &params).unwrap();
     let cx = hub.cx(Direction::Forward, false);
     let pre = in_doubt(hub, &action, &cx, fault).await;
@@ -93,4 +98,25 @@ async fn a_branch_that_somebody_made_again_is_a_conflict_for_the_undo_that_had_d
     let error = hub.undo(&made, false).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::Conflict, "{error}");
     assert_eq!(hub.repo.head("agent/x"), Some(theirs));
+}
+
+#[tokio::test]
+async fn work_in_a_commit_that_says_that_it_takes_a_push_back_is_not_deleted_with_the_branch() {
+    let hub = Hub::of(usual, |github| github.revert_pushes(true));
+    let made = hub.act("create_branch", json!({ "repo": REPO, "branch": "agent/x" })).await.unwrap();
+    let files = json!([{ "path": "x", "content": "x" }]);
+    let params = json!({ "repo": REPO, "branch": "agent/x", "message": "M", "files": files });
+    let pushed = hub.act("push_commit", params).await.unwrap();
+    hub.undo(&pushed, false).await.unwrap();
+    let work = hub.repo.person("bob").push("work", [("bob.txt", "bob\n")]);
+    let work = format!("{work}^{{tree}}");
+    // `git commit --amend` keeps the message, whatever is added; a squash may quote it.
+    let message = hub.repo.git(["log", "-1", "--format=%B", "agent/x"]);
+    let by = ["-c", "user.name=bob", "-c", "user.email=bob@example.com"];
+    let commit = ["commit-tree", &work, "-p", "agent/x^", "-m", &message];
+    let theirs = hub.repo.git(by.into_iter().chain(commit));
+    hub.repo.person("bob").set_branch("agent/x", &theirs);
+    let error = hub.undo(&made, false).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Conflict, "{error}");
+    assert_eq!(hub.repo.read("agent/x", "bob.txt").as_deref(), Some("bob\n"));
 }
