@@ -13,7 +13,7 @@ use enact_core::connector::Cx;
 use enact_core::ids::Direction;
 use enact_core::json::JsonText;
 use enact_core::{Capture, ErrorCode, Prepared};
-use enact_testkit::github::Fault;
+use enact_testkit::github::{Fault, Ruleset};
 use serde_json::{Value, json};
 use world::{Hub, REPO, usual};
 
@@ -119,4 +119,32 @@ async fn work_in_a_commit_that_says_that_it_takes_a_push_back_is_not_deleted_wit
     let error = hub.undo(&made, false).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::Conflict, "{error}");
     assert_eq!(hub.repo.read("agent/x", "bob.txt").as_deref(), Some("bob\n"));
+}
+
+/// A merge with later work, so that its undo has to merge in a branch of its own.
+async fn merged_among_later_work(hub: &Hub) -> world::Done {
+    let number = hub.repo.person("ann").open_pull("feature", "main", "Mine", "");
+    let done = hub.act("merge_pr", json!({ "repo": REPO, "pr_number": number })).await.unwrap();
+    hub.repo.person("bob").push("main", [("later.txt", "later\n")]);
+    done
+}
+
+#[tokio::test]
+async fn a_branch_for_the_merge_that_a_rule_keeps_is_named_and_is_no_success() {
+    let hub = Hub::new();
+    let done = merged_among_later_work(&hub).await;
+    hub.repo.add_ruleset(Ruleset::of("enact-tmp/*").restrict_deletions());
+    let head = hub.repo.head("main");
+    for _ in 0..2 {
+        let error = hub.undo(&done, false).await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::Forbidden, "{error}");
+        assert_eq!(hub.repo.head("main"), head);
+        let left = hub.leftovers();
+        assert_eq!(left.len(), 1, "another one was made: {left:?}");
+        assert!(error.message().contains(&left[0]), "{error}");
+    }
+    hub.repo.unprotect();
+    hub.undo(&done, false).await.unwrap();
+    assert_eq!(hub.leftovers(), [""; 0]);
+    assert!(!hub.repo.tree("main").contains_key("feature.txt"));
 }
