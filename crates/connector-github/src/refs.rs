@@ -126,7 +126,9 @@ impl Repo<'_> {
             Said::NotHere => Ok(None),
             Said::Limited(wait) => Err(error::rate_limited(doing, wait, &answer.words())),
             Said::Broken => {
-                let message = format!("cannot {doing}: {}; whether it was done is not known", answer.words());
+                let words = answer.words();
+                let words = if words.is_empty() { "GitHub does not say what became of it" } else { &words };
+                let message = format!("cannot {doing}: {words}; whether it was done is not known");
                 Err(Error::new(ErrorCode::InDoubt, message))
             }
             Said::Refused(answer) => self.outcome(branch, before, after, &request, &answer).await.map(Some),
@@ -165,7 +167,7 @@ enum Said {
     /// There is no GraphQL for this token.
     NotHere,
     Limited(Duration),
-    /// It broke off, and does not say whether that was before or after.
+    /// It broke off, and does not say whether that was before or after; or it says what is not known here.
     Broken,
     /// It refused; as REST would have said it.
     Refused(Answer),
@@ -182,11 +184,7 @@ fn judge(answer: &Answer) -> Said {
     let errors = answer.body.get("errors").and_then(Value::as_array).cloned().unwrap_or_default();
     let Some(first) = errors.first() else {
         let done = answer.body.pointer("/data/updateRefs").is_some_and(|data| !data.is_null());
-        return if done {
-            Said::Done
-        } else {
-            Said::Refused(refusal(answer, StatusCode::UNPROCESSABLE_ENTITY))
-        };
+        return if done { Said::Done } else { Said::Broken };
     };
     let text = |pointer: &str| first.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let undefined = text("/extensions/code").starts_with("undefined")
@@ -194,16 +192,15 @@ fn judge(answer: &Answer) -> Said {
         || ["doesn't exist on type", "isn't a defined input type"]
             .iter()
             .any(|no| text("/message").contains(no));
-    let broken =
-        ["Something went wrong", "timeout", "timed out"].iter().any(|sign| text("/message").contains(sign));
     match text("/type") {
         _ if undefined => Said::Unknown,
-        "" | "INTERNAL" | "SERVICE_UNAVAILABLE" if broken => Said::Broken,
         "RATE_LIMITED" | "RATE_LIMIT" => Said::Limited(Duration::from_secs(60)),
         // REST says what would permit it, or permits it.
         "FORBIDDEN" | "INSUFFICIENT_SCOPES" => Said::NotHere,
         "NOT_FOUND" => Said::Refused(refusal(answer, StatusCode::NOT_FOUND)),
-        _ => Said::Refused(refusal(answer, StatusCode::UNPROCESSABLE_ENTITY)),
+        "UNPROCESSABLE" | "STALE_DATA" => Said::Refused(refusal(answer, StatusCode::UNPROCESSABLE_ENTITY)),
+        // The types are not described anywhere. One that is not known is no proof that nothing was done.
+        _ => Said::Broken,
     }
 }
 
@@ -225,7 +222,7 @@ mod tests {
             Answer::of(StatusCode::OK, &json!({ "data": { "updateRefs": { "clientMutationId": null } } }));
         assert!(matches!(judge(&done), Said::Done));
         let nothing = Answer::of(StatusCode::OK, &json!({ "data": { "updateRefs": null } }));
-        assert!(matches!(judge(&nothing), Said::Refused(_)));
+        assert!(matches!(judge(&nothing), Said::Broken));
         let gone = Answer::of(StatusCode::NOT_FOUND, &json!({ "message": "Not Found" }));
         assert!(matches!(judge(&gone), Said::Unknown));
         for message in [
@@ -236,11 +233,19 @@ mod tests {
         }
         assert!(matches!(said(json!({ "type": "FORBIDDEN", "message": "no" })), Said::NotHere));
         assert!(matches!(said(json!({ "type": "RATE_LIMITED", "message": "slow" })), Said::Limited(_)));
-        assert!(matches!(
-            said(json!({ "message": "Something went wrong while executing your query." })),
-            Said::Broken
-        ));
-        let rule = json!({ "type": "UNPROCESSABLE", "message": "Cannot update this protected ref." });
-        assert!(matches!(said(rule), Said::Refused(_)));
+        for refused in ["UNPROCESSABLE", "STALE_DATA", "NOT_FOUND"] {
+            assert!(
+                matches!(said(json!({ "type": refused, "message": "no" })), Said::Refused(_)),
+                "{refused}"
+            );
+        }
+        for error in [
+            json!({ "message": "Something went wrong while executing your query." }),
+            json!({ "type": "INTERNAL", "message": "Could not update the refs" }),
+            json!({ "type": "SERVICE_UNAVAILABLE", "message": "no" }),
+            json!({ "type": "A_TYPE_OF_NEXT_YEAR", "message": "no" }),
+        ] {
+            assert!(matches!(said(error.clone()), Said::Broken), "{error}");
+        }
     }
 }

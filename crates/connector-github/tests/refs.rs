@@ -148,3 +148,19 @@ async fn a_branch_for_the_merge_that_a_rule_keeps_is_named_and_is_no_success() {
     assert_eq!(hub.leftovers(), [""; 0]);
     assert!(!hub.repo.tree("main").contains_key("feature.txt"));
 }
+
+#[tokio::test]
+async fn an_error_of_graphql_that_is_no_refusal_leaves_the_push_in_doubt() {
+    for error in [
+        json!({ "type": "INTERNAL", "message": "Could not update the refs", "path": ["updateRefs"] }),
+        json!({ "type": "NEVER_HEARD_OF", "message": "no", "path": ["updateRefs"] }),
+    ] {
+        let hub = Hub::new();
+        let files = json!([{ "path": "x", "content": "x" }]);
+        let push = json!({ "repo": REPO, "branch": "feature", "message": "M", "files": files });
+        let said = json!({ "data": { "updateRefs": null }, "errors": [error] });
+        let found =
+            probed(&hub, ("push_commit", push), Fault::answer("POST", GRAPHQL, 200, said), || {}).await;
+        assert!(matches!(found, Doubt::NotApplied), "{found:?}");
+    }
+}
