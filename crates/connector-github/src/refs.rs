@@ -118,12 +118,16 @@ impl Repo<'_> {
         match judge(&answer) {
             Said::Done => Ok(Some(Swap::Done)),
             Said::Unknown => {
-                tracing::info!("the server has no updateRefs; refs are compared just before they are moved");
+                tracing::warn!("the server has no updateRefs; refs are compared just before they are moved");
                 known.store(LACKS, Ordering::Relaxed);
                 Ok(None)
             }
             // Some tokens may not speak to GraphQL. What they may do is for REST to say.
-            Said::NotHere => Ok(None),
+            Said::NotHere => {
+                let (status, words) = (answer.status.as_u16(), answer.words());
+                tracing::warn!(status, words, "no updateRefs this time; the ref is compared just before");
+                Ok(None)
+            }
             Said::Limited(wait) => Err(error::rate_limited(doing, wait, &answer.words())),
             Said::Broken => {
                 let words = answer.words();
@@ -162,9 +166,9 @@ impl Repo<'_> {
 /// What GraphQL said.
 enum Said {
     Done,
-    /// It does not know the mutation.
+    /// The server does not know the mutation.
     Unknown,
-    /// There is no GraphQL for this token.
+    /// There is no GraphQL for this token, or for this request.
     NotHere,
     Limited(Duration),
     /// It broke off, and does not say whether that was before or after; or it says what is not known here.
@@ -176,8 +180,8 @@ enum Said {
 fn judge(answer: &Answer) -> Said {
     if !answer.status.is_success() {
         return match answer.status {
-            StatusCode::NOT_FOUND => Said::Unknown,
-            StatusCode::FORBIDDEN => Said::NotHere,
+            // Only the schema says that there is no such mutation; a proxy may answer 404 for a while.
+            StatusCode::NOT_FOUND | StatusCode::FORBIDDEN => Said::NotHere,
             _ => Said::Refused(answer.clone()),
         };
     }
@@ -224,7 +228,7 @@ mod tests {
         let nothing = Answer::of(StatusCode::OK, &json!({ "data": { "updateRefs": null } }));
         assert!(matches!(judge(&nothing), Said::Broken));
         let gone = Answer::of(StatusCode::NOT_FOUND, &json!({ "message": "Not Found" }));
-        assert!(matches!(judge(&gone), Said::Unknown));
+        assert!(matches!(judge(&gone), Said::NotHere));
         for message in [
             "Field 'updateRefs' doesn't exist on type 'Mutation'",
             "UpdateRefsInput isn't a defined input type (on $input)",

@@ -164,3 +164,15 @@ async fn an_error_of_graphql_that_is_no_refusal_leaves_the_push_in_doubt() {
         assert!(matches!(found, Doubt::NotApplied), "{found:?}");
     }
 }
+
+#[tokio::test]
+async fn one_404_of_graphql_does_not_end_comparing_and_setting() {
+    let hub = Hub::new();
+    let away = hub.server.fault(Fault::answer("POST", GRAPHQL, 404, json!({ "message": "Not Found" })));
+    let done = hub.act("delete_branch", json!({ "repo": REPO, "branch": "feature" })).await.unwrap();
+    assert!(away.was_reached());
+    hub.undo(&done, false).await.unwrap();
+    hub.act("delete_branch", json!({ "repo": REPO, "branch": "feature" })).await.unwrap();
+    assert_eq!(hub.server.count("POST", GRAPHQL), 2);
+    assert_eq!(hub.server.count("DELETE", "/repos/octo/app/git/refs/heads/feature"), 1);
+}
