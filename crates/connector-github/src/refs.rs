@@ -4,7 +4,6 @@
 //! for updates and deletions: the ref is looked at just before. That race is named in docs.md.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use enact_core::{Error, ErrorCode};
 use http::{Method, StatusCode};
@@ -12,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::answer::Answer;
 use crate::client::Request;
-use crate::error::{self, precondition};
+use crate::error::precondition;
 use crate::name::{BranchName, Sha};
 use crate::repo::Repo;
 
@@ -128,7 +127,6 @@ impl Repo<'_> {
                 tracing::warn!(status, words, "no updateRefs this time; the ref is compared just before");
                 Ok(None)
             }
-            Said::Limited(wait) => Err(error::rate_limited(doing, wait, &answer.words())),
             Said::Broken => {
                 let words = answer.words();
                 let words = if words.is_empty() { "GitHub does not say what became of it" } else { &words };
@@ -170,7 +168,6 @@ enum Said {
     Unknown,
     /// There is no GraphQL for this token, or for this request.
     NotHere,
-    Limited(Duration),
     /// It broke off, and does not say whether that was before or after; or it says what is not known here.
     Broken,
     /// It refused; as REST would have said it.
@@ -198,7 +195,6 @@ fn judge(answer: &Answer) -> Said {
             .any(|no| text("/message").contains(no));
     match text("/type") {
         _ if undefined => Said::Unknown,
-        "RATE_LIMITED" | "RATE_LIMIT" => Said::Limited(Duration::from_secs(60)),
         // REST says what would permit it, or permits it.
         "FORBIDDEN" | "INSUFFICIENT_SCOPES" => Said::NotHere,
         "NOT_FOUND" => Said::Refused(refusal(answer, StatusCode::NOT_FOUND)),
@@ -236,7 +232,6 @@ mod tests {
             assert!(matches!(said(json!({ "message": message })), Said::Unknown), "{message}");
         }
         assert!(matches!(said(json!({ "type": "FORBIDDEN", "message": "no" })), Said::NotHere));
-        assert!(matches!(said(json!({ "type": "RATE_LIMITED", "message": "slow" })), Said::Limited(_)));
         for refused in ["UNPROCESSABLE", "STALE_DATA", "NOT_FOUND"] {
             assert!(
                 matches!(said(json!({ "type": refused, "message": "no" })), Said::Refused(_)),
