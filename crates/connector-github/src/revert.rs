@@ -68,10 +68,11 @@ impl Revert<'_> {
             return Err(self.conflict("the branch is gone"));
         };
         match repo.relation(self.change, &head).await? {
-            Relation::Same | Relation::Contains => {}
+            Some(Relation::Same | Relation::Contains) => {}
             // Somebody set the branch back to before it.
-            Relation::Behind => return Ok(None),
-            Relation::Apart => {
+            Some(Relation::Behind) => return Ok(None),
+            None => return Err(repo.no_commit(self.change)),
+            Some(Relation::Apart) => {
                 return Err(self.conflict(&format!(
                     "its history was rewritten, and does not contain {} any more",
                     self.change.short()

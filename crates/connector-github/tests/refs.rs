@@ -176,3 +176,33 @@ async fn one_404_of_graphql_does_not_end_comparing_and_setting() {
     assert_eq!(hub.server.count("POST", GRAPHQL), 2);
     assert_eq!(hub.server.count("DELETE", "/repos/octo/app/git/refs/heads/feature"), 1);
 }
+
+#[tokio::test]
+async fn a_commit_that_cannot_be_read_is_not_taken_for_a_rewritten_history() {
+    let hub = Hub::new();
+    let done = merged_among_later_work(&hub).await;
+    let gone = || json!({ "message": "Not Found" });
+    let hidden = Fault::answer("GET", "/repos/octo/app/compare/**", 404, gone());
+    let compared = hub.server.fault(hidden);
+    let merge = done.output["sha"].as_str().unwrap();
+    let commit = format!("/repos/octo/app/git/commits/{merge}");
+    // Its undo reads the commit twice before.
+    let read = hub.server.fault(Fault::answer("GET", &commit, 404, gone()).nth(3));
+    let error = hub.undo(&done, false).await.unwrap_err();
+    assert!(compared.was_reached() && read.was_reached(), "{error}");
+    assert_eq!(error.code(), ErrorCode::NotFound, "{error}");
+    assert!(error.message().contains(merge), "{error}");
+    hub.undo(&done, false).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_history_that_was_rewritten_from_its_first_commit_is_a_conflict() {
+    let hub = Hub::new();
+    let done = merged_among_later_work(&hub).await;
+    let by = ["-c", "user.name=bob", "-c", "user.email=bob@example.com"];
+    let other = hub.repo.git(by.into_iter().chain(["commit-tree", "main^{tree}", "-m", "All anew"]));
+    hub.repo.person("bob").set_branch("main", &other);
+    let error = hub.undo(&done, false).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Conflict, "{error}");
+    assert!(error.message().contains("history was rewritten"), "{error}");
+}

@@ -246,7 +246,7 @@ impl Repo<'_> {
     /// Whether a branch has a commit.
     pub(crate) async fn has_commit(&self, branch: &BranchName, commit: &Sha) -> Result<bool, Error> {
         let Some(head) = self.branch(branch).await? else { return Ok(false) };
-        Ok(matches!(self.relation(commit, &head).await?, Relation::Same | Relation::Contains))
+        Ok(matches!(self.relation(commit, &head).await?, Some(Relation::Same | Relation::Contains)))
     }
 }
 
