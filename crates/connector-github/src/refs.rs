@@ -29,6 +29,11 @@ pub(crate) enum Swap {
     Elsewhere(Option<Sha>),
 }
 
+/// Where a branch is, in words.
+pub(crate) fn place(now: Option<&Sha>) -> String {
+    now.map_or_else(|| "gone".to_owned(), |now| format!("at {}", now.short()))
+}
+
 impl Repo<'_> {
     /// Makes a branch, unless there is one of that name. REST compares here: it makes new refs only.
     pub(crate) async fn create_branch(&self, branch: &BranchName, sha: &Sha) -> Result<Swap, Error> {

@@ -149,6 +149,49 @@ async fn a_branch_for_the_merge_that_a_rule_keeps_is_named_and_is_no_success() {
     assert!(!hub.repo.tree("main").contains_key("feature.txt"));
 }
 
+/// A push onto a branch.
+fn push(branch: &str) -> (&'static str, Value) {
+    let files = json!([{ "path": "x", "content": "x" }]);
+    ("push_commit", json!({ "repo": REPO, "branch": branch, "message": "M", "files": files }))
+}
+
+#[tokio::test]
+async fn a_push_that_somebody_may_have_taken_away_is_not_made_again() {
+    let others: [(&str, &dyn Fn(&Hub)); 3] = [
+        ("is gone", &|hub| hub.repo.person("bob").delete_branch("feature")),
+        ("is at", &|hub| {
+            let first = hub.repo.head("main").unwrap();
+            hub.repo.person("bob").set_branch("feature", &first);
+        }),
+        ("is at", &|hub| {
+            hub.repo.person("bob").delete_branch("feature");
+            hub.repo.person("bob").push("feature", [("bob.txt", "bob\n")]);
+        }),
+    ];
+    for (naming, others) in others {
+        let hub = Hub::new();
+        let found = probed(&hub, push("feature"), Fault::drop_after("POST", GRAPHQL), || others(&hub)).await;
+        let Doubt::Unknown(seen) = found else { panic!("{found:?}") };
+        assert!(seen.contains(naming), "{seen}");
+    }
+    // Nor is a branch that somebody made taken for the one that the push was to make.
+    let hub = Hub::new();
+    let made = || hub.repo.person("bob").create_branch("fresh", "feature");
+    let lost = Fault::drop_before("POST", "/repos/octo/app/git/refs");
+    let found = probed(&hub, push("fresh"), lost, made).await;
+    assert!(matches!(found, Doubt::Unknown(_)), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_push_that_others_only_went_on_without_is_made_again() {
+    let hub = Hub::new();
+    let others = || drop(hub.repo.person("bob").push("feature", [("bob.txt", "bob\n")]));
+    let found = probed(&hub, push("feature"), Fault::drop_before("POST", GRAPHQL), others).await;
+    assert!(matches!(found, Doubt::NotApplied), "{found:?}");
+    hub.act("push_commit", push("feature").1).await.unwrap();
+    assert_eq!(hub.repo.read("feature", "bob.txt").as_deref(), Some("bob\n"));
+}
+
 #[tokio::test]
 async fn an_error_of_graphql_that_is_no_refusal_leaves_the_push_in_doubt() {
     for error in [
@@ -156,11 +199,8 @@ async fn an_error_of_graphql_that_is_no_refusal_leaves_the_push_in_doubt() {
         json!({ "type": "NEVER_HEARD_OF", "message": "no", "path": ["updateRefs"] }),
     ] {
         let hub = Hub::new();
-        let files = json!([{ "path": "x", "content": "x" }]);
-        let push = json!({ "repo": REPO, "branch": "feature", "message": "M", "files": files });
         let said = json!({ "data": { "updateRefs": null }, "errors": [error] });
-        let found =
-            probed(&hub, ("push_commit", push), Fault::answer("POST", GRAPHQL, 200, said), || {}).await;
+        let found = probed(&hub, push("feature"), Fault::answer("POST", GRAPHQL, 200, said), || {}).await;
         assert!(matches!(found, Doubt::NotApplied), "{found:?}");
     }
 }

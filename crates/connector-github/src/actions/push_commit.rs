@@ -17,7 +17,7 @@ use crate::GitHub;
 use crate::error::{conflict, precondition, wrong};
 use crate::name::{BranchName, RepoName, Sha};
 use crate::objects::Entry;
-use crate::refs::Swap;
+use crate::refs::{Swap, place};
 use crate::repo::{Relation, Repo};
 
 /// The most files of one commit.
@@ -311,13 +311,12 @@ impl Perform<PushCommit> for GitHub {
         };
         match swap {
             Swap::Done => Ok(CommitPushed { sha: pre.commit.clone() }),
-            Swap::Elsewhere(now) => {
-                let now = now.map_or_else(|| "gone".to_owned(), |now| format!("at {}", now.short()));
-                Err(conflict(format!(
-                    "branch {} of {} was moved by somebody else ({now}); nothing was pushed",
-                    action.branch, action.repo
-                )))
-            }
+            Swap::Elsewhere(now) => Err(conflict(format!(
+                "branch {} of {} was moved by somebody else ({}); nothing was pushed",
+                action.branch,
+                action.repo,
+                place(now.as_ref())
+            ))),
         }
     }
 
@@ -329,10 +328,28 @@ impl Perform<PushCommit> for GitHub {
     ) -> Result<Doubt<CommitPushed>, Error> {
         let repo = self.repo(cx, &action.repo);
         let look = || async { Ok(repo.has_commit(&action.branch, &pre.commit).await?.then_some(())) };
-        Ok(match self.settled(cx, pre.made.at, look).await? {
-            Some(()) => Doubt::Applied(CommitPushed { sha: pre.commit.clone() }),
-            None => Doubt::NotApplied,
-        })
+        if self.settled(cx, pre.made.at, look).await?.is_some() {
+            return Ok(Doubt::Applied(CommitPushed { sha: pre.commit.clone() }));
+        }
+        let now = repo.branch(&action.branch).await?;
+        let moved_on = match (&pre.before, &now) {
+            (Some(before), Some(now)) => {
+                matches!(repo.relation(before, now).await?, Some(Relation::Same | Relation::Contains))
+            }
+            (before, now) => before == now,
+        };
+        if moved_on {
+            return Ok(Doubt::NotApplied);
+        }
+        // It may have been pushed, and taken away since. Pushed again, it would undo what somebody did.
+        Ok(Doubt::Unknown(format!(
+            "branch {} of {} was {} and is {}, without {}: somebody set it back, deleted or made it",
+            action.branch,
+            action.repo,
+            pre.before.as_ref().map_or_else(|| "not there".to_owned(), |before| place(Some(before))),
+            place(now.as_ref()),
+            pre.commit.short()
+        )))
     }
 
     fn undo(
