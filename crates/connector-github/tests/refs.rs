@@ -36,16 +36,12 @@ async fn probed(
     (name, params): (&str, Value),
     fault: Fault,
     others: impl FnOnce(),
-) -> Doubt<Value> {
+) -> Doubt<JsonText> {
     let action = hub.prepare(name, &params).unwrap();
     let cx = hub.cx(Direction::Forward, false);
     let pre = in_doubt(hub, &action, &cx, fault).await;
     others();
-    match action.probe(&cx, &pre).await.unwrap() {
-        Doubt::Applied(output) => Doubt::Applied(output.value()),
-        Doubt::NotApplied => Doubt::NotApplied,
-        Doubt::Unknown(seen) => Doubt::Unknown(seen),
-    }
+    action.probe(&cx, &pre).await.unwrap()
 }
 
 #[tokio::test]
@@ -245,4 +241,55 @@ async fn a_history_that_was_rewritten_from_its_first_commit_is_a_conflict() {
     let error = hub.undo(&done, false).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::Conflict, "{error}");
     assert!(error.message().contains("history was rewritten"), "{error}");
+}
+
+/// What the probe of a restored branch finds whose reply was lost, and after which others did something. Forced, it was
+/// there again with somebody's commits before.
+async fn restored(hub: &Hub, force: bool, fault: Fault, others: impl FnOnce()) -> Doubt<JsonText> {
+    hub.repo.person("ann").open_pull("feature", "main", "Mine", "");
+    let done = hub.act("delete_branch", json!({ "repo": REPO, "branch": "feature" })).await.unwrap();
+    if force {
+        hub.repo.person("bob").push("feature", [("bob.txt", "bob\n")]);
+    }
+    let undo = hub.undo_of(&done);
+    let cx = hub.cx(Direction::Undo, force);
+    let pre = in_doubt(hub, &undo, &cx, fault).await;
+    others();
+    undo.probe(&cx, &pre).await.unwrap()
+}
+
+const REFS: &str = "/repos/octo/app/git/refs";
+
+#[tokio::test]
+async fn a_restored_branch_that_others_go_on_with_counts_as_restored() {
+    // The reply to the last request is lost: the pull request is open again.
+    let hub = Hub::new();
+    let go_on = || drop(hub.repo.person("bob").push("feature", [("bob.txt", "bob\n")]));
+    let lost = Fault::drop_after("PATCH", "/repos/octo/app/pulls/1");
+    let found = restored(&hub, false, lost, go_on).await;
+    assert!(matches!(found, Doubt::Applied(_)), "{found:?}");
+    // The reply to the first one is lost, and what is closed still is named.
+    let hub = Hub::new();
+    let go_on = || drop(hub.repo.person("bob").push("feature", [("bob.txt", "bob\n")]));
+    let found = restored(&hub, false, Fault::drop_after("POST", REFS), go_on).await;
+    let Doubt::Unknown(seen) = found else { panic!("{found:?}") };
+    assert!(seen.contains("restored and moved on") && seen.contains("#1"), "{seen}");
+}
+
+#[tokio::test]
+async fn a_branch_that_somebody_else_made_in_place_of_the_restored_one_is_not_known() {
+    let hub = Hub::new();
+    let made = || hub.repo.person("bob").create_branch("feature", "main");
+    let found = restored(&hub, false, Fault::drop_before("POST", REFS), made).await;
+    assert!(matches!(found, Doubt::Unknown(_)), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_restoration_that_did_not_land_is_tried_again() {
+    let hub = Hub::new();
+    let found = restored(&hub, false, Fault::drop_before("POST", REFS), || {}).await;
+    assert!(matches!(found, Doubt::NotApplied), "{found:?}");
+    let hub = Hub::new();
+    let found = restored(&hub, true, Fault::drop_before("POST", GRAPHQL), || {}).await;
+    assert!(matches!(found, Doubt::NotApplied), "{found:?}");
 }
