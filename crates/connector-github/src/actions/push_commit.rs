@@ -1,6 +1,6 @@
 //! `push_commit`: a commit of many files on a branch, and never by force.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use enact_core::action::{Action, Captured, Doubt, EffectClass, Left, LockKey, Target, Undo};
@@ -80,6 +80,13 @@ impl TryFrom<Params> for PushCommit {
             paths.windows(2).find_map(|pair| (pair.first() == pair.last()).then_some(pair.first()))
         {
             return Err(format!("'files': '{}' is there twice", twice.copied().unwrap_or_default()));
+        }
+        let filled: BTreeSet<&str> =
+            files.iter().filter(|file| file.content().is_some()).map(File::path).collect();
+        for path in &filled {
+            if let Some(above) = ancestors(path).find(|above| above != path && filled.contains(above)) {
+                return Err(format!("'files': '{above}' cannot be a file and the folder of '{path}'"));
+            }
         }
         Ok(Self { repo, branch, message, files, expected_head_sha })
     }
