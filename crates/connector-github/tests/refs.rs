@@ -96,25 +96,52 @@ async fn a_branch_that_somebody_made_again_is_a_conflict_for_the_undo_that_had_d
     assert_eq!(hub.repo.head("agent/x"), Some(theirs));
 }
 
-#[tokio::test]
-async fn work_in_a_commit_that_says_that_it_takes_a_push_back_is_not_deleted_with_the_branch() {
+/// A branch of the run with a push that is taken back again, and a commit of somebody in place of the one that takes it
+/// back, with its message, as `git commit --amend` and a squash keep it. What keeps the branch.
+async fn kept_for(commit: impl FnOnce(&Hub, &str) -> String) -> String {
     let hub = Hub::of(usual, |github| github.revert_pushes(true));
     let made = hub.act("create_branch", json!({ "repo": REPO, "branch": "agent/x" })).await.unwrap();
-    let files = json!([{ "path": "x", "content": "x" }]);
-    let params = json!({ "repo": REPO, "branch": "agent/x", "message": "M", "files": files });
-    let pushed = hub.act("push_commit", params).await.unwrap();
+    let pushed = hub.act("push_commit", push("agent/x").1).await.unwrap();
     hub.undo(&pushed, false).await.unwrap();
-    let work = hub.repo.person("bob").push("work", [("bob.txt", "bob\n")]);
-    let work = format!("{work}^{{tree}}");
-    // `git commit --amend` keeps the message, whatever is added; a squash may quote it.
     let message = hub.repo.git(["log", "-1", "--format=%B", "agent/x"]);
-    let by = ["-c", "user.name=bob", "-c", "user.email=bob@example.com"];
-    let commit = ["commit-tree", &work, "-p", "agent/x^", "-m", &message];
-    let theirs = hub.repo.git(by.into_iter().chain(commit));
+    let theirs = commit(&hub, &message);
     hub.repo.person("bob").set_branch("agent/x", &theirs);
     let error = hub.undo(&made, false).await.unwrap_err();
+    assert_eq!(hub.repo.head("agent/x"), Some(theirs));
     assert_eq!(error.code(), ErrorCode::Conflict, "{error}");
-    assert_eq!(hub.repo.read("agent/x", "bob.txt").as_deref(), Some("bob\n"));
+    error.message().to_owned()
+}
+
+const BOB: [&str; 4] = ["-c", "user.name=bob", "-c", "user.email=bob@example.com"];
+
+#[tokio::test]
+async fn work_in_a_commit_that_says_that_it_takes_a_push_back_is_not_deleted_with_the_branch() {
+    let amended = |hub: &Hub, message: &str| {
+        hub.repo.person("bob").push("work", [("bob.txt", "bob\n")]);
+        let commit = ["commit-tree", "work^{tree}", "-p", "agent/x^", "-m", message];
+        hub.repo.git(BOB.into_iter().chain(commit))
+    };
+    let why = kept_for(amended).await;
+    assert!(why.contains("it points at"), "{why}");
+}
+
+#[tokio::test]
+async fn what_a_merge_brought_is_not_deleted_with_the_branch_though_nothing_of_it_is_seen() {
+    let merged = |hub: &Hub, message: &str| {
+        // Older than the branch, so that the list of its commits ends before it.
+        let old = std::process::Command::new("git")
+            .args(BOB)
+            .args(["commit-tree", "main^{tree}", "-m", "Old work"])
+            .env("GIT_COMMITTER_DATE", "2001-01-01T00:00:00Z")
+            .current_dir(hub.repo.folder())
+            .output()
+            .unwrap();
+        let old = String::from_utf8(old.stdout).unwrap();
+        let commit = ["commit-tree", "main^{tree}", "-p", "agent/x^", "-p", old.trim(), "-m", message];
+        hub.repo.git(BOB.into_iter().chain(commit))
+    };
+    let why = kept_for(merged).await;
+    assert!(why.contains("it points at"), "{why}");
 }
 
 /// A merge with later work, so that its undo has to merge in a branch of its own.
@@ -232,8 +259,7 @@ async fn a_commit_that_cannot_be_read_is_not_taken_for_a_rewritten_history() {
 async fn a_history_that_was_rewritten_from_its_first_commit_is_a_conflict() {
     let hub = Hub::new();
     let done = merged_among_later_work(&hub).await;
-    let by = ["-c", "user.name=bob", "-c", "user.email=bob@example.com"];
-    let other = hub.repo.git(by.into_iter().chain(["commit-tree", "main^{tree}", "-m", "All anew"]));
+    let other = hub.repo.git(BOB.into_iter().chain(["commit-tree", "main^{tree}", "-m", "All anew"]));
     hub.repo.person("bob").set_branch("main", &other);
     let error = hub.undo(&done, false).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::Conflict, "{error}");
