@@ -306,24 +306,38 @@ impl Repo<'_> {
 
     /// A commit, which must be there.
     pub(crate) async fn commit(&self, sha: &Sha) -> Result<Commit, Error> {
-        let doing = format!("read commit {} of {}", sha.short(), self.name);
-        let request = self.get(format!("/git/commits/{sha}"), doing);
-        self.ask(&request).await?.read(&request.doing)
+        self.look_up_commit(sha).await?.ok_or_else(|| self.no_commit(sha))
     }
 
-    /// How `later` stands to `earlier`.
-    pub(crate) async fn relation(&self, earlier: &Sha, later: &Sha) -> Result<Relation, Error> {
+    /// The error of a commit that is not there.
+    pub(crate) fn no_commit(&self, sha: &Sha) -> Error {
+        let message = format!("commit {sha} is not there in {}, or not to be read", self.name);
+        Error::new(ErrorCode::NotFound, message).left_nothing()
+    }
+
+    async fn look_up_commit(&self, sha: &Sha) -> Result<Option<Commit>, Error> {
+        let doing = format!("read commit {} of {}", sha.short(), self.name);
+        let request = self.get(format!("/git/commits/{sha}"), doing);
+        self.perhaps(&request).await?.map(|answer| answer.read(&request.doing)).transpose()
+    }
+
+    /// How `later` stands to `earlier`; `None` where the repository has no such commit as `earlier`.
+    pub(crate) async fn relation(&self, earlier: &Sha, later: &Sha) -> Result<Option<Relation>, Error> {
         if earlier == later {
-            return Ok(Relation::Same);
+            return Ok(Some(Relation::Same));
         }
         let doing = format!("compare {} with {} in {}", earlier.short(), later.short(), self.name);
         let request = self.get(format!("/compare/{earlier}...{later}?per_page=1"), doing);
-        let Some(answer) = self.perhaps(&request).await? else { return Ok(Relation::Apart) };
+        let Some(answer) = self.perhaps(&request).await? else {
+            // GitHub compares neither what has no common ancestor nor what is not there.
+            self.commit(later).await?;
+            return Ok(self.look_up_commit(earlier).await?.map(|_| Relation::Apart));
+        };
         match answer.body.get("status").and_then(Value::as_str) {
-            Some("identical") => Ok(Relation::Same),
-            Some("ahead") => Ok(Relation::Contains),
-            Some("behind") => Ok(Relation::Behind),
-            Some("diverged") => Ok(Relation::Apart),
+            Some("identical") => Ok(Some(Relation::Same)),
+            Some("ahead") => Ok(Some(Relation::Contains)),
+            Some("behind") => Ok(Some(Relation::Behind)),
+            Some("diverged") => Ok(Some(Relation::Apart)),
             other => Err(odd(&request.doing, format!("status {other:?}")).left_nothing()),
         }
     }

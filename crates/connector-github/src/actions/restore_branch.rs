@@ -14,8 +14,8 @@ use super::{branch_lock, branch_target};
 use crate::GitHub;
 use crate::error::{conflict, moving};
 use crate::name::{BranchName, RepoName, Sha};
-use crate::refs::Swap;
-use crate::repo::Repo;
+use crate::refs::{Swap, place};
+use crate::repo::{Relation, Repo};
 
 /// Makes a branch again that was deleted.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -189,14 +189,37 @@ impl Perform<RestoreBranch> for GitHub {
         pre: &RestoreBranchPre,
     ) -> Result<Doubt<BranchRestored>, Error> {
         let repo = self.repo(cx, &action.repo);
-        let restored = || async { Ok(repo.branch(&action.branch).await?.filter(|now| *now == action.sha)) };
-        if self.settled(cx, pre.at, restored).await?.is_none() {
-            return Ok(Doubt::NotApplied);
+        let changed = || async {
+            let now = repo.branch(&action.branch).await?;
+            let is_back = now.as_ref() == Some(&action.sha);
+            Ok((is_back || now != pre.found).then_some(now))
+        };
+        let Some(now) = self.settled(cx, pre.at, changed).await? else { return Ok(Doubt::NotApplied) };
+        let is_back = now.as_ref() == Some(&action.sha);
+        let moved_on = match &now {
+            // Somebody went on from it, unless it was to be moved away from others' commits, which may contain it.
+            Some(now) if pre.found.is_none() => {
+                repo.relation(&action.sha, now).await? == Some(Relation::Contains)
+            }
+            _ => false,
+        };
+        let seen = |what: &str| {
+            let now = place(now.as_ref());
+            Doubt::Unknown(format!("branch {} of {} is {now}: {what}", action.branch, action.repo))
+        };
+        if !is_back && !moved_on {
+            let to = action.sha.short();
+            return Ok(seen(&format!("somebody changed it since it was to be at {to} again, or made it")));
         }
-        // What is closed still is tried again; restoring what is restored changes nothing.
-        Ok(match action.closed(&repo).await?.is_empty() {
-            true => Doubt::Applied(action.output(Vec::new())),
-            false => Doubt::NotApplied,
+        let closed = action.closed(&repo).await?;
+        Ok(if closed.is_empty() {
+            Doubt::Applied(action.output(Vec::new()))
+        } else if is_back {
+            // What is closed still is tried again; restoring what is restored changes nothing.
+            Doubt::NotApplied
+        } else {
+            let numbers = closed.iter().map(|number| format!("#{number}")).collect::<Vec<_>>().join(", ");
+            seen(&format!("it was restored and moved on, and the pull requests {numbers} are closed still"))
         })
     }
 
