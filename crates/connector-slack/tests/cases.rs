@@ -27,6 +27,7 @@ async fn case_slack_no_idempotency_key_a_lost_reply_is_found_and_a_lost_request_
         (Fault::drop_after(POST), true),
         (Fault::status_after(POST, 502), true),
         (Fault::error_after(POST, "fatal_error"), true),
+        (Fault::error_after(POST, "something_new"), true),
         (Fault::drop_before(POST), false),
         (Fault::status(POST, 503), false),
         (Fault::error(POST, "internal_error"), false),

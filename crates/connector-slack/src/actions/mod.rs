@@ -14,7 +14,7 @@ pub use self::post_message::PostMessage;
 pub use self::retract_message::RetractMessage;
 use crate::Slack;
 use crate::client::Call;
-use crate::error::just_gone;
+use crate::error::{Refusal, just_gone};
 use crate::name::{ChannelId, Ts};
 
 fn message_target(channel: &ChannelId, ts: &Ts) -> Target {
@@ -37,7 +37,7 @@ impl Slack {
         if answer.is_ok() {
             return Ok(());
         }
-        if answer.code() == Some("message_not_found") {
+        if Refusal::of(&answer) == Some(Refusal::NoMessage) {
             self.gone.note(channel, ts);
             return Err(just_gone(format!("message {ts} of {channel} is gone already")));
         }
