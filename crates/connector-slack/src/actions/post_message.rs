@@ -79,9 +79,20 @@ pub struct MessagePosted {
     pub channel: ChannelId,
     /// The message.
     pub ts: Ts,
+    /// The message that it answers. Nothing also where it was to answer one that was gone: Slack then posts it to the
+    /// conversation itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread_ts: Option<Ts>,
     /// How Slack kept it; the undo compares with that.
     #[serde(flatten)]
     pub kept: Kept,
+}
+
+impl MessagePosted {
+    fn new(channel: ChannelId, message: &Message) -> Self {
+        let (ts, thread_ts) = (message.ts.clone(), message.answers().cloned());
+        Self { channel, ts, thread_ts, kept: Kept::from(message) }
+    }
 }
 
 /// What undo and probe need to know.
@@ -244,7 +255,10 @@ impl Perform<PostMessage> for Slack {
         let Posted { channel, message } = answer
             .read(&call.doing)
             .map_err(|error| Error::new(ErrorCode::InDoubt, error.message().to_owned()))?;
-        Ok(MessagePosted { channel, ts: message.ts.clone(), kept: Kept::from(&message) })
+        if action.thread_ts.is_some() && message.answers().is_none() {
+            cx.note("the message that it answers is gone, so Slack has posted it to the conversation itself");
+        }
+        Ok(MessagePosted::new(channel, &message))
     }
 
     async fn probe(
@@ -254,11 +268,7 @@ impl Perform<PostMessage> for Slack {
         pre: &PostMessagePre,
     ) -> Result<Doubt<MessagePosted>, Error> {
         match self.posted(cx, &action.channel, action.thread_ts.as_ref(), pre).await {
-            Ok(Some((channel, message))) => Ok(Doubt::Applied(MessagePosted {
-                channel,
-                ts: message.ts.clone(),
-                kept: Kept::from(&message),
-            })),
+            Ok(Some((channel, message))) => Ok(Doubt::Applied(MessagePosted::new(channel, &message))),
             Ok(None) => Ok(Doubt::NotApplied),
             Err(error) if is_blind(&error) => Ok(Doubt::Unknown(error.message().to_owned())),
             Err(error) => Err(error),

@@ -20,7 +20,7 @@ use crate::name::{ChannelId, Place, Ts};
 pub struct RetractMessage {
     /// Where it was to be posted.
     pub channel: Place,
-    /// The message that it answers.
+    /// The message that it was to answer.
     pub thread_ts: Option<Ts>,
     /// The message, where it is known; else it is found by its mark.
     pub posted: Option<MessagePosted>,
@@ -47,6 +47,8 @@ pub struct RetractMessagePre {
     pub channel: ChannelId,
     /// The message.
     pub ts: Ts,
+    /// The message that it answers.
+    pub thread_ts: Option<Ts>,
     /// How many replies its thread has; nothing where that could not be seen.
     pub replies: Option<u64>,
 }
@@ -97,7 +99,8 @@ impl RetractMessage {
             cx.note(&format!("{replies} replies in the thread of message {} stay", message.ts));
         }
         let facts = Facts::from_iter([("replies_left".to_owned(), json!(replies))]);
-        let pre = RetractMessagePre { channel, ts: message.ts.clone(), replies: Some(replies) };
+        let (ts, thread_ts) = (message.ts.clone(), message.answers().cloned());
+        let pre = RetractMessagePre { channel, ts, thread_ts, replies: Some(replies) };
         Captured::Ready { pre, facts, held: () }
     }
 }
@@ -130,7 +133,7 @@ impl Slack {
         undo: &RetractMessage,
         posted: &MessagePosted,
     ) -> Result<Option<Message>, Error> {
-        let look = || self.message(cx, &posted.channel, undo.thread_ts.as_ref(), &posted.ts);
+        let look = || self.message(cx, &posted.channel, posted.thread_ts.as_ref(), &posted.ts);
         self.settle.settled(cx, undo.made.at, look).await
     }
 }
@@ -167,8 +170,8 @@ impl Perform<RetractMessage> for Slack {
             }
             Ok(None) => Ok(action.already(None)),
             Err(error) if is_blind(&error) && cx.force() => {
-                let (channel, ts) = (posted.channel.clone(), posted.ts.clone());
-                Ok(Captured::ready(RetractMessagePre { channel, ts, replies: None }, ()))
+                let MessagePosted { channel, ts, thread_ts, .. } = posted.clone();
+                Ok(Captured::ready(RetractMessagePre { channel, ts, thread_ts, replies: None }, ()))
             }
             Err(error) if is_blind(&error) => Err(action.blind(&error)),
             Err(error) => Err(error),
@@ -190,10 +193,10 @@ impl Perform<RetractMessage> for Slack {
     async fn probe(
         &self,
         cx: &Cx,
-        action: &RetractMessage,
+        _: &RetractMessage,
         pre: &RetractMessagePre,
     ) -> Result<Doubt<MessageRetracted>, Error> {
-        match self.message(cx, &pre.channel, action.thread_ts.as_ref(), &pre.ts).await {
+        match self.message(cx, &pre.channel, pre.thread_ts.as_ref(), &pre.ts).await {
             Ok(Some(message)) if !message.is_tombstone() => Ok(Doubt::NotApplied),
             Ok(_) => Ok(Doubt::Applied(pre.output())),
             Err(error) if is_blind(&error) => Ok(Doubt::NotApplied),

@@ -168,7 +168,7 @@ impl Space {
     /// Captures and performs; what became of it, settled by the probe where the reply was lost.
     pub(crate) async fn act_or_probe(&self, action: Prepared, cx: Cx) -> Result<Settled, Error> {
         let (pre, ready) = match action.capture(&cx).await? {
-            Capture::AlreadyDone(output) => return Ok(Settled::Already(output.value())),
+            Capture::AlreadyDone(_) => return Ok(Settled::Already),
             Capture::Ready { pre, ready, .. } => (pre, ready),
         };
         match action.perform(&cx, ready).await {
@@ -176,7 +176,7 @@ impl Space {
             Err(error) if error.code() == enact_core::ErrorCode::InDoubt => {
                 match action.probe(&cx, &pre).await? {
                     Doubt::Applied(output) => Ok(Settled::Done(pre, output.value())),
-                    Doubt::NotApplied => Ok(Settled::Nothing(pre)),
+                    Doubt::NotApplied => Ok(Settled::Nothing),
                     Doubt::Unknown(seen) => Ok(Settled::Unknown(seen)),
                 }
             }
@@ -236,8 +236,8 @@ impl Done {
 /// What became of an action.
 #[derive(Debug)]
 pub(crate) enum Settled {
-    Already(Value),
+    Already,
     Done(JsonText, Value),
-    Nothing(JsonText),
+    Nothing,
     Unknown(String),
 }
