@@ -1,4 +1,5 @@
-//! What the connector remembers between actions: when it may post again, and which messages Slack said are gone.
+//! What the connector remembers between actions: when it may post again, and which of them Slack told that their message is
+//! gone.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -6,16 +7,16 @@ use std::time::Duration;
 use enact_connector_http::wait;
 use enact_core::Error;
 use enact_core::connector::Cx;
+use enact_core::ids::{Direction, EffectId};
 use enact_core::time::Timestamp;
 use parking_lot::Mutex;
 
 use crate::error;
-use crate::name::{ChannelId, Ts};
 
 /// Slack takes one message a second in each conversation. Source: "Rate limits".
 const APART: Duration = Duration::from_secs(1);
 
-/// How many messages are remembered as gone.
+/// How many effects without a message are remembered. Of one that is forgotten, the deletion counts as its own.
 const MAX_GONE: usize = 1024;
 
 /// When each conversation takes its next message.
@@ -59,21 +60,37 @@ impl Pace {
     }
 }
 
-/// Messages of which Slack said that they are not there. An id is never given again, so that stays true.
+/// Effects of which the first request was told that there is no such message: somebody else has deleted it.
 #[derive(Debug, Default)]
-pub(crate) struct Gone(Mutex<HashSet<(ChannelId, Ts)>>);
+pub(crate) struct Gone(Mutex<HashSet<EffectId>>);
 
 impl Gone {
-    pub(crate) fn note(&self, channel: &ChannelId, ts: &Ts) {
+    pub(crate) fn note(&self, effect: EffectId) {
         let mut gone = self.0.lock();
         if gone.len() >= MAX_GONE {
             gone.clear();
         }
-        gone.insert((channel.clone(), ts.clone()));
+        gone.insert(whichever_try(effect));
     }
 
-    pub(crate) fn has(&self, channel: &ChannelId, ts: &Ts) -> bool {
-        self.0.lock().contains(&(channel.clone(), ts.clone()))
+    pub(crate) fn has(&self, effect: EffectId) -> bool {
+        self.0.lock().contains(&whichever_try(effect))
+    }
+}
+
+/// The effect, whichever try of it. That an undo has `attempt` of what it undoes is no try of its own.
+fn whichever_try(effect: EffectId) -> EffectId {
+    match effect.direction {
+        Direction::Forward => EffectId { attempt: 0, ..effect },
+        Direction::Undo => EffectId { undo_try: 0, ..effect },
+    }
+}
+
+/// Whether an earlier request of the same effect may have come through: what is gone now may be its doing.
+pub(crate) fn was_tried(effect: EffectId) -> bool {
+    match effect.direction {
+        Direction::Forward => effect.attempt > 1,
+        Direction::Undo => effect.undo_try > 1,
     }
 }
 

@@ -277,10 +277,11 @@ async fn case_slack_deleted_meanwhile_is_already_undone() {
     let done = space.post("z").await.unwrap();
     let (admin, ts) = (space.general.person("admin"), done.ts().to_owned());
     let faster = space.server.fault(Fault::just_before("chat.delete", move || admin.delete(&ts)));
-    let error = space.undo(&done, false).await.unwrap_err();
+    let cx = space.cx(Direction::Undo, false);
+    let error = space.carry_out(space.undo_of(&done), cx.clone()).await.unwrap_err();
     assert!(faster.was_reached());
     assert!(error.is_retryable() && error.remains() == Remains::Nothing, "{error}");
-    assert!(space.undo(&done, false).await.unwrap().already);
+    assert!(space.carry_out(space.undo_of(&done), space.next_try(&cx)).await.unwrap().already);
     assert_eq!(space.effects(), [What::Posted; 3]);
 }
 
@@ -342,8 +343,9 @@ async fn without_a_right_to_look_an_undo_takes_force_and_says_so() {
     assert_eq!((undone.already, &undone.output["replies_left"]), (false, &json!(null)));
     assert_eq!(space.general.messages(), []);
     // Sent twice it is as sent once, and known the second time.
-    assert!(space.undo(&done, true).await.unwrap_err().is_retryable());
-    assert!(space.undo(&done, true).await.unwrap().already);
+    let cx = space.cx(Direction::Undo, true);
+    assert!(space.carry_out(space.undo_of(&done), cx.clone()).await.unwrap_err().is_retryable());
+    assert!(space.carry_out(space.undo_of(&done), space.next_try(&cx)).await.unwrap().already);
 }
 
 #[tokio::test]
@@ -357,10 +359,11 @@ async fn a_deleted_message_is_kept_in_the_record_and_cannot_come_back() {
     let output = JsonText::encode(&done.output).unwrap();
     assert!(matches!(done.action.undo(&done.pre, Some(&output)).unwrap(), Undo::Irreversible(_)));
     // Gone already: Slack says so, and the second look knows it.
-    let error = space.act("delete_message", params.clone()).await.unwrap_err();
+    let (cx, again) =
+        (space.cx(Direction::Forward, false), || space.prepare("delete_message", &params).unwrap());
+    let error = space.carry_out(again(), cx.clone()).await.unwrap_err();
     assert!(error.is_retryable() && error.remains() == Remains::Nothing, "{error}");
-    let again = space.act("delete_message", params).await.unwrap();
-    assert!(again.already);
+    assert!(space.carry_out(again(), space.next_try(&cx)).await.unwrap().already);
     assert_eq!(space.effects(), [What::Posted, What::Deleted]);
     // Where it may not be read, that is said instead.
     let space = Space::with(&["chat:write"]);

@@ -13,6 +13,7 @@ use crate::compare::changed;
 use crate::error::{conflict, is_blind};
 use crate::message::Message;
 use crate::name::{ChannelId, Place, Ts};
+use crate::pace::was_tried;
 
 /// Deletes a message that was posted by an intent.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -152,27 +153,29 @@ impl Perform<RetractMessage> for Slack {
                 }
             })?;
             return Ok(match found {
-                Some((channel, message)) if !self.gone.has(&channel, &message.ts) => {
+                Some((channel, message)) if !self.gone.has(cx.effect()) => {
                     action.check(cx, &message)?;
                     action.ready(cx, channel, &message)
                 }
                 found => action.already(found.as_ref().map(|(_, message)| message)),
             });
         };
-        if self.gone.has(&posted.channel, &posted.ts) {
+        if self.gone.has(cx.effect()) {
             return Ok(action.already(None));
         }
+        let unseen = |replies| {
+            let MessagePosted { channel, ts, thread_ts, .. } = posted.clone();
+            Captured::ready(RetractMessagePre { channel, ts, thread_ts, replies }, ())
+        };
         match self.shown(cx, action, posted).await {
-            Ok(Some(message)) if message.is_tombstone() => Ok(action.already(Some(&message))),
-            Ok(Some(message)) => {
+            Ok(Some(message)) if !message.is_tombstone() => {
                 action.check(cx, &message)?;
                 Ok(action.ready(cx, posted.channel.clone(), &message))
             }
-            Ok(None) => Ok(action.already(None)),
-            Err(error) if is_blind(&error) && cx.force() => {
-                let MessagePosted { channel, ts, thread_ts, .. } = posted.clone();
-                Ok(Captured::ready(RetractMessagePre { channel, ts, thread_ts, replies: None }, ()))
-            }
+            // An earlier try may have deleted it; deleted again, it is undone, and not by somebody else.
+            Ok(gone) if was_tried(cx.effect()) => Ok(unseen(gone.map(|message| message.reply_count))),
+            Ok(gone) => Ok(action.already(gone.as_ref())),
+            Err(error) if is_blind(&error) && cx.force() => Ok(unseen(None)),
             Err(error) if is_blind(&error) => Err(action.blind(&error)),
             Err(error) => Err(error),
         }
@@ -197,8 +200,10 @@ impl Perform<RetractMessage> for Slack {
         pre: &RetractMessagePre,
     ) -> Result<Doubt<MessageRetracted>, Error> {
         match self.message(cx, &pre.channel, pre.thread_ts.as_ref(), &pre.ts).await {
-            Ok(Some(message)) if !message.is_tombstone() => Ok(Doubt::NotApplied),
-            Ok(_) => Ok(Doubt::Applied(pre.output())),
+            Ok(Some(message)) if message.is_tombstone() => Ok(Doubt::Applied(pre.output())),
+            // A list that has never shown it may be behind.
+            Ok(None) if pre.replies.is_some() => Ok(Doubt::Applied(pre.output())),
+            Ok(_) => Ok(Doubt::NotApplied),
             Err(error) if is_blind(&error) => Ok(Doubt::NotApplied),
             Err(error) => Err(error),
         }

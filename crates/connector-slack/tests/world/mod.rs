@@ -133,6 +133,17 @@ impl Space {
             .within(Arc::clone(&self.around) as Arc<dyn Surroundings>)
     }
 
+    /// The context of the next try of an intent.
+    pub(crate) fn next_try(&self, cx: &Cx) -> Cx {
+        let was = cx.effect();
+        let effect = match was.direction {
+            Direction::Forward => EffectId { attempt: was.attempt + 1, ..was },
+            Direction::Undo => EffectId { undo_try: was.undo_try + 1, ..was },
+        };
+        Cx::new(effect, cx.force(), Arc::clone(&self.blobs))
+            .within(Arc::clone(&self.around) as Arc<dyn Surroundings>)
+    }
+
     pub(crate) fn prepare(&self, action: &str, params: &Value) -> Result<Prepared, Error> {
         self.toolbox.prepare(action, &JsonText::encode(params)?)
     }

@@ -45,6 +45,8 @@ pub(super) struct Conversation {
     pub(super) members: Vec<String>,
     pub(super) archived: bool,
     pub(super) messages: Vec<Stored>,
+    /// What is deleted, and for how many lists it is still to be seen.
+    pub(super) ghosts: Vec<(Stored, u64)>,
     /// When something was posted last by a request, in microseconds.
     pub(super) posted_us: u64,
 }
@@ -108,6 +110,8 @@ pub(super) struct State {
     pub(super) requests: Vec<Request>,
     pub(super) problems: Vec<String>,
     pub(super) lag: Lag,
+    /// For how many lists a deleted message is still to be seen.
+    pub(super) ghosts_for: u64,
     pub(super) compliance: bool,
     pub(super) one_post_a_second: bool,
     pub(super) page: usize,
@@ -129,6 +133,7 @@ impl State {
             requests: Vec::new(),
             problems: Vec::new(),
             lag: Lag::None,
+            ghosts_for: 0,
             compliance: false,
             one_post_a_second: false,
             page: 999,
@@ -202,8 +207,16 @@ impl State {
     /// A new conversation's id.
     pub(super) fn open(&mut self, name: String, kind: Kind, members: Vec<String>) -> String {
         let id = self.id(if matches!(kind, Kind::Direct(_)) { "D" } else { "C" });
-        let (archived, messages, posted_us) = (false, Vec::new(), 0);
-        let new = Conversation { id: id.clone(), name, kind, members, archived, messages, posted_us };
+        let new = Conversation {
+            id: id.clone(),
+            name,
+            kind,
+            members,
+            archived: false,
+            messages: Vec::new(),
+            ghosts: Vec::new(),
+            posted_us: 0,
+        };
         self.conversations.push(new);
         id
     }
@@ -229,6 +242,7 @@ impl State {
 
     /// Takes a message away; one with replies leaves a stone. False where there is none.
     pub(super) fn take(&mut self, request: u64, by: &str, channel: &str, ts: &str) -> bool {
+        let ghosts_for = self.ghosts_for;
         let Some(conversation) = self.conversation_mut(channel) else { return false };
         let Some(place) = conversation
             .messages
@@ -242,7 +256,8 @@ impl State {
                 stored.message.tombstone = true;
             }
         } else {
-            conversation.messages.remove(place);
+            let taken = conversation.messages.remove(place);
+            conversation.ghosts.extend((ghosts_for > 0).then_some((taken, ghosts_for)));
         }
         self.effect(request, by, channel, ts, What::Deleted);
         true
