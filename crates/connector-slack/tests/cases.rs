@@ -261,6 +261,23 @@ async fn case_slack_edited_meanwhile_is_a_conflict_whether_or_not_it_is_shown_as
 }
 
 #[tokio::test]
+async fn case_slack_edited_meanwhile_is_a_conflict_in_blocks_of_any_kind() {
+    let table = |cell: &str| json!([{ "type": "table", "block_id": "t", "rows": [[{ "type": "raw_text", "text": cell }]] }]);
+    let button = |style: &str| {
+        let text = json!({ "type": "plain_text", "text": "go" });
+        json!([{ "type": "actions", "block_id": "a", "elements": [{ "type": "button", "text": text, "style": style }] }])
+    };
+    for (was, is) in [(table("1"), table("2")), (button("primary"), button("danger"))] {
+        let space = Space::new();
+        let params = json!({ "channel": space.general.id(), "text": "x", "blocks": was });
+        let done = space.act("post_message", params).await.unwrap();
+        space.general.person("bob").edit_blocks(done.ts(), is);
+        assert_eq!(space.undo(&done, false).await.unwrap_err().code(), ErrorCode::Conflict);
+        assert_eq!(space.general.messages().len(), 1);
+    }
+}
+
+#[tokio::test]
 async fn case_slack_deleted_meanwhile_is_already_undone() {
     let space = Space::new();
     let done = space.post("x").await.unwrap();
