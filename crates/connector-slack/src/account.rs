@@ -89,14 +89,7 @@ impl Slack {
             Ok(Checked { scopes: Some(scopes), .. }) => warnings.extend(lacks(&scopes, allowed)),
             Ok(_) => {}
         }
-        if self.settle.0 <= self.client.timeout {
-            warnings.push(format!(
-                "'settle_window_s' ({}) is not above 'timeout_s' ({}): a message that is still on its way may count as \
-                 lost",
-                self.settle.0.as_secs(),
-                self.client.timeout.as_secs()
-            ));
-        }
+        warnings.extend(self.settle().warning());
         Ok(warnings)
     }
 }

@@ -132,7 +132,7 @@ impl Perform<DeleteMessage> for Slack {
         pre: &DeleteMessagePre,
         (): (),
     ) -> Result<MessageDeleted, Error> {
-        self.delete(&self.settle.in_time(cx, pre.at), &action.channel, &action.ts).await?;
+        self.delete(&self.settle().in_time(cx, pre.at), &action.channel, &action.ts).await?;
         Ok(action.output())
     }
 
@@ -151,7 +151,7 @@ impl Perform<DeleteMessage> for Slack {
             })
         };
         let found = async {
-            if self.settle.settled(cx, pre.at, look).await?.is_some() {
+            if self.settle().settled(cx, pre.at, look).await?.is_some() {
                 return Ok(Doubt::Applied(action.output()));
             }
             let shown = self.message_anywhere(cx, &action.channel, &action.ts).await?;

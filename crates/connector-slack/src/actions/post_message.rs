@@ -190,7 +190,7 @@ impl Slack {
             let found = self.marked(cx, &channel, thread, &pre.since, &pre.effect).await?;
             Ok(found.map(|message| (channel, message)))
         };
-        self.settle.settled(cx, pre.at, look).await
+        self.settle().settled(cx, pre.at, look).await
     }
 }
 
@@ -241,7 +241,7 @@ impl Perform<PostMessage> for Slack {
     ) -> Result<MessagePosted, Error> {
         let place = pre.channel.as_ref().map_or(action.channel.name(), ChannelId::as_str);
         let doing = format!("post a message to {}", action.channel);
-        let cx = &self.settle.in_time(cx, pre.at);
+        let cx = &self.settle().in_time(cx, pre.at);
         self.pace.wait(cx, place, &doing).await?;
         let call = Call::change("chat.postMessage", action.fields(pre), doing);
         let answer = self.client.ask(Some(cx), &call).await;

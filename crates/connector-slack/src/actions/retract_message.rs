@@ -135,7 +135,7 @@ impl Slack {
         posted: &MessagePosted,
     ) -> Result<Option<Message>, Error> {
         let look = || self.message(cx, &posted.channel, posted.thread_ts.as_ref(), &posted.ts);
-        self.settle.settled(cx, undo.made.at, look).await
+        self.settle().settled(cx, undo.made.at, look).await
     }
 }
 
