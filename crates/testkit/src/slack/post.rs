@@ -131,7 +131,8 @@ impl State {
 fn blocks(given: &Option<Value>) -> Result<Vec<Value>, Reply> {
     let Some(given) = given else { return Ok(Vec::new()) };
     let list = given.as_array().ok_or_else(|| Reply::error("invalid_blocks_format"))?;
-    let known = ["section", "divider", "header", "context", "image", "actions", "rich_text", "markdown", "table"];
+    let known =
+        ["section", "divider", "header", "context", "image", "actions", "rich_text", "markdown", "table"];
     let is_block =
         |block: &Value| block.get("type").and_then(Value::as_str).is_some_and(|kind| known.contains(&kind));
     if list.len() > MAX_BLOCKS || !list.iter().all(is_block) {

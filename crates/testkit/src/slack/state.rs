@@ -1,10 +1,11 @@
 //! A workspace: people, tokens, conversations and their messages.
 
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
+use super::call::Reply;
 use super::ledger::{Effect, Request, What};
 
 /// What kind a conversation is.
@@ -115,6 +116,8 @@ pub(super) struct State {
     pub(super) compliance: bool,
     pub(super) one_post_a_second: bool,
     pub(super) page: usize,
+    /// Until when a method is not to be asked for, because it was refused for its rate.
+    held_off: BTreeMap<String, Instant>,
     ahead_us: i64,
     stopped_us: Option<u64>,
     last_us: u64,
@@ -137,6 +140,7 @@ impl State {
             compliance: false,
             one_post_a_second: false,
             page: 999,
+            held_off: BTreeMap::new(),
             ahead_us: 0,
             stopped_us: None,
             last_us: 0,
@@ -176,6 +180,19 @@ impl State {
 
     pub(super) fn advance(&mut self, seconds: i64) {
         self.ahead_us = self.ahead_us.saturating_add(seconds.saturating_mul(1_000_000));
+    }
+
+    /// Keeps to what a refusal says of the next request for a method.
+    pub(super) fn hold_off(&mut self, method: &str, refusal: &Reply) {
+        if let Some(wait) = refusal.retry_after() {
+            self.held_off.insert(method.to_owned(), Instant::now() + wait);
+        }
+    }
+
+    /// How much too early it is to ask for a method.
+    pub(super) fn too_early(&self, method: &str) -> Option<Duration> {
+        let early = self.held_off.get(method)?.saturating_duration_since(Instant::now());
+        (!early.is_zero()).then_some(early)
     }
 
     /// The id of a new message; no two are equal.
