@@ -214,6 +214,15 @@ pub(crate) fn odd(doing: impl Display, what: impl Display) -> Error {
     Error::new(ErrorCode::Internal, format!("cannot {doing}: Slack's answer is not as described: {what}"))
 }
 
+/// An answer that cannot be read; a change whose answer it is may have been done.
+pub(crate) fn unread(doing: impl Display, nature: Nature, what: impl Display) -> Error {
+    let error = odd(doing, what);
+    match nature {
+        Nature::Change => Error::new(ErrorCode::InDoubt, error.message().to_owned()),
+        Nature::Harmless => error.left_nothing(),
+    }
+}
+
 /// Whether an error says that the token may not look, so that nothing is known.
 pub(crate) fn is_blind(error: &Error) -> bool {
     matches!(

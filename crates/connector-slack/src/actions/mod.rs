@@ -7,7 +7,7 @@ pub mod retract_message;
 use enact_core::Error;
 use enact_core::action::{LockKey, Target};
 use enact_core::connector::Cx;
-use serde_json::json;
+use serde_json::Map;
 
 pub use self::delete_message::DeleteMessage;
 pub use self::post_message::PostMessage;
@@ -34,7 +34,7 @@ impl Slack {
     /// What Slack says. That it was gone before the first try, the next capture knows.
     async fn delete(&self, cx: &Cx, channel: &ChannelId, ts: &Ts) -> Result<(), Error> {
         let doing = format!("delete message {ts} of {channel}");
-        let call = Call::change("chat.delete", json!({ "channel": channel, "ts": ts }), doing);
+        let call = Call::change("chat.delete", Map::new(), doing).with("channel", channel).with("ts", ts);
         let answer = self.client.send(Some(cx), &call).await?;
         if answer.is_ok() {
             return Ok(());
