@@ -15,8 +15,12 @@ use crate::error::{Refusal, odd};
 use crate::message::Message;
 use crate::name::{ChannelId, Place, Ts};
 
-/// How many items are asked for at once. Source: "Pagination" advises at most 200.
+/// How many messages are asked for at once. Source: "Pagination" advises at most 200.
 const PAGE: u32 = 200;
+
+/// How many conversations are asked for at once: lists of them take few requests a minute. Source: "conversations.list"
+/// takes less than 1000.
+const CONVERSATIONS: u32 = 999;
 
 /// How many pages are looked through.
 const MAX_PAGES: u32 = 100;
@@ -198,18 +202,18 @@ impl Slack {
             None => &["public_channel,private_channel", "public_channel"],
         };
         for types in types {
-            match self.listed_as(cx, place, types).await {
-                Err(error) if error.code() == ErrorCode::Forbidden => {}
+            return Ok(match self.listed_as(cx, place, types).await {
+                Err(error) if error.code() == ErrorCode::Forbidden => continue,
                 Err(error) => return Err(error),
-                Ok(Some(id)) => return Ok(Resolved::At(id)),
-                Ok(None) if place.person().is_some() => return Ok(Resolved::Nowhere),
-                Ok(None) => return Ok(Resolved::Unseen),
-            }
+                Ok(Seen::Found(id)) => Resolved::At(id),
+                Ok(Seen::Nothing) if place.person().is_some() => Resolved::Nowhere,
+                Ok(Seen::Nothing | Seen::NoThread(_) | Seen::TooLong(_)) => Resolved::Unseen,
+            });
         }
         Ok(Resolved::Unseen)
     }
 
-    async fn listed_as(&self, cx: &Cx, place: &Place, types: &str) -> Result<Option<ChannelId>, Error> {
+    async fn listed_as(&self, cx: &Cx, place: &Place, types: &str) -> Result<Seen<ChannelId>, Error> {
         #[derive(Deserialize)]
         struct Listed {
             id: ChannelId,
@@ -222,7 +226,7 @@ impl Slack {
         }
         let call = || {
             let doing = format!("find the conversation of '{place}'");
-            Call::look("conversations.list", doing).with("types", types).with("limit", PAGE)
+            Call::look("conversations.list", doing).with("types", types).with("limit", CONVERSATIONS)
         };
         let is_it = |listed: &Listed| match place.person() {
             Some(person) => listed.user.as_deref() == Some(person),
@@ -232,7 +236,7 @@ impl Slack {
             let page: Page = answer.read(doing).map_err(Error::left_nothing)?;
             Ok(page.channels.into_iter().find(is_it).map(|listed| listed.id))
         };
-        self.through(cx, call, fits).await?.whole()
+        self.through(cx, call, fits).await
     }
 }
 

@@ -155,7 +155,9 @@ async fn a_clock_that_is_hours_ahead_or_behind_does_not_hide_the_message() {
 
 #[tokio::test]
 async fn case_slack_missing_scopes_leave_a_lost_reply_in_doubt() {
-    for (scopes, leaves) in [(&["chat:write"][..], false), (&["chat:write", "channels:history"], true)] {
+    for (scopes, leaves) in
+        [(&["chat:write"][..], false), (&["chat:write", "channels:history", "groups:history"], true)]
+    {
         let space = Space::with(scopes);
         let lost = space.server.fault(Fault::drop_after(POST));
         let action =
@@ -187,13 +189,69 @@ async fn case_slack_missing_scopes_leave_a_lost_reply_in_doubt() {
 }
 
 #[tokio::test]
+async fn whether_a_lost_reply_could_be_looked_up_is_said_only_where_it_is_known() {
+    for (scopes, in_channel, in_thread) in [
+        (&["channels:history", "groups:history"][..], json!(true), json!(null)),
+        (&["channels:history"], json!(null), json!(null)),
+        (&["groups:history"], json!(null), json!(null)),
+        (&["im:history"], json!(false), json!(false)),
+    ] {
+        let space = Space::with(&[scopes, &["chat:write"]].concat());
+        let root = space.general.person("ann").post("question");
+        let params = json!({ "channel": space.general.id(), "text": "x" });
+        let done = space.act("post_message", params.clone()).await.unwrap();
+        assert_eq!(done.facts["history_readable"], in_channel, "{scopes:?}");
+        let mut params = params;
+        params["thread_ts"] = json!(root);
+        let done = space.act("post_message", params).await.unwrap();
+        assert_eq!(done.facts["history_readable"], in_thread, "{scopes:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_cannot_be_looked_up_is_left_to_slack() {
+    // One item a page, and more pages than are gone through.
+    let space = Space::new();
+    space.server.page(1);
+    for number in 0..100 {
+        let _ = space.server.channel(&format!("c{number}"));
+    }
+    let last = space.server.channel("last").invite(&space.bot);
+    let params = json!({ "channel": "#last", "text": "x" });
+    let done = space.act("post_message", params.clone()).await.unwrap();
+    assert_eq!((&done.facts["channel_id"], &done.output["channel"]), (&json!(null), &json!(last.id())));
+    space.undo(&done, false).await.unwrap();
+    let lost = space.server.fault(Fault::drop_after(POST));
+    let action = space.prepare("post_message", &params).unwrap();
+    let settled = space.act_or_probe(action, space.cx(Direction::Forward, false)).await.unwrap();
+    assert!(lost.was_reached());
+    assert!(matches!(settled, Settled::Unknown(_)), "{settled:?}");
+
+    let space = Space::new();
+    let limited = space.server.fault(Fault::rate_limited("conversations.list", 90));
+    let done = space.act("post_message", json!({ "channel": "#general", "text": "x" })).await.unwrap();
+    assert!(limited.was_reached());
+    assert_eq!(done.output["channel"], space.general.id());
+    assert!(space.around.notes.lock().iter().any(|note| note.contains("it is left to Slack")));
+    space.undo(&done, false).await.unwrap();
+}
+
+#[tokio::test]
 async fn case_slack_missing_scopes_are_named_before_and_when_they_are_missed() {
     let warnings = Space::new().toolbox.warnings().await.unwrap();
     assert_eq!(warnings.len(), 1, "the settle window alone: {warnings:?}");
     let space =
         Space::of(&["chat:write", "im:history"], |slack| slack.settle_window(Duration::from_secs(60)));
     let warnings = space.toolbox.warnings().await.unwrap().join("\n");
-    for said in ["channels:history", "groups:history", "--force", "stays in doubt", "channels:read"] {
+    let said = [
+        "channels:history",
+        "groups:history",
+        "--force",
+        "stays in doubt",
+        "channels:read",
+        "not kept in the record",
+    ];
+    for said in said {
         assert!(warnings.contains(said), "{warnings}");
     }
     assert!(!warnings.contains("chat:write"), "{warnings}");
@@ -426,6 +484,25 @@ async fn messages_to_one_channel_are_a_second_apart() {
     assert_eq!(refused, 0, "it did not come to a refusal");
     assert_eq!(space.general.messages().len(), 3);
     assert!(space.around.notes.lock().iter().any(|note| note.contains("one message a second")));
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_holds_no_message_up() {
+    let space = Space::new();
+    space.post("before").await.unwrap();
+    space.around.set_back(Duration::from_secs(3600));
+    space.post("after").await.unwrap();
+    assert_eq!(space.general.messages().len(), 2);
+}
+
+#[tokio::test]
+async fn messages_by_a_name_that_is_not_resolved_and_by_its_id_are_a_second_apart() {
+    let space = Space::with(&["chat:write"]);
+    space.server.one_post_a_second();
+    space.act("post_message", json!({ "channel": "#general", "text": "x" })).await.unwrap();
+    space.post("y").await.unwrap();
+    let refused = space.server.requests().iter().filter(|request| request.status == Some(429)).count();
+    assert_eq!(refused, 0, "it did not come to a refusal");
 }
 
 #[tokio::test]

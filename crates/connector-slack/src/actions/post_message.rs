@@ -134,7 +134,7 @@ impl PostMessage {
     }
 
     /// What is sent.
-    fn fields(&self, pre: &PostMessagePre) -> Value {
+    fn fields(&self, pre: &PostMessagePre) -> Map<String, Value> {
         let channel = pre.channel.as_ref().map_or(self.channel.as_str(), ChannelId::as_str);
         let mut fields = Map::new();
         fields.insert("channel".into(), json!(channel));
@@ -146,7 +146,7 @@ impl PostMessage {
         if let Some(blocks) = &self.blocks {
             fields.insert("blocks".into(), json!(blocks));
         }
-        Value::Object(fields)
+        fields
     }
 }
 
@@ -220,8 +220,16 @@ impl Perform<PostMessage> for Slack {
 
     async fn capture(&self, cx: &Cx, action: &PostMessage) -> Result<Captured<PostMessage, ()>, Error> {
         let checked = self.client.check(Some(cx)).await?;
-        let channel = self.resolve(cx, &action.channel).await?.id();
-        let reads = checked.reads(&action.channel, channel.as_ref());
+        let channel = match self.resolve(cx, &action.channel).await {
+            Ok(resolved) => resolved.id(),
+            // Slack finds it by its name; to know the id is only an aid.
+            Err(error) if error.code() == ErrorCode::RateLimited => {
+                cx.note(&format!("{}; it is left to Slack", error.message()));
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        let reads = checked.reads(&action.channel, channel.as_ref(), action.thread_ts.is_some());
         if reads == Some(false) {
             cx.note("the token may not read this conversation: if the reply is lost, a person has to look");
         }
@@ -245,7 +253,7 @@ impl Perform<PostMessage> for Slack {
         self.pace.wait(cx, place, &doing).await?;
         let call = Call::change("chat.postMessage", action.fields(pre), doing);
         let answer = self.client.ask(Some(cx), &call).await;
-        self.pace.arrived(cx.now(), place);
+        self.pace.arrived(place);
         let answer = answer?;
         #[derive(Deserialize)]
         struct Posted {
@@ -255,6 +263,8 @@ impl Perform<PostMessage> for Slack {
         let Posted { channel, message } = answer
             .read(&call.doing)
             .map_err(|error| Error::new(ErrorCode::InDoubt, error.message().to_owned()))?;
+        // Others give the id where this one gave a name.
+        self.pace.arrived(channel.as_str());
         if action.thread_ts.is_some() && message.answers().is_none() {
             cx.note("the message that it answers is gone, so Slack has posted it to the conversation itself");
         }

@@ -49,10 +49,11 @@ pub(crate) struct Space {
     run: RunId,
 }
 
-/// The system's clock, set on by the test, and what a connector says.
+/// The system's clock, set by the test, and what a connector says.
 #[derive(Debug, Default)]
 pub(crate) struct Around {
     ahead: Mutex<Duration>,
+    behind: Mutex<Duration>,
     pub(crate) notes: Mutex<Vec<String>>,
 }
 
@@ -61,11 +62,17 @@ impl Around {
     pub(crate) fn advance(&self, by: Duration) {
         *self.ahead.lock() += by;
     }
+
+    /// Sets the clock back.
+    pub(crate) fn set_back(&self, by: Duration) {
+        *self.behind.lock() += by;
+    }
 }
 
 impl Surroundings for Around {
     fn now(&self) -> Timestamp {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + *self.ahead.lock();
+        let now = now.saturating_sub(*self.behind.lock());
         Timestamp::from_unix_us(u64::try_from(now.as_micros()).unwrap_or(u64::MAX))
     }
 
