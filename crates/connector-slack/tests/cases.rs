@@ -399,6 +399,12 @@ async fn case_slack_cant_delete_message_and_compliance_fail_in_sight() {
     let error = space.undo(&done, false).await.unwrap_err();
     assert_eq!((error.code(), error.is_retryable()), (ErrorCode::Forbidden, false));
     assert!(error.message().contains("compliance"), "{error}");
+    space.server.keep_everything(false);
+    let refused = space.server.fault(Fault::error("chat.delete", "cant_delete_message"));
+    let error = space.undo(&done, false).await.unwrap_err();
+    assert!(refused.was_reached());
+    assert_eq!((error.code(), error.is_retryable()), (ErrorCode::Forbidden, false));
+    assert!(error.message().contains("posted itself"), "{error}");
     let theirs = space.general.person("ann").post("mine");
     let params = json!({ "channel": space.general.id(), "ts": theirs });
     let error = space.act("delete_message", params).await.unwrap_err();
