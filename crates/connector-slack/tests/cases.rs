@@ -214,7 +214,7 @@ async fn a_name_that_cannot_be_looked_up_is_left_to_slack() {
     let space = Space::new();
     space.server.page(1);
     for number in 0..100 {
-        let _ = space.server.channel(&format!("c{number}"));
+        drop(space.server.channel(&format!("c{number}")));
     }
     let last = space.server.channel("last").invite(&space.bot);
     let params = json!({ "channel": "#last", "text": "x" });
