@@ -121,6 +121,17 @@ async fn a_lost_deletion_counts_as_not_done_only_when_it_can_no_longer_land() {
 }
 
 #[tokio::test]
+async fn a_deletion_that_is_held_back_too_long_is_not_sent_any_more() {
+    let space = Space::of(&SCOPES, |slack| slack.settle_window(Duration::from_secs(60)));
+    let (_, action) = deletion(&space);
+    let limited = space.server.fault(Fault::rate_limited(DELETE, 31));
+    let error = space.carry_out(action, space.cx(Direction::Forward, false)).await.unwrap_err();
+    assert!(limited.was_reached());
+    assert_eq!(error.code(), ErrorCode::RateLimited);
+    assert_eq!(space.server.count(DELETE), 1);
+}
+
+#[tokio::test]
 async fn a_message_that_no_list_has_shown_yet_is_not_taken_for_deleted() {
     for fault in [Fault::drop_before(DELETE), Fault::drop_after(DELETE)] {
         let space = Space::new();
