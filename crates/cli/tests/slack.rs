@@ -224,3 +224,16 @@ fn the_configuration_of_the_connectors_page_is_taken() {
     let listed = Gave::from(listed).exits(0).stdout;
     assert!(listed.contains("slack (slack)") && listed.contains("warning: the token lacks"), "{listed}");
 }
+
+#[test]
+fn a_plan_says_what_would_be_posted_and_that_a_lost_reply_could_not_be_looked_up() {
+    let desk = Desk::with_scopes(["chat:write"]);
+    let workflow = "name: say\nsteps:\n  - { id: hi, action: slack.post_message, with: { channel: general, text: 'Hi & bye' } }\n";
+    desk.world.write("say.yaml", workflow);
+    let plan = desk.enact(&["plan", "./say.yaml", "--user", "me@example.com"]).exits(0).json();
+    let step = &plan["steps"][0];
+    assert!(step["change"].as_str().unwrap().ends_with(": Hi & bye"), "{step}");
+    assert!(step["notes"].to_string().contains("a person has to look"), "{step}");
+    assert!(step["undo"].as_str().unwrap().contains("deletes the message"), "{step}");
+    assert_eq!(desk.slack.count(POST), 0, "a plan posts nothing");
+}

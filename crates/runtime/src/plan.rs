@@ -21,6 +21,7 @@ use enact_core::policy::VerdictRecord;
 use enact_core::run::RunState;
 use enact_core::time::Timestamp;
 use enact_core::{Capture, Prepared};
+use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
 use crate::cx::Tries;
@@ -71,6 +72,8 @@ pub struct PlannedAction {
     pub output: Option<JsonText>,
     /// Whether the wanted state is there already.
     pub already_done: bool,
+    /// What the connector says of it: what an operator should know before.
+    pub notes: Vec<String>,
     /// Why it would fail as things are now; policies' refusals are among the verdicts.
     pub error: Option<ErrorRecord>,
 }
@@ -154,6 +157,7 @@ impl Plan {
             effect: spec.effect,
             output: None,
             already_done: false,
+            notes: Vec::new(),
             error: None,
         })
     }
@@ -192,7 +196,8 @@ impl Plan {
         planned.params = call.params.clone();
         planned.target.clone_from(&call.target);
         planned.verdicts = judged.verdicts;
-        let cx = self.cx(seq);
+        let around = Arc::new(Around { shared: Arc::clone(&self.shared), notes: Mutex::default() });
+        let cx = self.cx(seq).within(Arc::clone(&around) as Arc<dyn Surroundings>);
         match within(tries, found(permitted.prepared(), &cx)).await {
             Err(error) => planned.error = Some(error.record()),
             Ok(Found::Read(output)) => planned.output = Some(output),
@@ -205,6 +210,7 @@ impl Plan {
                 planned.take(preview, permitted.prepared());
             }
         }
+        planned.notes.append(&mut around.notes.lock());
         if tries.approval && !planned.already_done {
             let reason = "needs a person's approval: the workflow wants it".to_owned();
             planned.verdicts.push(VerdictRecord { policy: WORKFLOW.to_owned(), passed: true, reason });
@@ -216,7 +222,7 @@ impl Plan {
     fn cx(&self, seq: Seq) -> Cx {
         let run = self.state.id;
         let effect = EffectId { run, seq, attempt: 1, direction: Direction::Forward, undo_try: 0 };
-        Cx::new(effect, false, Arc::new(Nowhere)).within(Arc::new(Clocked(Arc::clone(&self.shared))))
+        Cx::new(effect, false, Arc::new(Nowhere))
     }
 
     /// As if it had been done: what comes later is judged on what the run asked for before.
@@ -329,21 +335,24 @@ impl BlobStore for Nowhere {
     }
 }
 
-/// The runtime's clock, and nobody who watches.
-struct Clocked(Arc<Shared>);
+/// The runtime's clock, and what connectors say.
+struct Around {
+    shared: Arc<Shared>,
+    notes: Mutex<Vec<String>>,
+}
 
-impl Debug for Clocked {
+impl Debug for Around {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a plan")
     }
 }
 
-impl Surroundings for Clocked {
+impl Surroundings for Around {
     fn now(&self) -> Timestamp {
-        self.0.clock.now()
+        self.shared.clock.now()
     }
 
     fn note(&self, text: &str) {
-        tracing::info!(text, "a plan waits");
+        self.notes.lock().push(text.to_owned());
     }
 }

@@ -40,6 +40,8 @@ struct Step {
     effect: Option<EffectClass>,
     undo: Option<String>,
     unknown: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     already_done: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -87,6 +89,7 @@ impl Step {
             effect: None,
             undo: None,
             unknown: step.unknown,
+            notes: Vec::new(),
             already_done: false,
             skipped: step.skipped,
             error: step.error,
@@ -99,6 +102,7 @@ impl Step {
             shown.change = planned.shown.change;
             shown.effect = Some(planned.effect);
             shown.undo = Some(planned.undo);
+            shown.notes = planned.notes;
             shown.already_done = planned.already_done;
             shown.error = shown.error.or(planned.error);
         }
@@ -137,6 +141,7 @@ impl Step {
                 _ => line(name, Tone::Plain, &short(value)),
             }
         }
+        self.notes.iter().for_each(|note| line("note", Tone::Warn, note));
         if let Some(undo) = &self.undo {
             let tone = if self.effect == Some(EffectClass::Irreversible) { Tone::Warn } else { Tone::Plain };
             line("undo", tone, undo);

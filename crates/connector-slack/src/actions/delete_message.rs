@@ -1,8 +1,11 @@
 //! `delete_message`: a message goes, for good. What it said is kept in the record, where the token may read it.
 
 use enact_core::Error;
-use enact_core::action::{Action, Captured, Doubt, EffectClass, Facts, Left, LockKey, NoUndo, Target, Undo};
+use enact_core::action::{
+    Action, Captured, Doubt, EffectClass, Facts, Left, LockKey, NoUndo, Shown, Target, Undo,
+};
 use enact_core::connector::{Cx, Perform};
+use enact_core::json::JsonText;
 use enact_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -162,6 +165,15 @@ impl Perform<DeleteMessage> for Slack {
             Err(error) if is_blind(&error) => Ok(Doubt::Unknown(error.message().to_owned())),
             found => found,
         }
+    }
+
+    fn show(&self, action: &DeleteMessage, pre: &DeleteMessagePre) -> Shown {
+        let replies = match pre.replies {
+            Some(replies) if replies > 0 => format!("; its {replies} replies stay"),
+            _ => String::new(),
+        };
+        let change = format!("deletes the message {} of {}{replies}", action.ts, action.channel);
+        Shown { before: JsonText::null(), change: JsonText::encode(&change).unwrap_or_default() }
     }
 
     fn undo(&self, _: &DeleteMessage, _: &DeleteMessagePre, _: Left<'_, MessageDeleted>) -> Undo<NoUndo> {

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use enact_core::action::{Action, Captured, Doubt, EffectClass, Facts, Left, LockKey, Target, Undo};
+use enact_core::action::{Action, Captured, Doubt, EffectClass, Facts, Left, LockKey, Shown, Target, Undo};
 use enact_core::connector::{Cx, Perform};
+use enact_core::json::JsonText;
 use enact_core::time::Timestamp;
 use enact_core::{Error, ErrorCode};
 use serde::{Deserialize, Serialize};
@@ -283,6 +284,14 @@ impl Perform<PostMessage> for Slack {
             Err(error) if is_blind(&error) => Ok(Doubt::Unknown(error.message().to_owned())),
             Err(error) => Err(error),
         }
+    }
+
+    fn show(&self, action: &PostMessage, pre: &PostMessagePre) -> Shown {
+        let where_to = if action.thread_ts.is_some() { "in a thread of" } else { "to" };
+        let blocks = if action.blocks.is_some() { ", with blocks" } else { "" };
+        let known = pre.channel.as_ref().map(|id| format!(" ({id})")).unwrap_or_default();
+        let change = format!("posts {where_to} {}{known}{blocks}: {}", action.channel, action.text);
+        Shown { before: JsonText::null(), change: JsonText::encode(&change).unwrap_or_default() }
     }
 
     fn undo(
