@@ -1,0 +1,103 @@
+//! The kinds of secrets that are known by how they look.
+//!
+//! Formats are those that the services document, or that their own scanners of secrets go by. The engine needs time in
+//! proportion to the text, whatever the text.
+
+use regex::bytes::{Regex, RegexBuilder};
+
+/// What a secret is, in words, and how it looks. Each begins with letters of its own, so that text without them is passed
+/// over quickly.
+const TOKENS: &[(&str, &str)] = &[
+    ("a GitHub token", r"gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{30,}"),
+    ("a GitLab token", r"glpat-[A-Za-z0-9_-]{20,}"),
+    ("a Slack token", r"xox[abeoprs]-[A-Za-z0-9-]{10,}|xapp-[0-9]-[A-Za-z0-9-]{10,}"),
+    ("an address of a Slack webhook", r"hooks\.slack\.com/(?:services|workflows)/[A-Za-z0-9/]{20,}"),
+    ("an AWS access key", r"\b(?:AKIA|ASIA)[A-Z2-7]{16}\b"),
+    ("a Google API key", r"AIza[A-Za-z0-9_-]{35}"),
+    ("a Google OAuth token", r"\bya29\.[A-Za-z0-9_-]{20,}|GOCSPX-[A-Za-z0-9_-]{20,}"),
+    ("a Stripe key", r"\b(?:sk|rk)_(?:live|test)_[A-Za-z0-9]{16,}|whsec_[A-Za-z0-9+/=]{24,}"),
+    ("a private key", r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----|PuTTY-User-Key-File-[23]:"),
+    ("a JSON web token", r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*"),
+    ("an npm token", r"\bnpm_[A-Za-z0-9]{36}"),
+    ("a PyPI token", r"\bpypi-[A-Za-z0-9_-]{50,}"),
+    ("a crates.io token", r"\bcio[A-Za-z0-9]{32}\b"),
+    ("an Anthropic key", r"\bsk-ant-[A-Za-z0-9_-]{20,}"),
+    ("an OpenAI key", r"\bsk-(?:proj|svcacct|admin)-[A-Za-z0-9_-]{20,}|\bsk-[A-Za-z0-9]{32,}"),
+    ("a Hugging Face token", r"\bhf_[A-Za-z0-9]{30,}"),
+    ("a SendGrid key", r"\bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}"),
+    ("a DigitalOcean token", r"\bdo[por]_v1_[a-f0-9]{64}"),
+    ("a Shopify token", r"\bshp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}"),
+];
+
+/// Those that are known by what stands before them, in capital letters or small ones. What stands for a value that is filled
+/// in later (`$VAR`, `{{ … }}`, `<password>`, `***`) is none.
+const NAMED: &[(&str, &str)] = &[
+    (
+        "an address with a password",
+        r"(?i)\b(?:postgres(?:ql)?|mysql|mariadb|mongodb(?:\+srv)?|rediss?|amqps?|sqlserver|https?)://[^\s:/@\x22'<>]*:[^\s:/@$<{*%\x22'][^\s/@\x22'<>]*@",
+    ),
+    (
+        "an AWS secret key",
+        r#"(?i)aws_?secret_?(?:access_?)?key["']?\s{0,8}[:=]\s{0,8}["']?[A-Za-z0-9/+=]{40}"#,
+    ),
+];
+
+/// Anything that is called a secret and set to a value.
+const GENERIC: &str = r#"(?i)(?:password|passwd|passphrase|secret|api_?key|access_?key|(?:access|auth|bearer)_?token|client_?secret|private_?key)["']?\s{0,8}(?::=|=>|[:=])\s{0,8}(?:"[^"\s$<{*][^"\r\n]{6,}"|'[^'\s$<{*][^'\r\n]{6,}'|[^\s"'$<{*;,)(]{16,})"#;
+
+/// Names of columns and keys that hold a secret.
+const NAMES: &str = r"(?i)^(?:.*[_-])?(?:password|passwd|passphrase|secret|api_?key|access_?key|(?:access|auth|bearer)_?token|client_?secret|private_?key)$";
+
+/// The shortest value of such a column that counts.
+const MIN_NAMED: usize = 8;
+
+/// What looks like a secret.
+#[derive(Debug)]
+pub(super) struct Kinds {
+    /// Whether there is any of [`TOKENS`].
+    any_token: Regex,
+    /// Whether there is any of [`NAMED`].
+    any_named: Regex,
+    each: Vec<(&'static str, Regex)>,
+    generic: Option<(Regex, Regex)>,
+}
+
+impl Kinds {
+    pub(super) fn new(generic: bool) -> Result<Self, String> {
+        let any = |kinds: &[(&str, &str)]| {
+            compiled(&kinds.iter().map(|(_, look)| format!("(?:{look})")).collect::<Vec<_>>().join("|"))
+        };
+        let each = TOKENS.iter().chain(NAMED).map(|(kind, look)| Ok((*kind, compiled(look)?)));
+        Ok(Self {
+            any_token: any(TOKENS)?,
+            any_named: any(NAMED)?,
+            each: each.collect::<Result<_, String>>()?,
+            generic: if generic { Some((compiled(GENERIC)?, compiled(NAMES)?)) } else { None },
+        })
+    }
+
+    /// The first kind of secret that is there.
+    pub(super) fn of(&self, text: &[u8]) -> Option<&'static str> {
+        if self.any_token.is_match(text) || self.any_named.is_match(text) {
+            return self.each.iter().find(|(_, look)| look.is_match(text)).map(|(kind, _)| *kind);
+        }
+        let is_generic = self.generic.as_ref().is_some_and(|(look, _)| look.is_match(text));
+        is_generic.then_some("something that is called a secret")
+    }
+
+    /// Whether a value is a secret by the name under which it stands.
+    pub(super) fn is_named_secret(&self, name: &str, value: &str) -> bool {
+        let filled_in_later = value.starts_with(['$', '<', '{', '*']);
+        self.generic.as_ref().is_some_and(|(_, names)| names.is_match(name.as_bytes()))
+            && value.len() >= MIN_NAMED
+            && !filled_in_later
+    }
+}
+
+/// Bytes, not characters: content may be anything.
+fn compiled(look: &str) -> Result<Regex, String> {
+    RegexBuilder::new(look)
+        .unicode(false)
+        .build()
+        .map_err(|error| format!("a pattern of a secret does not compile: {error}"))
+}
