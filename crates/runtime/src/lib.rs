@@ -21,6 +21,7 @@ pub mod history;
 mod job;
 mod locks;
 mod observe;
+mod recent;
 mod recovery;
 mod replay;
 mod run;

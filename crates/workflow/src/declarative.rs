@@ -47,7 +47,7 @@ impl Declarative {
     /// Reads a workflow's text, at most 1 MiB of YAML.
     ///
     /// # Errors
-    /// `invalid_parameters` with line, column and field; `unsupported` for what this build cannot do.
+    /// `invalid_parameters` with line, column and field.
     pub fn parse(text: impl Into<String>) -> Result<Self, Error> {
         let text = text.into();
         let definition = parse::parse(&text)?;

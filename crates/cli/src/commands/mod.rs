@@ -39,6 +39,10 @@ pub(crate) async fn carry_out(command: Command, config: Option<&Path>, out: Out)
         Command::Resolve { run, seq, word, by } => {
             runs::resolve(&load()?, &run, seq, word, by.name(), out).await
         }
+        Command::Approve { run, seq, by } => runs::approve(&load()?, &run, (seq, by.name()), out).await,
+        Command::Deny { run, seq, by, reason } => {
+            runs::deny(&load()?, &run, (seq, by.name()), reason, out).await
+        }
         Command::Runs { status, user, workflow, limit } => {
             look::runs(&load()?, status, user, workflow, limit, out).await
         }
@@ -53,8 +57,6 @@ pub(crate) async fn carry_out(command: Command, config: Option<&Path>, out: Out)
         Command::Receipt { .. } => not_yet("receipt"),
         Command::Audit { command: Audit::Verify } => not_yet("audit verify"),
         Command::Audit { command: Audit::Export { .. } } => not_yet("audit export"),
-        Command::Approve { .. } => not_yet("approve"),
-        Command::Deny { .. } => not_yet("deny"),
         Command::Policy { command: Policy::Check } => not_yet("policy check"),
         Command::Policy { command: Policy::Test { .. } } => not_yet("policy test"),
         Command::Serve { .. } => not_yet("serve"),

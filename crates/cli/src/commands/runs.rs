@@ -206,6 +206,39 @@ pub(crate) async fn resolve(
     Ok(session.carry(out, work, tell).await)
 }
 
+/// `enact approve`.
+pub(crate) async fn approve(
+    config: &Config,
+    run: &str,
+    (seq, by): (Option<u64>, String),
+    out: Out,
+) -> Result<Exit, Failure> {
+    let work = async |enact: &Enact| {
+        let id = history::find(&**enact.store(), run).await?;
+        enact.approve(id, seq.map(Seq), by).await
+    };
+    let session = session(config, None, out).await?;
+    let blobs = session.store.blobs();
+    Ok(session.carry(out, work, |run: Run| show(&run, false, &*blobs, out)).await)
+}
+
+/// `enact deny`.
+pub(crate) async fn deny(
+    config: &Config,
+    run: &str,
+    (seq, by): (Option<u64>, String),
+    reason: Option<String>,
+    out: Out,
+) -> Result<Exit, Failure> {
+    let work = async |enact: &Enact| {
+        let id = history::find(&**enact.store(), run).await?;
+        enact.deny(id, seq.map(Seq), by, reason).await
+    };
+    let session = session(config, None, out).await?;
+    let blobs = session.store.blobs();
+    Ok(session.carry(out, work, |run: Run| show(&run, false, &*blobs, out)).await)
+}
+
 fn show(run: &Run, undoing: bool, blobs: &dyn BlobStore, out: Out) -> Exit {
     if out.json {
         out.document(&run.document());

@@ -15,8 +15,10 @@ use tokio::sync::Semaphore;
 use super::Enact;
 use crate::act::ActWorkflow;
 use crate::clock::{Clock, SystemClock};
+use crate::gate::digest_of_policies;
 use crate::locks::Locks;
 use crate::observe::Observer;
+use crate::recent::Recollection;
 use crate::recovery;
 use crate::run::Go;
 use crate::shared::{AGAIN_AT_ONCE, ConnectorHandle, Shared};
@@ -78,8 +80,14 @@ impl Builder {
 
     /// Adds a policy. All are asked about each run and each action; one "no" is enough.
     #[must_use]
-    pub fn policy(mut self, policy: impl Policy) -> Self {
-        self.policies.push(Arc::new(policy));
+    pub fn policy(self, policy: impl Policy) -> Self {
+        self.policies([Arc::new(policy) as Arc<dyn Policy>])
+    }
+
+    /// Adds policies that were made elsewhere, as from a configuration.
+    #[must_use]
+    pub fn policies(mut self, policies: impl IntoIterator<Item = Arc<dyn Policy>>) -> Self {
+        self.policies.extend(policies);
         self
     }
 
@@ -147,12 +155,17 @@ impl Builder {
             .into_iter()
             .map(|(name, toolbox)| (name.clone(), ConnectorHandle::new(name, toolbox)))
             .collect();
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
+        let looks_back = self.policies.iter().map(|policy| policy.looks_back()).max().unwrap_or_default();
+        let recent = Recollection::load(&*store, looks_back, clock.now()).await?;
         let shared = Arc::new(Shared {
             store,
             connectors,
+            recent,
+            policies_digest: digest_of_policies(&self.policies),
             policies: self.policies,
             workflows: self.workflows,
-            clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
+            clock,
             observers: self.observers,
             locks: Locks::default(),
             under_way: UnderWay::default(),
