@@ -40,9 +40,6 @@ impl Places {
 
     fn has(&self, path: &str) -> bool {
         let Some(path) = cleaned(path) else { return true };
-        if path.starts_with('/') {
-            return true;
-        }
         let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
         ends.filter_map(|end| path.get(..end)).any(|above| self.rooted.has(above))
             || path.split('/').any(|part| self.anywhere.has(part))
