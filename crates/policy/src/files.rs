@@ -66,31 +66,43 @@ enum Deed {
     Delete,
 }
 
-/// Shows each path that an action touches, and what is done to it, to `check`; paths that a path really leads to, too.
-fn each_path(judging: &Judging<'_>, mut check: impl FnMut(Deed, &str) -> Judged) -> Judged {
+/// Shows each path to which an action does one of some deeds to `check`; paths that a path really leads to, too.
+fn each_path(judging: &Judging<'_>, deeds: &[Deed], mut check: impl FnMut(Deed, &str) -> Judged) -> Judged {
     let deed = match judging.action.action {
-        "push_commit" => {
-            for file in commit_files(judging)? {
-                let deed = if file.deleted { Deed::Delete } else { Deed::Write };
-                check(deed, file.path)?;
-                if let Some(leads_to) = file.leads_to {
-                    let path = led(file.path, leads_to);
-                    check(deed, &path.ok_or_else(|| leads_out(file.path))?)?;
-                }
-            }
-            return Ok(());
-        }
+        "push_commit" => return each_committed(judging, deeds, check),
         "read_file" => Deed::Read,
         "list_dir" => Deed::List,
         "write_file" => Deed::Write,
         "delete_file" => Deed::Delete,
         _ => return Ok(()),
     };
+    if !deeds.contains(&deed) {
+        return Ok(());
+    }
     check(deed, judging.text("path")?)?;
     match judging.facts {
         Some(facts) => check(deed, fact_text(facts, "real_path")?),
         None => Ok(()),
     }
+}
+
+fn each_committed(
+    judging: &Judging<'_>,
+    deeds: &[Deed],
+    mut check: impl FnMut(Deed, &str) -> Judged,
+) -> Judged {
+    for file in commit_files(judging)? {
+        let deed = if file.deleted { Deed::Delete } else { Deed::Write };
+        if !deeds.contains(&deed) {
+            continue;
+        }
+        check(deed, file.path)?;
+        if let Some(leads_to) = file.leads_to {
+            let path = led(file.path, leads_to);
+            check(deed, &path.ok_or_else(|| leads_out(file.path))?)?;
+        }
+    }
+    Ok(())
 }
 
 fn leads_out(path: &str) -> Refusal {
@@ -103,8 +115,8 @@ struct NoDelete(Option<Forbidden>);
 
 impl Rule for NoDelete {
     fn judge(&self, _: &Scope, judging: &Judging<'_>) -> Judged {
-        each_path(judging, |deed, path| {
-            let stays = deed == Deed::Delete && self.0.as_ref().is_none_or(|paths| paths.has(path));
+        each_path(judging, &[Deed::Delete], |_, path| {
+            let stays = self.0.as_ref().is_none_or(|paths| paths.has(path));
             if stays { Err(format!("it deletes '{path}'").into()) } else { Ok(()) }
         })
     }
@@ -143,7 +155,7 @@ impl Restricted {
 
 impl Rule for Restricted {
     fn judge(&self, _: &Scope, judging: &Judging<'_>) -> Judged {
-        each_path(judging, |deed, path| match deed {
+        each_path(judging, &[Deed::Read, Deed::List, Deed::Write, Deed::Delete], |deed, path| match deed {
             // A list shows the names below a folder, whatever they are.
             Deed::List if path == "." => self.check("_"),
             Deed::List => self.check(&format!("{path}/_")),
@@ -174,11 +186,9 @@ struct Blocked(Extensions);
 
 impl Rule for Blocked {
     fn judge(&self, _: &Scope, judging: &Judging<'_>) -> Judged {
-        each_path(judging, |deed, path| match self.0.of(path) {
-            Some(extension) if deed == Deed::Write => {
-                Err(format!("'{path}' has the extension '{extension}'").into())
-            }
-            _ => Ok(()),
+        each_path(judging, &[Deed::Write], |_, path| match self.0.of(path) {
+            Some(extension) => Err(format!("'{path}' has the extension '{extension}'").into()),
+            None => Ok(()),
         })
     }
 }

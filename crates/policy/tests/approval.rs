@@ -4,18 +4,11 @@ mod common;
 
 use std::time::Duration;
 
-use common::{facts, no, passes};
+use common::{asks, facts, no, passes};
 use enact_core::action::{EffectClass, Facts};
-use enact_core::policy::{APPROVAL_EXPIRES_AFTER, Approval, Verdict};
-use enact_policy::{Builtin, Case, Effect, RequireApproval, require_approval};
+use enact_core::policy::APPROVAL_EXPIRES_AFTER;
+use enact_policy::{Case, Effect, RequireApproval, require_approval};
 use serde_json::{Value, json};
-
-fn asks(case: &Case, policy: &Builtin) -> Approval {
-    match case.judge(policy) {
-        Verdict::NeedsApproval(approval) => approval,
-        other => panic!("{case:?} was not held up: {other:?}"),
-    }
-}
 
 fn merge() -> Case {
     Case::action("github", "merge_pr", json!({}))

@@ -46,6 +46,14 @@ fn main_is_not_pushed_to_made_or_deleted_however_it_is_written() {
 }
 
 #[test]
+fn case_03_the_exact_parameters_are_judged_whatever_the_payload_says() {
+    let honest = json!({ "branch": "agent/x" });
+    no(&on_branch("push_commit", "main").payload(honest.clone()), &dont_push_to_main());
+    no(&on_branch("push_commit", "main").payload(honest), &require_branch_prefix("agent/"));
+    passes(&on_branch("push_commit", "agent/x").payload(json!({ "branch": "main" })), &dont_push_to_main());
+}
+
+#[test]
 fn the_default_branch_is_a_main_branch_whatever_its_name() {
     for (branch, default, denied) in [
         ("develop", "develop", true),
@@ -213,7 +221,7 @@ fn written_otherwise(name: &'static str) -> impl Strategy<Value = String> {
     (letters, before, after).prop_map(move |(letters, before, after)| {
         let mut text = before.to_owned();
         for (letter, (capital, hidden)) in name.chars().zip(letters) {
-            text.extend(if capital { letter.to_uppercase().to_string() } else { letter.to_string() }.chars());
+            text.push(if capital { letter.to_ascii_uppercase() } else { letter });
             text.extend(hidden.then_some('\u{2060}'));
         }
         text + after

@@ -28,7 +28,9 @@ impl Policy for TwoAnHour {
     }
 
     fn judge(&self, request: &Request<'_>) -> Verdict {
-        let (Stage::Action(action) | Stage::Captured(action, _)) = &request.stage else { return Verdict::Pass };
+        let (Stage::Action(action) | Stage::Captured(action, _)) = &request.stage else {
+            return Verdict::Pass;
+        };
         let of = Counted { user: Some(request.user), connector: Some("world"), action: Some("put") };
         let since = Timestamp::from_unix_us(request.now.unix_us() - u64::try_from(HOUR.as_micros()).unwrap());
         if action.action == "put" && request.recent.count(&of, since) >= 2 {

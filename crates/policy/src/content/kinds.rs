@@ -3,6 +3,8 @@
 //! Formats are those that the services document, or that their own scanners of secrets go by. The engine needs time in
 //! proportion to the text, whatever the text.
 
+use std::sync::LazyLock;
+
 use regex::bytes::{Regex, RegexBuilder};
 
 /// What a secret is, in words, and how it looks. Each begins with letters of its own, so that text without them is passed
@@ -52,43 +54,59 @@ const NAMES: &str = r"(?i)^(?:.*[_-])?(?:password|passwd|passphrase|secret|api_?
 const MIN_NAMED: usize = 8;
 
 /// What looks like a secret.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Kinds {
+    known: &'static Known,
+    generic: Option<&'static Generic>,
+}
+
+#[derive(Debug)]
+struct Known {
     /// Whether there is any of [`TOKENS`].
     any_token: Regex,
     /// Whether there is any of [`NAMED`].
     any_named: Regex,
     each: Vec<(&'static str, Regex)>,
-    generic: Option<(Regex, Regex)>,
 }
+
+/// By the name under which a value stands, in text and in an object.
+#[derive(Debug)]
+struct Generic {
+    in_text: Regex,
+    key: Regex,
+}
+
+static KNOWN: LazyLock<Result<Known, String>> = LazyLock::new(|| {
+    let any = |kinds: &[(&str, &str)]| {
+        compiled(&kinds.iter().map(|(_, look)| format!("(?:{look})")).collect::<Vec<_>>().join("|"))
+    };
+    let each = TOKENS.iter().chain(NAMED).map(|(kind, look)| Ok((*kind, compiled(look)?)));
+    let each = each.collect::<Result<_, String>>()?;
+    Ok(Known { any_token: any(TOKENS)?, any_named: any(NAMED)?, each })
+});
+
+static CALLED: LazyLock<Result<Generic, String>> =
+    LazyLock::new(|| Ok(Generic { in_text: compiled(GENERIC)?, key: compiled(NAMES)? }));
 
 impl Kinds {
     pub(super) fn new(generic: bool) -> Result<Self, String> {
-        let any = |kinds: &[(&str, &str)]| {
-            compiled(&kinds.iter().map(|(_, look)| format!("(?:{look})")).collect::<Vec<_>>().join("|"))
-        };
-        let each = TOKENS.iter().chain(NAMED).map(|(kind, look)| Ok((*kind, compiled(look)?)));
-        Ok(Self {
-            any_token: any(TOKENS)?,
-            any_named: any(NAMED)?,
-            each: each.collect::<Result<_, String>>()?,
-            generic: if generic { Some((compiled(GENERIC)?, compiled(NAMES)?)) } else { None },
-        })
+        let generic = generic.then(|| CALLED.as_ref()).transpose().map_err(Clone::clone)?;
+        Ok(Self { known: KNOWN.as_ref().map_err(Clone::clone)?, generic })
     }
 
     /// The first kind of secret that is there.
     pub(super) fn of(&self, text: &[u8]) -> Option<&'static str> {
-        if self.any_token.is_match(text) || self.any_named.is_match(text) {
-            return self.each.iter().find(|(_, look)| look.is_match(text)).map(|(kind, _)| *kind);
+        if self.known.any_token.is_match(text) || self.known.any_named.is_match(text) {
+            return self.known.each.iter().find(|(_, look)| look.is_match(text)).map(|(kind, _)| *kind);
         }
-        let is_generic = self.generic.as_ref().is_some_and(|(look, _)| look.is_match(text));
-        is_generic.then_some("something that is called a secret")
+        let is_called = self.generic.is_some_and(|called| called.in_text.is_match(text));
+        is_called.then_some("something that is called a secret")
     }
 
     /// Whether a value is a secret by the name under which it stands.
     pub(super) fn is_named_secret(&self, name: &str, value: &str) -> bool {
         let filled_in_later = value.starts_with(['$', '<', '{', '*']);
-        self.generic.as_ref().is_some_and(|(_, names)| names.is_match(name.as_bytes()))
+        self.generic.is_some_and(|called| called.key.is_match(name.as_bytes()))
             && value.len() >= MIN_NAMED
             && !filled_in_later
     }

@@ -1,8 +1,9 @@
 //! Words that the tables of the tests are written in.
 #![allow(dead_code, unreachable_pub, reason = "each test takes some of them")]
+#![allow(clippy::expect_used, clippy::panic, reason = "it is for tests alone")]
 
 use enact_core::action::Facts;
-use enact_core::policy::Verdict;
+use enact_core::policy::{Approval, Verdict};
 use enact_core::time::Timestamp;
 use enact_policy::{Builtin, Case};
 use serde_json::{Value, json};
@@ -23,6 +24,14 @@ pub fn no(case: &Case, policy: &Builtin) -> String {
 /// Asserts that a policy passes a case.
 pub fn passes(case: &Case, policy: &Builtin) {
     assert_eq!(case.judge(policy), Verdict::Pass, "{case:?} by {policy:?}");
+}
+
+/// What a person is asked.
+pub fn asks(case: &Case, policy: &Builtin) -> Approval {
+    match case.judge(policy) {
+        Verdict::NeedsApproval(approval) => approval,
+        other => panic!("{case:?} was not held up: {other:?}"),
+    }
 }
 
 /// A time.
