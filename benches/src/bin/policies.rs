@@ -14,7 +14,11 @@ const ROUNDS: usize = 15;
 const VERDICTS: usize = 2000;
 
 fn main() -> Result {
-    let policies = from_entries(entries(), &Connectors::default())?;
+    let connectors = Connectors::default()
+        .with("github", "github", &["push_commit"])
+        .with("postgres", "postgres", &["update_row"])
+        .with("slack", "slack", &["post_message"]);
+    let policies = from_entries(entries(), &connectors)?;
     println!("verdicts of {} built-in policies; medians of {ROUNDS} rounds of {VERDICTS}", policies.len());
     println!("{:<52} {:>12}", "", "µs a verdict");
     for (what, case) in cases()? {

@@ -118,7 +118,7 @@ impl ApproveAction {
 /// each change, others may.
 fn found_irreversible(judging: &Judging<'_>) -> Result<bool, Refusal> {
     let Some(facts) = judging.facts else { return Ok(false) };
-    let said = if tables::KINDS.contains(&judging.action.kind) {
+    let said = if tables::KINDS.contains(&judging.action.kind) && judging.is(tables::WRITES) {
         fact(facts, "irreversible")?
     } else {
         facts.get("irreversible").unwrap_or(&Value::Null)

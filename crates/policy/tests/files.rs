@@ -167,10 +167,14 @@ fn an_extension_is_known_wherever_it_stands() {
 
 #[test]
 fn what_cannot_be_read_is_refused() {
-    let policies = || [restrict_paths(["src/**"]), block_extensions(["exe"]), dont_delete_file()];
-    for policy in policies() {
-        no(&Case::action("filesystem", "delete_file", json!({})), &policy);
-        no(&Case::action("filesystem", "write_file", json!({ "path": 1 })), &policy);
+    for (policy, action) in [
+        (restrict_paths(["src/**"]), "read_file"),
+        (block_extensions(["exe"]), "write_file"),
+        (dont_delete_file(), "delete_file"),
+        (DontDeleteFile { paths: vec!["a".into()] }.into_policy(), "delete_file"),
+    ] {
+        no(&Case::action("filesystem", action, json!({})), &policy);
+        no(&Case::action("filesystem", action, json!({ "path": 1 })), &policy);
         no(&commit(json!(null)), &policy);
         no(&commit(json!([{ "content": "" }])), &policy);
         no(&commit(json!(["a"])), &policy);
