@@ -31,18 +31,15 @@ const TOKENS: &[(&str, &str)] = &[
     ("a Shopify token", r"\bshp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}"),
 ];
 
-/// Those that are known by what stands before them, in capital letters or small ones. What stands for a value that is filled
-/// in later (`$VAR`, `{{ … }}`, `<password>`, `***`) is none.
-const NAMED: &[(&str, &str)] = &[
-    (
-        "an address with a password",
-        r"(?i)\b(?:postgres(?:ql)?|mysql|mariadb|mongodb(?:\+srv)?|rediss?|amqps?|sqlserver|https?)://[^\s:/@\x22'<>]*:[^\s:/@$<{*%\x22'][^\s/@\x22'<>]*@",
-    ),
-    (
-        "an AWS secret key",
-        r#"(?i)aws_?secret_?(?:access_?)?key["']?\s{0,8}[:=]\s{0,8}["']?[A-Za-z0-9/+=]{40}"#,
-    ),
-];
+/// An address with a password in it. What stands for a value that is filled in later (`$VAR`, `{{ … }}`, `<password>`, `***`)
+/// is none.
+const ADDRESS: &str = r#"(?i)\b(?:postgres(?:ql)?|mysql|mariadb|mongodb(?:\+srv)?|rediss?|amqps?|sqlserver|https?)://[^\s:/@"'<>]*:[^\s:/@$<{*%"'][^\s/@"'<>]*@"#;
+
+/// A secret that only the name before it tells.
+const AWS_SECRET: &str = r#"(?i)aws_?secret_?(?:access_?)?key["']?\s{0,8}[:=]\s{0,8}["']?[A-Za-z0-9/+=]{40}"#;
+
+/// The fewest bytes in which any of them has place.
+const MIN_BYTES: usize = 10;
 
 /// Anything that is called a secret and set to a value.
 const GENERIC: &str = r#"(?i)(?:password|passwd|passphrase|secret|api_?key|access_?key|(?:access|auth|bearer)_?token|client_?secret|private_?key)["']?\s{0,8}(?::=|=>|[:=])\s{0,8}(?:"[^"\s$<{*][^"\r\n]{6,}"|'[^'\s$<{*][^'\r\n]{6,}'|[^\s"'$<{*;,)(]{16,})"#;
@@ -64,9 +61,11 @@ pub(super) struct Kinds {
 struct Known {
     /// Whether there is any of [`TOKENS`].
     any_token: Regex,
-    /// Whether there is any of [`NAMED`].
-    any_named: Regex,
-    each: Vec<(&'static str, Regex)>,
+    each_token: Vec<(&'static str, Regex)>,
+    /// What every address has, which is found faster than one.
+    any_address: Regex,
+    address: Regex,
+    aws_secret: Regex,
 }
 
 /// By the name under which a value stands, in text and in an object.
@@ -77,12 +76,15 @@ struct Generic {
 }
 
 static KNOWN: LazyLock<Result<Known, String>> = LazyLock::new(|| {
-    let any = |kinds: &[(&str, &str)]| {
-        compiled(&kinds.iter().map(|(_, look)| format!("(?:{look})")).collect::<Vec<_>>().join("|"))
-    };
-    let each = TOKENS.iter().chain(NAMED).map(|(kind, look)| Ok((*kind, compiled(look)?)));
-    let each = each.collect::<Result<_, String>>()?;
-    Ok(Known { any_token: any(TOKENS)?, any_named: any(NAMED)?, each })
+    let any: Vec<String> = TOKENS.iter().map(|(_, look)| format!("(?:{look})")).collect();
+    let each = TOKENS.iter().map(|(kind, look)| Ok((*kind, compiled(look)?)));
+    Ok(Known {
+        any_token: compiled(&any.join("|"))?,
+        each_token: each.collect::<Result<_, String>>()?,
+        any_address: compiled("://")?,
+        address: compiled(ADDRESS)?,
+        aws_secret: compiled(AWS_SECRET)?,
+    })
 });
 
 static CALLED: LazyLock<Result<Generic, String>> =
@@ -96,11 +98,19 @@ impl Kinds {
 
     /// The first kind of secret that is there.
     pub(super) fn of(&self, text: &[u8]) -> Option<&'static str> {
-        if self.known.any_token.is_match(text) || self.known.any_named.is_match(text) {
-            return self.known.each.iter().find(|(_, look)| look.is_match(text)).map(|(kind, _)| *kind);
+        let Known { any_token, each_token, any_address, address, aws_secret } = self.known;
+        if text.len() < MIN_BYTES {
+            None
+        } else if any_token.is_match(text) {
+            each_token.iter().find(|(_, look)| look.is_match(text)).map(|(kind, _)| *kind)
+        } else if any_address.is_match(text) && address.is_match(text) {
+            Some("an address with a password")
+        } else if aws_secret.is_match(text) {
+            Some("an AWS secret key")
+        } else {
+            let is_called = self.generic.is_some_and(|called| called.in_text.is_match(text));
+            is_called.then_some("something that is called a secret")
         }
-        let is_called = self.generic.is_some_and(|called| called.in_text.is_match(text));
-        is_called.then_some("something that is called a secret")
     }
 
     /// Whether a value is a secret by the name under which it stands.

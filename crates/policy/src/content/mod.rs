@@ -59,7 +59,7 @@ struct NoSecrets {
 impl Rule for NoSecrets {
     fn judge(&self, _: &Scope, judging: &Judging<'_>) -> Judged {
         let mut found = Vec::new();
-        self.look("", judging.action.params, &mut found)?;
+        self.look(&Place::Top, judging.action.params, &mut found)?;
         if found.is_empty() {
             return Ok(());
         }
@@ -70,64 +70,86 @@ impl Rule for NoSecrets {
     }
 }
 
+/// Where in the parameters something stands.
+enum Place<'a> {
+    Top,
+    Key(&'a Place<'a>, &'a str),
+    Item(&'a Place<'a>, usize),
+}
+
 impl NoSecrets {
     /// Notes what is found in a value that stands at a place.
-    fn look(&self, place: &str, value: &Value, found: &mut Vec<String>) -> Result<(), Refusal> {
+    fn look(&self, place: &Place<'_>, value: &Value, found: &mut Vec<String>) -> Result<(), Refusal> {
         match value {
-            Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
             Value::String(text) => {
-                found.extend(self.kinds.of(text.as_bytes()).map(|kind| format!("{kind} in {place}")));
-                Ok(())
+                found.extend(
+                    self.kinds.of(text.as_bytes()).map(|kind| format!("{kind} in {}", self.shown(place))),
+                );
             }
-            Value::Array(items) => items
-                .iter()
-                .enumerate()
-                .try_for_each(|(at, item)| self.look(&format!("{place}[{at}]"), item, found)),
-            Value::Object(entries) => self.look_into(place, entries, found),
+            Value::Array(items) => {
+                for (at, item) in items.iter().enumerate() {
+                    self.look(&Place::Item(place, at), item, found)?;
+                }
+            }
+            Value::Object(entries) => self.look_into(place, entries, found)?,
         }
+        Ok(())
     }
 
     fn look_into(
         &self,
-        place: &str,
+        place: &Place<'_>,
         entries: &Map<String, Value>,
         found: &mut Vec<String>,
     ) -> Result<(), Refusal> {
         let path = entries.get("path").and_then(Value::as_str);
         let is_excepted = path.is_some_and(|path| self.except.as_ref().is_some_and(|paths| paths.has(path)));
         for (key, value) in entries {
-            let here = self.place(place, key, path);
+            let here = &Place::Key(place, key);
             if let Some(kind) = self.kinds.of(key.as_bytes()) {
-                found.push(format!(
-                    "{kind} in a key of {}",
-                    if place.is_empty() { "the parameters" } else { place }
-                ));
+                found.push(format!("{kind} in a key of {}", self.shown(place)));
             }
+            let found_before = found.len();
             match (key.as_str(), value) {
                 ("content" | "content_base64", _) if is_excepted => {}
                 ("content_base64", Value::String(text)) => {
-                    let bytes = STANDARD
-                        .decode(text)
-                        .map_err(|_| format!("{here} is no base64, so it cannot be judged"))?;
-                    found.extend(self.kinds.of(&plain(&bytes)).map(|kind| format!("{kind} in {here}")));
+                    let no_base64 = |_| format!("{} is no base64, so it cannot be judged", self.shown(here));
+                    let bytes = STANDARD.decode(text).map_err(no_base64)?;
+                    found.extend(
+                        self.kinds.of(&plain(&bytes)).map(|kind| format!("{kind} in {}", self.shown(here))),
+                    );
                 }
                 (key, Value::String(text)) if self.kinds.is_named_secret(key, text) => {
-                    found.push(format!("a value that is called a secret in {here}"));
+                    found.push(format!("a value that is called a secret in {}", self.shown(here)));
                 }
-                _ => self.look(&here, value, found)?,
+                _ => self.look(here, value, found)?,
+            }
+            let path = path.filter(|path| *key != "path" && !self.is_secret(path));
+            if let (Some(path), [only]) = (path, found.get_mut(found_before..).unwrap_or_default()) {
+                only.push_str(&format!(" of '{path}'"));
             }
         }
         Ok(())
     }
 
-    /// Where something stands: keys and positions, and the path of a file; without what would give a secret away.
-    fn place(&self, place: &str, key: &str, path: Option<&str>) -> String {
-        let shown = |text: &str| self.kinds.of(text.as_bytes()).is_none();
-        let key = if shown(key) { key } else { "…" };
-        let here = if place.is_empty() { key.to_owned() } else { format!("{place}.{key}") };
-        match path {
-            Some(path) if key.starts_with("content") && shown(path) => format!("{here} of '{path}'"),
-            _ => here,
+    fn is_secret(&self, text: &str) -> bool {
+        self.kinds.of(text.as_bytes()).is_some()
+    }
+
+    /// A place in words: keys and positions, without a key that would give a secret away.
+    fn shown(&self, place: &Place<'_>) -> String {
+        match place {
+            Place::Top => "the parameters".to_owned(),
+            Place::Item(list, at) => format!("{}[{at}]", self.shown(list)),
+            Place::Key(object, key) => {
+                let key = if self.is_secret(key) { "…" } else { key };
+                if matches!(object, Place::Top) {
+                    key.to_owned()
+                } else {
+                    format!("{}.{key}", self.shown(object))
+                }
+            }
         }
     }
 }

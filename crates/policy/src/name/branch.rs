@@ -1,5 +1,7 @@
 //! Names of branches and of repositories.
 
+use std::borrow::Cow;
+
 use super::pattern::Patterns;
 use super::{cleaned, exact, fold, hidden};
 
@@ -9,12 +11,12 @@ const FULL: &str = "refs/heads/";
 /// The broad form of a branch, for rules that forbid.
 pub(crate) fn broad(branch: &str) -> String {
     let folded = fold(branch);
-    let clean = cleaned(&folded).unwrap_or(folded);
-    let mut name = clean.as_str();
+    let clean = cleaned(&folded).unwrap_or(Cow::Borrowed(&folded));
+    let mut name = clean.as_ref();
     while let Some(rest) = name.strip_prefix(FULL).or_else(|| name.strip_prefix("heads/")) {
         name = rest;
     }
-    if name.len() == clean.len() { clean } else { name.to_owned() }
+    name.to_owned()
 }
 
 /// The exact form of a branch, for rules that permit.

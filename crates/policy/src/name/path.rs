@@ -7,43 +7,29 @@ use super::{cleaned, exact, fold, hidden, small};
 /// slash where there is none.
 #[derive(Debug)]
 pub(crate) struct Forbidden {
-    small: Places,
-    folded: Places,
-}
-
-/// Patterns of paths in one form.
-#[derive(Debug)]
-struct Places {
-    /// From where paths start. What is below one is one.
-    rooted: Patterns,
-    /// Those without a slash: names at any depth.
-    anywhere: Patterns,
+    small: Patterns,
+    folded: Patterns,
 }
 
 impl Forbidden {
     pub(crate) fn new(patterns: &[String]) -> Result<Self, String> {
         check(patterns)?;
-        Ok(Self { small: Places::new(patterns, small)?, folded: Places::new(patterns, fold)? })
+        let all: Vec<String> = patterns.iter().flat_map(|pattern| with_what_is_below(pattern)).collect();
+        Ok(Self { small: Patterns::new(&all, small)?, folded: Patterns::new(&all, fold)? })
     }
 
     /// Whether a path is one of them. One that leads out of where it starts is.
     pub(crate) fn has(&self, path: &str) -> bool {
-        self.small.has(&small(path)) || self.folded.has(&fold(path))
+        let is_one = |patterns: &Patterns, path: &str| cleaned(path).is_none_or(|path| patterns.has(&path));
+        // Folding ASCII puts a slash nowhere.
+        is_one(&self.folded, &fold(path)) || (!path.is_ascii() && is_one(&self.small, &small(path)))
     }
 }
 
-impl Places {
-    fn new(patterns: &[String], form: fn(&str) -> String) -> Result<Self, String> {
-        let (rooted, anywhere): (Vec<_>, Vec<_>) = patterns.iter().partition(|pattern| pattern.contains('/'));
-        Ok(Self { rooted: Patterns::new(rooted, form)?, anywhere: Patterns::new(anywhere, form)? })
-    }
-
-    fn has(&self, path: &str) -> bool {
-        let Some(path) = cleaned(path) else { return true };
-        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
-        ends.filter_map(|end| path.get(..end)).any(|above| self.rooted.has(above))
-            || path.split('/').any(|part| self.anywhere.has(part))
-    }
+/// What is below a forbidden path is forbidden. A pattern without a slash is a name at any depth.
+fn with_what_is_below(pattern: &str) -> [String; 2] {
+    let anywhere = if pattern.contains('/') { "" } else { "**/" };
+    [format!("{anywhere}{pattern}"), format!("{anywhere}{pattern}/**")]
 }
 
 /// Refuses a pattern that no path is ever like.
