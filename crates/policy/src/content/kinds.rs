@@ -41,11 +41,11 @@ const AWS_SECRET: &str = r#"(?i)aws_?secret_?(?:access_?)?key["']?\s{0,8}[:=]\s{
 /// The fewest bytes in which any of them has place.
 const MIN_BYTES: usize = 10;
 
-/// Anything that is called a secret and set to a value.
-const GENERIC: &str = r#"(?i)(?:password|passwd|passphrase|secret|api_?key|access_?key|(?:access|auth|bearer)_?token|client_?secret|private_?key)["']?\s{0,8}(?::=|=>|[:=])\s{0,8}(?:"[^"\s$<{*][^"\r\n]{6,}"|'[^'\s$<{*][^'\r\n]{6,}'|[^\s"'$<{*;,)(]{16,})"#;
+/// Anything that is called a secret and set to a value. Whatever is like [`AWS_SECRET`] is like this.
+const GENERIC: &str = r#"(?i)(?:password|passwd|passphrase|secret|(?:api|access|secret|private)_?key|(?:access|auth|bearer)_?token)["']?\s{0,8}(?::=|=>|[:=])\s{0,8}(?:"[^"\s$<{*][^"\r\n]{6,}"|'[^'\s$<{*][^'\r\n]{6,}'|[^\s"'$<{*;,)(]{16,})"#;
 
 /// Names of columns and keys that hold a secret.
-const NAMES: &str = r"(?i)^(?:.*[_-])?(?:password|passwd|passphrase|secret|api_?key|access_?key|(?:access|auth|bearer)_?token|client_?secret|private_?key)$";
+const NAMES: &str = r"(?i)^(?:.*[_-])?(?:password|passwd|passphrase|secret|(?:api|access|secret|private)_?key|(?:access|auth|bearer)_?token|client_?secret)$";
 
 /// The shortest value of such a column that counts.
 const MIN_NAMED: usize = 8;
@@ -105,11 +105,13 @@ impl Kinds {
             each_token.iter().find(|(_, look)| look.is_match(text)).map(|(kind, _)| *kind)
         } else if any_address.is_match(text) && address.is_match(text) {
             Some("an address with a password")
-        } else if aws_secret.is_match(text) {
-            Some("an AWS secret key")
         } else {
-            let is_called = self.generic.is_some_and(|called| called.in_text.is_match(text));
-            is_called.then_some("something that is called a secret")
+            let other = match self.generic {
+                Some(called) if called.in_text.is_match(text) => Some("something that is called a secret"),
+                Some(_) => return None,
+                None => None,
+            };
+            if aws_secret.is_match(text) { Some("an AWS secret key") } else { other }
         }
     }
 
