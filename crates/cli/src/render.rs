@@ -134,7 +134,7 @@ fn action(out: Out, action: &ActionResult) {
 }
 
 /// A value in a line of bearable length.
-fn short(value: &JsonText) -> String {
+pub(crate) fn short(value: &JsonText) -> String {
     const MOST: usize = 160;
     let text = value.as_str();
     match text.char_indices().nth(MOST) {

@@ -69,6 +69,10 @@ impl Declarative {
         &self.text
     }
 
+    pub(crate) fn steps(&self) -> &[Step] {
+        &self.definition.steps
+    }
+
     async fn carry_out(&self, cx: &WorkflowCx, input: &JsonText) -> Result<JsonText, Error> {
         let attributes = JsonText::encode(&cx.attributes())?.exact();
         let mut scope = Scope::new(payload(input)?, cx.user(), &attributes, &cx.run_id().to_string());
@@ -104,7 +108,7 @@ fn in_step(step: &Step) -> String {
 }
 
 /// The payload: a JSON object; `null`, which says "no input", is an empty one.
-fn payload(input: &JsonText) -> Result<JsonText, Error> {
+pub(crate) fn payload(input: &JsonText) -> Result<JsonText, Error> {
     let kind = match input.exact() {
         Exact::Null => return JsonText::parse("{}"),
         Exact::Object(_) => return Ok(input.clone()),

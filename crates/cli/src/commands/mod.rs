@@ -4,7 +4,9 @@ mod demo;
 mod init;
 mod keep;
 mod look;
+mod plan;
 mod runs;
+mod start;
 
 use std::path::Path;
 
@@ -53,7 +55,7 @@ pub(crate) async fn carry_out(command: Command, config: Option<&Path>, out: Out)
         Command::Replay { run, until } => look::replay(&load()?, &run, until, out).await,
         Command::Connectors => look::connectors(&load()?, out).await,
         Command::Store { command } => keep::store(command, load, out).await,
-        Command::Plan(_) => not_yet("plan"),
+        Command::Plan(start) => plan::plan(&load()?, start, out).await,
         Command::Receipt { .. } => not_yet("receipt"),
         Command::Audit { command: Audit::Verify } => not_yet("audit verify"),
         Command::Audit { command: Audit::Export { .. } } => not_yet("audit export"),

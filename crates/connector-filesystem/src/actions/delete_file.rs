@@ -1,7 +1,7 @@
 //! `delete_file`: a file or a symbolic link, never what a link leads to.
 
 use enact_core::Error;
-use enact_core::action::{Action, Captured, Doubt, EffectClass, Left, LockKey, Target, Undo};
+use enact_core::action::{Action, Captured, Doubt, EffectClass, Left, LockKey, Shown, Target, Undo};
 use enact_core::connector::{Cx, Perform};
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,7 @@ use crate::client::{Last, Root};
 use crate::error::{naming, precondition};
 use crate::meta::{Kind, Meta};
 use crate::path::FilePath;
+use crate::show;
 use crate::state::{Node, Seen, Shape, check_unchanged, keep};
 use crate::work::Step;
 
@@ -102,6 +103,13 @@ impl Perform<DeleteFile> for Filesystem {
         } else {
             Doubt::Unknown(format!("'{}' is {seen} now, not what was to be deleted", pre.path))
         })
+    }
+
+    fn show(&self, action: &DeleteFile, pre: &DeleteFilePre) -> Shown {
+        Shown {
+            before: show::node(Some(&pre.before)),
+            change: show::change(&action.path, Some(&pre.before), None),
+        }
     }
 
     fn undo(&self, _: &DeleteFile, pre: &DeleteFilePre, _: Left<'_, FileDeleted>) -> Undo<RestoreFile> {

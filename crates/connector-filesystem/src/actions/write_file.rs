@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use enact_core::Error;
-use enact_core::action::{Action, Captured, Doubt, EffectClass, Facts, Left, LockKey, Target, Undo};
+use enact_core::action::{Action, Captured, Doubt, EffectClass, Facts, Left, LockKey, Shown, Target, Undo};
 use enact_core::connector::{Cx, Perform};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -20,6 +20,7 @@ use crate::error::{os, precondition};
 use crate::meta::{Kind, Meta};
 use crate::mode::Mode;
 use crate::path::{DirPath, FilePath};
+use crate::show;
 use crate::stage::{Looks, Stage, make_file, temporary_name};
 use crate::state::{Node, Seen, Shape, check_unchanged, keep};
 use crate::work::Step;
@@ -207,6 +208,13 @@ impl Perform<WriteFile> for Filesystem {
         } else {
             Doubt::Unknown(format!("'{}' is {seen} now, neither what it was nor what was written", pre.path))
         })
+    }
+
+    fn show(&self, action: &WriteFile, pre: &WriteFilePre) -> Shown {
+        Shown {
+            before: show::node(pre.before.as_ref()),
+            change: show::change(&action.path, pre.before.as_ref(), Some(action.content())),
+        }
     }
 
     fn undo(&self, _: &WriteFile, pre: &WriteFilePre, _: Left<'_, FileWritten>) -> Undo<RestoreFile> {

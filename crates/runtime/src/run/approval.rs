@@ -23,7 +23,7 @@ use crate::coordinator::CoordinatorMsg;
 use crate::gate::{Judged, digest};
 
 /// Under which name the workflow itself wants an approval.
-const WORKFLOW: &str = "workflow";
+pub(crate) const WORKFLOW: &str = "workflow";
 
 /// Whether something may go on.
 pub(super) enum Leave {

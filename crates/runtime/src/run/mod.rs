@@ -38,6 +38,7 @@ use crate::locks::Guards;
 use crate::shared::Shared;
 use crate::under_way::Jobs;
 
+pub(crate) use approval::WORKFLOW;
 pub use command::RollbackOptions;
 pub(crate) use command::{Approving, Command};
 
