@@ -142,3 +142,9 @@ pub mod prelude {
 #[doc = include_str!("../../../README.md")]
 #[derive(Debug)]
 pub struct Readme;
+
+/// The page of policies compiles.
+#[cfg(all(doctest, feature = "policies"))]
+#[doc = include_str!("../../../docs/policies.md")]
+#[derive(Debug)]
+pub struct PoliciesPage;
