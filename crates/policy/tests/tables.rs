@@ -58,6 +58,8 @@ fn patterns_stay_within_a_schema() {
         ("billing.*", "public.billing", false),
         ("audit_*", "log.Audit_2024", true),
         ("*.secrets", "app.secrets", true),
+        ("secret*", "x\".secret\"", true),
+        ("a\"b", "\"a\"\"b\"", true),
     ] {
         let case = change("update_row", table);
         if denied {

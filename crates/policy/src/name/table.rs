@@ -25,23 +25,37 @@ impl Table {
     }
 }
 
-/// The parts of a name, quotes taken off.
+/// The parts of a name, quotes taken off. As in the connector, a quote opens only at the beginning of a part.
 fn parts(text: &str) -> Vec<String> {
-    let (mut parts, mut part, mut quoted) = (Vec::new(), String::new(), false);
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '"' if quoted && chars.peek() == Some(&'"') => {
-                chars.next();
+    let (mut parts, mut rest) = (Vec::new(), Some(text));
+    while let Some(text) = rest {
+        let (part, after) = match text.strip_prefix('"') {
+            Some(inside) => quoted(inside),
+            None => match text.split_once('.') {
+                Some((part, after)) => (part.to_owned(), Some(after)),
+                None => (text.to_owned(), None),
+            },
+        };
+        parts.push(fold(&part).trim().replace(BETWEEN, WITHIN));
+        rest = after;
+    }
+    parts
+}
+
+/// What a quote holds that was opened, and what comes after it and its dot.
+fn quoted(text: &str) -> (String, Option<&str>) {
+    let (mut part, mut rest) = (String::new(), text);
+    while let Some((before, after)) = rest.split_once('"') {
+        part.push_str(before);
+        match after.strip_prefix('"') {
+            Some(more) => {
                 part.push('"');
+                rest = more;
             }
-            '"' => quoted = !quoted,
-            '.' if !quoted => parts.push(std::mem::take(&mut part)),
-            c => part.push(c),
+            None => return (part, after.strip_prefix('.')),
         }
     }
-    parts.push(part);
-    parts.iter().map(|part| fold(part).trim().replace(BETWEEN, WITHIN)).collect()
+    (part + rest, None)
 }
 
 /// Tables that a rule is about: names and patterns, with a schema or without, which means in any schema.
