@@ -57,6 +57,17 @@ fn a_denied_name_is_denied_at_any_depth() {
 }
 
 #[test]
+fn one_pattern_can_deny_several() {
+    let policy = denied(&["{secrets,private}/**", "*.{pem,key}", "a*z/{b,c}"]);
+    for path in ["Secrets/a", "private/b/c", "x/y.PEM", "y.key", "a1z/B", "az/c/d"] {
+        no(&file("read_file", path), &policy);
+    }
+    for path in ["secret/a", "x/y.pen", "a/z/b", "az/d"] {
+        passes(&file("read_file", path), &policy);
+    }
+}
+
+#[test]
 fn an_allowed_path_is_allowed_as_it_is() {
     let policy = restrict_paths(["src/**", "docs/*.md", "README.{md,txt}"]);
     for path in ["src/a/b.rs", "docs/x.md", "README.md", "README.txt", "./src//a.rs"] {

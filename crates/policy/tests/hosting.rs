@@ -73,6 +73,7 @@ fn other_names_and_patterns_of_main_branches_can_be_given() {
     no(&on_branch("push_commit", "Release/1.0"), &policy);
     no(&on_branch("push_commit", "refs/heads/prod"), &policy);
     passes(&on_branch("push_commit", "release/1.0/fix"), &policy);
+    passes(&on_branch("push_commit", "release"), &policy);
     passes(&on_branch("push_commit", "main"), &policy);
 }
 
