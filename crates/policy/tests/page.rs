@@ -1,5 +1,7 @@
 //! The page of policies says what is so.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops at what it does not expect")]
+
 use enact_policy::{Connectors, from_entries, names};
 use serde_json::Value;
 
