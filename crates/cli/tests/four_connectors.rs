@@ -1,5 +1,6 @@
-//! A workflow over all four connectors, by the real binary: killed at every request that it sends and at its calls of
-//! the system, forward and back, it is carried on to its end and rolled back, and all four worlds are as before.
+//! A workflow over all four connectors, by the real binary: killed at every request that it sends and at every 13th of its
+//! calls of the system, forward and back, it is carried on to its end and rolled back, and all four worlds are as before.
+//! (Every single call of the system, with files alone, is in `kill_at_every_call.rs`.)
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 #![expect(
     clippy::unwrap_used,
@@ -36,6 +37,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Between two calls of the system at which the process is killed.
 const STRIDE: usize = 13;
+
+/// How many times that is, at the least: five, and threads do not make the same calls in each run.
+const KILLS: usize = 4;
 
 /// What the Postgres connector commits with.
 const COMMIT: &str = "SET LOCAL";
@@ -113,7 +117,7 @@ impl Four {
         let world = World::empty();
         fs::create_dir(world.path("workspace")).unwrap();
         world.write("workflows/deploy.yaml", WORKFLOW);
-        world.write("enact.toml", &configuration(&hub.url(), &slack.url()));
+        world.write("enact.toml", &configuration(&hub.url(), &slack.url(), 0));
         let branches = repo.branches();
         Self { world, db, proxy, hub, repo, slack, general, tokens, branches }
     }
@@ -214,7 +218,8 @@ impl Four {
     }
 }
 
-fn configuration(github: &str, slack: &str) -> String {
+/// Without a settle window, an effect that is not to be seen counts as absent at once.
+fn configuration(github: &str, slack: &str, settle_window_s: u32) -> String {
     format!(
         r#"
 [store]
@@ -233,13 +238,13 @@ allowed_actions = ["insert_row"]
 kind = "github"
 token_env = "GITHUB_TOKEN"
 base_url = "{github}"
-settle_window_s = 0
+settle_window_s = {settle_window_s}
 allowed_actions = ["create_branch", "create_pr"]
 [connectors.slack]
 kind = "slack"
 token_env = "SLACK_BOT_TOKEN"
 base_url = "{slack}"
-settle_window_s = 0
+settle_window_s = {settle_window_s}
 allowed_actions = ["post_message"]
 "#
     )
@@ -340,6 +345,14 @@ async fn back(point: Point) {
     four.finish_back(&run, &format!("back {point:?}")).await;
 }
 
+/// At a point of Slack's, with a settle window as in a real configuration.
+async fn forward_with_a_window(point: Point) {
+    let four = Four::new().await;
+    four.world.write("enact.toml", &configuration(&four.hub.url(), &four.slack.url(), 2));
+    kill_at(&four, &point, &["run", "deploy", ME[0], ME[1]]).await;
+    four.finish(&format!("forward with a window {point:?}")).await;
+}
+
 /// For a thread that may block.
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     Handle::current().block_on(future)
@@ -393,9 +406,18 @@ async fn a_workflow_over_four_connectors_survives_a_kill_at_every_point_and_roll
             let place = block_on(places.acquire_owned());
             let kills = sweep(rolls_back);
             drop(place);
-            assert!(kills > 2, "{kills} kills");
+            assert!(kills >= KILLS, "{kills} kills");
         };
         tasks.spawn_blocking(sweep);
+    }
+    let posts = there.slack.iter().position(|method| method == "chat.postMessage").unwrap() + 1;
+    for point in [Point::Slack(posts, false), Point::Slack(posts, true)] {
+        let places = Arc::clone(&places);
+        tasks.spawn(async move {
+            let place = places.acquire_owned().await;
+            forward_with_a_window(point).await;
+            drop(place);
+        });
     }
     for (point, is_out) in
         out.into_iter().map(|point| (point, true)).chain(home.into_iter().map(|p| (p, false)))

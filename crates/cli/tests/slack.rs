@@ -3,6 +3,9 @@
 
 mod common;
 
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
 use common::{Gave, World};
 use enact_testkit::slack::{Channel, Fault, Server};
 use serde_json::json;
@@ -32,9 +35,14 @@ impl Desk {
         Self { world, slack, general, token }
     }
 
-    fn enact(&self, args: &[&str]) -> Gave {
+    fn command(&self, args: &[&str]) -> Command {
         let mut command = self.world.command(&[args, &["--json"]].concat());
-        let gave: Gave = command.env("ENACT_TEST_TOKEN", &self.token).output().unwrap().into();
+        command.env("ENACT_TEST_TOKEN", &self.token);
+        command
+    }
+
+    fn enact(&self, args: &[&str]) -> Gave {
+        let gave: Gave = self.command(args).output().unwrap().into();
         assert!(!format!("{gave:?}").contains(&self.token), "the token is shown: {gave:?}");
         gave
     }
@@ -44,10 +52,25 @@ impl Desk {
         self.enact(&["act", &action, "--user", "me@example.com", "--params", &params.to_string()])
     }
 
+    /// Kills a command while its so-manieth request waits for an answer, before it happened or after that.
+    fn kill_at(&self, nth: usize, is_done: bool, args: &[&str]) {
+        let fault = if is_done { Fault::hang_after } else { Fault::hang_before };
+        let armed = self.slack.fault(fault("*").nth(nth));
+        let mut child = self.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let reached = runtime.block_on(async { tokio::time::timeout(PATIENCE, armed.reached()).await });
+        child.kill().unwrap();
+        child.wait().unwrap();
+        reached.unwrap();
+    }
+
     fn post(&self) -> Gave {
         self.act("post_message", &json!({ "channel": self.general.id(), "text": "a < b" }))
     }
 }
+
+/// How long a request may take to come; only a test that fails waits so long.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const SCOPES: [&str; 3] = ["chat:write", "channels:history", "channels:read"];
 
@@ -90,6 +113,62 @@ fn a_deletion_is_done_once_and_stays() {
 }
 
 #[test]
+fn a_deletion_survives_a_kill_at_every_request_and_is_not_forgotten_in_a_rollback() {
+    let asked = |desk: &Desk| {
+        let ts = desk.general.person("agent").post("old");
+        json!({ "channel": desk.general.id(), "ts": ts }).to_string()
+    };
+    let act = |params: &str| {
+        ["act", "slack.delete_message", "--user", "me@example.com", "--params", params].map(str::to_owned)
+    };
+    let whole = Desk::with_scopes(SCOPES);
+    let params = asked(&whole);
+    whole.enact(&act(&params).each_ref().map(String::as_str)).exits(0);
+    let methods: Vec<String> = whole.slack.requests().into_iter().map(|request| request.method).collect();
+    let delete = methods.iter().position(|method| method == "chat.delete").unwrap() + 1;
+    let mut points: Vec<(usize, bool)> = (1..=methods.len()).map(|nth| (nth, false)).collect();
+    points.push((delete, true));
+    assert!(points.len() >= 4, "{methods:?}");
+    for ((nth, is_done), is_resumed) in points.into_iter().flat_map(|point| [(point, true), (point, false)]) {
+        let at = format!("killed at {nth}, {is_done}, resumed {is_resumed}");
+        let desk = Desk::with_scopes(SCOPES);
+        let params = asked(&desk);
+        desk.kill_at(nth, is_done, &act(&params).each_ref().map(String::as_str));
+        let runs = desk.enact(&["runs"]).exits(0).json();
+        let Some(run) = runs["runs"][0]["run_id"].as_str() else {
+            assert_eq!(desk.slack.effects().len(), 0, "{at}");
+            continue;
+        };
+        if is_resumed {
+            let resumed = desk.enact(&["resume", run]).exits(0).json();
+            assert_eq!(resumed["actions"][0]["already_done"], false, "{at}: {resumed}");
+            assert_eq!(desk.slack.effects().len(), 1, "{at}");
+        }
+        let is_gone = desk.general.messages().is_empty();
+        assert_eq!(is_gone, is_done || is_resumed, "{at}");
+        let (exit, outcome) = if is_gone { (5, "irreversible") } else { (0, "nothing_to_undo") };
+        let undone = desk.enact(&["rollback", run]).exits(exit).json();
+        for action in undone["rollback"]["actions"].as_array().unwrap() {
+            assert_eq!(action["outcome"], outcome, "{at}: {undone}");
+        }
+        assert!(!is_gone || undone["rollback"]["actions"][0].is_object(), "{at}: {undone}");
+        assert_eq!(desk.general.messages().is_empty(), is_gone, "{at}");
+    }
+}
+
+#[test]
+fn replies_that_stay_after_a_rollback_are_in_the_record_of_it() {
+    let desk = Desk::with_scopes(SCOPES);
+    let done = desk.post().exits(0).json();
+    let run = done["run_id"].as_str().unwrap();
+    desk.general.person("ann").reply(&desk.general.messages()[0].ts, "good");
+    desk.enact(&["rollback", run]).exits(0);
+    let events = desk.enact(&["events", run]).exits(0).stdout;
+    let undo = events.lines().find(|line| line.contains("replies_left")).unwrap();
+    assert!(undo.contains("\"replies_left\":1"), "{undo}");
+}
+
+#[test]
 fn a_lost_reply_is_looked_up_within_the_same_command_or_waits_for_a_person() {
     let desk = Desk::with_scopes(SCOPES);
     let lost = desk.slack.fault(Fault::drop_after(POST));
@@ -122,6 +201,15 @@ fn what_may_not_be_deleted_is_a_failed_undo_in_sight() {
     let action = &left["rollback"]["actions"][0];
     assert_eq!((&action["outcome"], &action["error"]["code"]), (&json!("failed"), &json!("forbidden")));
     assert_eq!(left["status"], "partially_rolled_back");
+    // So is what the app may delete no more; later, it may be again.
+    desk.slack.keep_everything(false);
+    let refused = desk.slack.fault(Fault::error("chat.delete", "cant_delete_message"));
+    let left = desk.enact(&["rollback", done["run_id"].as_str().unwrap()]).exits(5).json();
+    assert!(refused.was_reached());
+    let action = &left["rollback"]["actions"][0];
+    assert_eq!((&action["outcome"], &action["error"]["code"]), (&json!("failed"), &json!("forbidden")));
+    let left = desk.enact(&["rollback", done["run_id"].as_str().unwrap()]).exits(0).json();
+    assert_eq!(left["rollback"]["actions"][0]["outcome"], "undone");
 }
 
 #[test]

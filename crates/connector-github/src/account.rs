@@ -139,14 +139,7 @@ impl GitHub {
             Auth::Token(_) => self.token_lacks(allowed).await?,
             Auth::App(app) => self.app_lacks(app.installation, allowed).await?,
         };
-        if self.settle <= self.client.timeout {
-            warnings.push(format!(
-                "'settle_window_s' ({}) is not above 'timeout_s' ({}): a request that is still on its way may count \
-                 as lost",
-                self.settle.as_secs(),
-                self.client.timeout.as_secs()
-            ));
-        }
+        warnings.extend(self.settle().warning());
         Ok(warnings)
     }
 

@@ -8,6 +8,10 @@ use enact_core::time::Timestamp;
 use crate::GitHub;
 
 impl GitHub {
+    pub(crate) fn settle(&self) -> Settle {
+        Settle::new(self.settle, self.client.timeout)
+    }
+
     /// Looks until something is found, or "not there" counts. Where the call has not so much time, an error says when to
     /// ask again.
     pub(crate) async fn settled<T, F>(
@@ -19,11 +23,11 @@ impl GitHub {
     where
         F: Future<Output = Result<Option<T>, Error>>,
     {
-        Settle(self.settle).settled(cx, at, look).await
+        self.settle().settled(cx, at, look).await
     }
 
     /// The context of what is to be sent for an intent.
     pub(crate) fn in_time(&self, cx: &Cx, at: Timestamp) -> Cx {
-        Settle(self.settle).in_time(cx, at)
+        self.settle().in_time(cx, at)
     }
 }

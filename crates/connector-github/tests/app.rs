@@ -43,8 +43,10 @@ async fn an_installation_acts_with_one_token_and_gets_another_when_it_ends() {
     let toolbox = toolbox(&hub, &app, installation, folder.path());
     assert_eq!(
         toolbox.warnings().await.unwrap(),
-        ["'settle_window_s' (0) is not above 'timeout_s' (30): a request \
-        that is still on its way may count as lost"]
+        [
+            "'settle_window_s' (0) is less than twice 'timeout_s' (30), so a request that is still on its way may count \
+        as lost, and be sent again"
+        ]
     );
     let identity = toolbox.identity().await.unwrap();
     assert!(

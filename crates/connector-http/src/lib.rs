@@ -6,6 +6,8 @@
 pub mod address;
 pub mod cause;
 pub mod lost;
+#[cfg(test)]
+mod paused;
 pub mod secret;
 pub mod settle;
 pub mod wait;

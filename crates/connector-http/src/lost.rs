@@ -50,3 +50,28 @@ pub fn late(doing: impl Display, nature: Nature, after: Duration) -> Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use enact_core::error::Remains;
+
+    use super::*;
+
+    #[test]
+    fn a_change_that_may_have_been_sent_is_in_doubt_and_all_else_left_nothing() {
+        let lost = || io::Error::other("reset");
+        for (error, is_doubt) in [
+            (unanswered("Slack", "post it", Nature::Change, false, lost()), true),
+            (unanswered("Slack", "post it", Nature::Change, true, lost()), false),
+            (unanswered("Slack", "look", Nature::Harmless, false, lost()), false),
+            (late("post it", Nature::Change, Duration::from_secs(1)), true),
+            (late("look", Nature::Harmless, Duration::from_secs(1)), false),
+        ] {
+            assert_eq!(error.code() == ErrorCode::InDoubt, is_doubt, "{error}");
+            assert_eq!(error.is_retryable(), !is_doubt, "{error}");
+            assert_eq!(error.remains() == Remains::Perhaps, is_doubt, "{error}");
+        }
+    }
+}

@@ -43,3 +43,31 @@ pub fn check_time(cx: Option<&Cx>, doing: &str) -> Result<(), Error> {
     let message = format!("cannot {doing}: it took too long to come to it, so it was not sent; ask again");
     Err(Error::new(ErrorCode::Timeout, message).retryable().left_nothing())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::paused::{cx, secs};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_waits_as_long_as_it_has_time_for_what_comes_after() {
+        assert_eq!(patience(None), secs(0));
+        assert_eq!(patience(Some(&cx(None))), secs(60));
+        let cx = cx(Some(secs(30)));
+        assert_eq!(patience(Some(&cx)), secs(28));
+        pause(Some(&cx), secs(20), "for a test").await;
+        assert_eq!(patience(Some(&cx)), secs(8));
+        assert_eq!(cx.remaining(), Some(secs(10)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_is_not_sent_when_its_time_is_over() {
+        let cx = cx(Some(secs(1)));
+        check_time(None, "post it").unwrap();
+        check_time(Some(&cx), "post it").unwrap();
+        tokio::time::advance(secs(1)).await;
+        let error = check_time(Some(&cx), "post it").unwrap_err();
+        assert_eq!(error.code(), ErrorCode::Timeout);
+        assert!(error.is_retryable() && error.message().contains("was not sent"), "{error}");
+    }
+}

@@ -30,18 +30,23 @@ pub(crate) struct Checked {
 }
 
 impl Checked {
-    /// Whether the token may read a conversation, as far as its scopes tell. The bot has to be in it too.
-    pub(crate) fn reads(&self, place: &Place, channel: Option<&ChannelId>) -> Option<bool> {
+    /// Whether the token may read a conversation, or a thread in it, as far as its scopes tell; nothing where they do not.
+    /// The bot has to be in it too.
+    pub(crate) fn reads(&self, place: &Place, channel: Option<&ChannelId>, in_thread: bool) -> Option<bool> {
         let scopes = self.scopes.as_ref()?;
         let has = |wanted: &str| scopes.iter().any(|scope| scope == wanted);
-        Some(match channel.and_then(|id| id.as_str().chars().next()) {
+        // Its id does not tell which of two kinds a conversation is.
+        let either = |one: &str, other: &str| (has(one) == has(other)).then(|| has(one));
+        let reads = match channel.and_then(|id| id.as_str().chars().next()) {
             // A direct conversation may be made by its first message; a channel that no list shows stays unknown.
-            None => place.person().is_some() && has("im:history") && has("im:read"),
-            Some('D') => has("im:history"),
-            Some('G') => has("groups:history") || has("mpim:history"),
+            None => return Some(place.person().is_some() && has("im:history") && has("im:read")),
+            Some('D') => return Some(has("im:history")),
+            Some('G') => either("groups:history", "mpim:history"),
             // Private channels have such ids too.
-            _ => has("channels:history") || has("groups:history"),
-        })
+            _ => either("channels:history", "groups:history"),
+        };
+        // Slack's pages disagree on whether a bot may read threads of channels.
+        reads.filter(|reads| !(*reads && in_thread))
     }
 }
 
@@ -89,14 +94,7 @@ impl Slack {
             Ok(Checked { scopes: Some(scopes), .. }) => warnings.extend(lacks(&scopes, allowed)),
             Ok(_) => {}
         }
-        if self.settle.0 <= self.client.timeout {
-            warnings.push(format!(
-                "'settle_window_s' ({}) is not above 'timeout_s' ({}): a message that is still on its way may count as \
-                 lost",
-                self.settle.0.as_secs(),
-                self.client.timeout.as_secs()
-            ));
-        }
+        warnings.extend(self.settle().warning());
         Ok(warnings)
     }
 }
@@ -108,21 +106,23 @@ fn lacks(scopes: &[String], allowed: &[&str]) -> Vec<String> {
         let actions = allowed.join(", ");
         warnings.push(format!("the token lacks the scope chat:write, which {actions} and their undos need"));
     }
-    if !allowed.contains(&"post_message") {
-        return warnings;
-    }
     let blind: Vec<(&str, &str)> = HISTORY.into_iter().filter(|(scope, _)| !has(scope)).collect();
-    if !blind.is_empty() {
-        let scopes: Vec<&str> = blind.iter().map(|(scope, _)| *scope).collect();
-        let places: Vec<&str> = blind.iter().map(|(_, place)| *place).collect();
+    let scopes = blind.iter().map(|(scope, _)| *scope).collect::<Vec<_>>().join(", ");
+    let places = blind.iter().map(|(_, place)| *place).collect::<Vec<_>>().join(", ");
+    let can = |action: &str| allowed.contains(&action);
+    if can("post_message") && !blind.is_empty() {
         warnings.push(format!(
-            "the token lacks {}: in {} a post_message whose reply is lost stays in doubt until a person looks, and it \
-             is undone only with --force, because nobody can see whether it was edited",
-            scopes.join(", "),
-            places.join(", ")
+            "the token lacks {scopes}: in {places} a post_message whose reply is lost stays in doubt until a person \
+             looks, and it is undone only with --force, because nobody can see whether it was edited"
         ));
     }
-    if !has("channels:read") {
+    if can("delete_message") && !blind.is_empty() {
+        warnings.push(format!(
+            "the token lacks {scopes}: in {places} what delete_message deletes is not kept in the record, and when its \
+             reply is lost it stays in doubt until a person looks"
+        ));
+    }
+    if can("post_message") && !has("channels:read") {
         warnings.push(
             "the token lacks channels:read: give post_message ids of channels, because a lost reply to a message for \
              a name stays in doubt"

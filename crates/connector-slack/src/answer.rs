@@ -9,7 +9,7 @@ use reqwest::header::HeaderMap;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::error::odd;
+use crate::error::{Refusal, odd};
 
 /// The wait where Slack does not say how long. Source: "Rate limits" names seconds up to a minute.
 const UNTOLD_WAIT: Duration = Duration::from_secs(30);
@@ -76,9 +76,7 @@ impl Answer {
 
     /// How long Slack wants the next request to wait, where this one was refused for its rate.
     pub(crate) fn asked_to_wait(&self) -> Option<Duration> {
-        let codes = ["ratelimited", "rate_limited", "message_limit_exceeded"];
-        let limited = self.status == StatusCode::TOO_MANY_REQUESTS
-            || self.code().is_some_and(|code| codes.contains(&code));
+        let limited = Refusal::of(self) == Some(Refusal::TooFast);
         let told = || self.header("retry-after")?.trim().parse().ok().map(Duration::from_secs);
         limited.then(|| told().unwrap_or(UNTOLD_WAIT))
     }

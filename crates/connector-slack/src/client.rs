@@ -15,7 +15,7 @@ use reqwest::redirect::Policy;
 use reqwest::{RequestBuilder, Response, Url};
 use rustls::{ClientConfig, RootCertStore};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 
 use crate::account::Account;
@@ -50,7 +50,7 @@ pub(crate) struct Call {
 
 enum Args {
     Query(Vec<(&'static str, String)>),
-    Json(Value),
+    Json(Map<String, Value>),
 }
 
 impl Call {
@@ -60,14 +60,15 @@ impl Call {
     }
 
     /// A change.
-    pub(crate) fn change(method: &'static str, args: Value, doing: impl Into<String>) -> Self {
+    pub(crate) fn change(method: &'static str, args: Map<String, Value>, doing: impl Into<String>) -> Self {
         Self { method, args: Args::Json(args), doing: doing.into() }
     }
 
     /// With an argument.
     pub(crate) fn with(mut self, name: &'static str, value: impl ToString) -> Self {
-        if let Args::Query(query) = &mut self.args {
-            query.push((name, value.to_string()));
+        match &mut self.args {
+            Args::Query(query) => query.push((name, value.to_string())),
+            Args::Json(object) => drop(object.insert(name.to_owned(), value.to_string().into())),
         }
         self
     }
@@ -127,7 +128,10 @@ impl Client {
         let exchange = async { read(request.send().await?).await };
         match tokio::time::timeout(self.timeout, exchange).await {
             Ok(Ok(Some(answer))) => Ok(answer),
-            Ok(Ok(None)) => Err(odd(&call.doing, format!("it has more than {MAX_ANSWER_BYTES} bytes"))),
+            Ok(Ok(None)) => {
+                let what = format!("it has more than {MAX_ANSWER_BYTES} bytes");
+                Err(error::unread(&call.doing, call.nature(), what))
+            }
             Ok(Err(error)) => Err(error::unanswered(&call.doing, call.nature(), error)),
             Err(_) => Err(error::late(&call.doing, call.nature(), self.timeout)),
         }
@@ -150,7 +154,8 @@ impl Client {
                 http.get(url)
             }
             Args::Json(json) => {
-                http.post(url).header(CONTENT_TYPE, "application/json; charset=utf-8").body(json.to_string())
+                let body = serde_json::to_string(json).map_err(|error| wrong(error.to_string()))?;
+                http.post(url).header(CONTENT_TYPE, "application/json; charset=utf-8").body(body)
             }
         };
         Ok(request.header(AUTHORIZATION, bearer))
@@ -165,8 +170,9 @@ impl Client {
             Error::new(ErrorCode::Internal, format!("the client of Slack cannot be made: {what}"))
                 .left_nothing()
         };
+        let needs_roots = self.base.scheme_str() == Some("https");
         let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls().map_err(|error| broken(error.to_string()))?)
+            .tls_backend_preconfigured(tls(needs_roots).map_err(broken)?)
             .user_agent(concat!("enact/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(self.timeout)
             .retry(reqwest::retry::never())
@@ -192,10 +198,16 @@ async fn read(mut response: Response) -> Result<Option<Answer>, reqwest::Error> 
 }
 
 /// TLS with the certificates that the system trusts, and one provider, passed explicitly.
-fn tls() -> Result<ClientConfig, rustls::Error> {
+fn tls(needs_roots: bool) -> Result<ClientConfig, String> {
     let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let found = rustls_native_certs::load_native_certs();
+    roots.add_parsable_certificates(found.certs);
+    if needs_roots && roots.is_empty() {
+        let errors: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
+        return Err(format!("the system has no certificates to trust; {}", errors.join("; ")));
+    }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder = builder.map_err(|error| error.to_string())?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }

@@ -5,28 +5,9 @@ use serde_json::{Map, Value};
 
 use crate::message::Message;
 
-/// What of a block people read or press. The rest Slack fills in as it goes, such as the size of an image.
-const SEEN: [&str; 19] = [
-    "type",
-    "block_id",
-    "text",
-    "elements",
-    "fields",
-    "accessory",
-    "title",
-    "alt_text",
-    "image_url",
-    "url",
-    "value",
-    "name",
-    "user_id",
-    "usergroup_id",
-    "channel_id",
-    "label",
-    "placeholder",
-    "options",
-    "action_id",
-];
+/// What Slack notes of an image when it has fetched it. Source: `ImageBlock` and `ImageElement` of Slack's own client
+/// libraries, which have these beside what an app gives. Whatever else differs, somebody has changed.
+const FILLED_IN: [&str; 5] = ["fallback", "image_width", "image_height", "image_bytes", "is_animated"];
 
 /// A message as Slack kept it when it was posted.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -53,17 +34,18 @@ pub(crate) fn changed(kept: Option<&Kept>, now: &Message) -> Option<&'static str
     if kept.text != now.text {
         return Some("its text is another one");
     }
-    (seen(&kept.blocks) != seen(&now.blocks)).then_some("its blocks are others")
+    (given(&kept.blocks) != given(&now.blocks)).then_some("its blocks are others")
 }
 
-/// What people see of blocks; none are as good as an empty list.
-fn seen(value: &Value) -> Value {
+/// What was given of blocks; none are as good as an empty list.
+fn given(value: &Value) -> Value {
     match value {
         Value::Array(list) if list.is_empty() => Value::Null,
-        Value::Array(list) => list.iter().map(seen).collect(),
+        Value::Array(list) => list.iter().map(given).collect(),
         Value::Object(fields) => {
-            let fields = fields.iter().filter(|(name, _)| SEEN.contains(&name.as_str()));
-            Value::Object(fields.map(|(name, value)| (name.clone(), seen(value))).collect::<Map<_, _>>())
+            let is_image = fields.get("type").and_then(Value::as_str) == Some("image");
+            let fields = fields.iter().filter(|(name, _)| !(is_image && FILLED_IN.contains(&name.as_str())));
+            Value::Object(fields.map(|(name, value)| (name.clone(), given(value))).collect::<Map<_, _>>())
         }
         other => other.clone(),
     }
@@ -94,6 +76,19 @@ mod tests {
             changed(Some(&kept), &message("a &lt; b", &blocks, &json!({ "user": "U1", "ts": "1.3" })))
                 .is_some()
         );
+        for (was, is) in [
+            (json!({ "type": "table", "rows": [["1"]] }), json!({ "type": "table", "rows": [["2"]] })),
+            (json!({ "type": "button", "style": "primary" }), json!({ "type": "button", "style": "danger" })),
+            (json!({ "type": "button" }), json!({ "type": "button", "confirm": { "title": "sure?" } })),
+            (json!({ "type": "video", "video_url": "u" }), json!({ "type": "video", "video_url": "v" })),
+            (json!({ "type": "new", "not_known_yet": 1 }), json!({ "type": "new", "not_known_yet": 2 })),
+            (json!({ "type": "new", "image_width": 1 }), json!({ "type": "new", "image_width": 2 })),
+        ] {
+            let kept = Kept { text: "a".into(), blocks: json!([{ "type": "actions", "elements": [was] }]) };
+            let blocks = json!([{ "type": "actions", "elements": [is] }]);
+            assert!(changed(Some(&kept), &message("a", &blocks, &none)).is_some(), "{blocks}");
+            assert_eq!(changed(Some(&kept), &message("a", &kept.blocks, &none)), None);
+        }
         let bare = Kept { text: "a".into(), blocks: none.clone() };
         assert_eq!(changed(Some(&bare), &message("a", &json!([]), &none)), None);
         assert_eq!(changed(None, &message("anything", &none, &none)), None);

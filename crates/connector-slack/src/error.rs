@@ -6,19 +6,65 @@ use std::time::Duration;
 use enact_connector_http::lost;
 pub(crate) use enact_connector_http::lost::{Nature, late};
 use enact_core::{Error, ErrorCode};
+use reqwest::StatusCode;
 
 use crate::answer::Answer;
 
+/// What an answer without success says. Only a word that Slack documents, from Slack itself, says that nothing was done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Refusal {
+    /// It came too fast, and is to be sent later.
+    TooFast,
+    /// There is no such message.
+    NoMessage,
+    /// There is no such thread.
+    NoThread,
+    /// It was refused.
+    Refused(ErrorCode),
+    /// It may be sent again later, as it is.
+    Later(ErrorCode),
+    /// Slack was in trouble; some of it may have been done.
+    Trouble,
+    /// A word that is not documented.
+    Unknown,
+}
+
+impl Refusal {
+    /// What Slack's answer says; nothing where it has no word of Slack.
+    pub(crate) fn of(answer: &Answer) -> Option<Self> {
+        if answer.status == StatusCode::TOO_MANY_REQUESTS {
+            return Some(Self::TooFast);
+        }
+        let said = judge(answer.code()?);
+        let is_trouble = answer.status.is_server_error() && said != Self::TooFast;
+        Some(if is_trouble { Self::Trouble } else { said })
+    }
+
+    /// The code of the contract, and whether the same request may be sent again.
+    fn code(self) -> (ErrorCode, bool) {
+        match self {
+            Self::TooFast => (ErrorCode::RateLimited, true),
+            Self::NoMessage | Self::NoThread => (ErrorCode::NotFound, false),
+            Self::Refused(code) => (code, false),
+            Self::Later(code) => (code, true),
+            Self::Trouble => (ErrorCode::Unavailable, true),
+            Self::Unknown => (ErrorCode::Internal, false),
+        }
+    }
+}
+
 /// The error of an answer that is not a success.
 pub(crate) fn refused(doing: impl Display, nature: Nature, answer: &Answer) -> Error {
-    let Some(code) = answer.code() else { return without_code(doing, nature, answer) };
-    let (kind, retry) = judge(code);
+    let (Some(said), Some(code)) = (Refusal::of(answer), answer.code()) else {
+        return without_code(doing, nature, answer);
+    };
     let words = answer.words();
     let words = if words.is_empty() { String::new() } else { format!(" ({words})") };
-    if nature == Nature::Change && kind == ErrorCode::Unavailable {
+    if nature == Nature::Change && matches!(said, Refusal::Trouble | Refusal::Unknown) {
         let message = format!("cannot {doing}: Slack says {code}{words}; whether it was done is not known");
         return Error::new(ErrorCode::InDoubt, message);
     }
+    let (kind, retry) = said.code();
     let hint = hint(code, answer).map(|hint| format!("; {hint}")).unwrap_or_default();
     let error = Error::new(kind, format!("cannot {doing}: Slack says {code}{words}{hint}")).left_nothing();
     if retry { error.retryable() } else { error }
@@ -33,7 +79,8 @@ fn without_code(doing: impl Display, nature: Nature, answer: &Answer) -> Error {
             error(ErrorCode::Unsupported, "the server sends elsewhere, and the token is sent nowhere else")
                 .left_nothing()
         }
-        _ if status.is_client_error() => {
+        // A proxy that gave up waiting says 408; the request may have gone through it.
+        _ if status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT => {
             error(ErrorCode::Internal, "the answer is not Slack's; is 'base_url' right?").left_nothing()
         }
         Nature::Change => {
@@ -45,17 +92,27 @@ fn without_code(doing: impl Display, nature: Nature, answer: &Answer) -> Error {
     }
 }
 
-/// The code of a refusal, and whether the same request may be sent again. Source: the error lists of the methods'
-/// documentation.
-fn judge(code: &str) -> (ErrorCode, bool) {
+/// What Slack's word for a refusal means. Source: the error lists of the methods' documentation.
+fn judge(code: &str) -> Refusal {
     use ErrorCode::{
-        Forbidden, Internal, InvalidParameters, NotFound, PreconditionFailed, RateLimited, Unauthenticated,
+        Forbidden, InvalidParameters, NotFound, PreconditionFailed, RateLimited, Unauthenticated,
         Unavailable, Unsupported,
     };
+    use Refusal::{Later, NoMessage, NoThread, Refused, TooFast, Trouble, Unknown};
     match code {
-        "ratelimited" | "rate_limited" | "message_limit_exceeded" => (RateLimited, true),
+        "ratelimited" | "rate_limited" => TooFast,
+        // A limit of the whole workspace, over much longer than a call may take.
+        "message_limit_exceeded" => Later(RateLimited),
+        "external_channel_migrating" => Later(Unavailable),
+        "message_not_found" => NoMessage,
+        "thread_not_found" => NoThread,
+        "internal_error"
+        | "fatal_error"
+        | "service_unavailable"
+        | "request_timeout"
+        | "team_added_to_org" => Trouble,
         "not_authed" | "invalid_auth" | "token_revoked" | "token_expired" | "account_inactive" => {
-            (Unauthenticated, false)
+            Refused(Unauthenticated)
         }
         "missing_scope"
         | "not_in_channel"
@@ -76,26 +133,28 @@ fn judge(code: &str) -> (ErrorCode, bool) {
         | "user_is_restricted"
         | "messages_tab_disabled"
         | "as_user_not_supported"
-        | "metadata_must_be_sent_from_app" => (Forbidden, false),
-        _ if code.starts_with("restricted_action") => (Forbidden, false),
-        "channel_not_found" | "message_not_found" | "thread_not_found" | "user_not_found"
-        | "team_not_found" => (NotFound, false),
-        "internal_error"
-        | "fatal_error"
-        | "service_unavailable"
-        | "request_timeout"
-        | "team_added_to_org" => (Unavailable, true),
-        "cannot_reply_to_message" | "too_many_contents" | "duplicate_message_not_found" => {
-            (PreconditionFailed, false)
+        | "free_team_not_allowed"
+        | "metadata_must_be_sent_from_app" => Refused(Forbidden),
+        _ if code.starts_with("restricted_action") || code.starts_with("slack_connect_") => {
+            Refused(Forbidden)
         }
-        "method_deprecated" | "deprecated_endpoint" | "unknown_method" => (Unsupported, false),
+        "channel_not_found" | "user_not_found" | "team_not_found" => Refused(NotFound),
+        "cannot_reply_to_message"
+        | "too_many_contents"
+        | "duplicate_message_not_found"
+        | "duplicate_channel_not_found" => Refused(PreconditionFailed),
+        "method_deprecated" | "deprecated_endpoint" | "unknown_method" => Refused(Unsupported),
         "no_text"
         | "msg_too_long"
         | "msg_blocks_too_long"
         | "too_many_attachments"
-        | "markdown_text_conflict" => (InvalidParameters, false),
-        _ if code.starts_with("invalid_") || code.starts_with("metadata_too") => (InvalidParameters, false),
-        _ => (Internal, false),
+        | "too_many_contact_cards"
+        | "attachment_payload_limit_exceeded"
+        | "missing_post_type"
+        | "json_not_object"
+        | "markdown_text_conflict" => Refused(InvalidParameters),
+        _ if code.starts_with("invalid_") || code.starts_with("metadata_too") => Refused(InvalidParameters),
+        _ => Unknown,
     }
 }
 
@@ -155,6 +214,15 @@ pub(crate) fn odd(doing: impl Display, what: impl Display) -> Error {
     Error::new(ErrorCode::Internal, format!("cannot {doing}: Slack's answer is not as described: {what}"))
 }
 
+/// An answer that cannot be read; a change whose answer it is may have been done.
+pub(crate) fn unread(doing: impl Display, nature: Nature, what: impl Display) -> Error {
+    let error = odd(doing, what);
+    match nature {
+        Nature::Change => Error::new(ErrorCode::InDoubt, error.message().to_owned()),
+        Nature::Harmless => error.left_nothing(),
+    }
+}
+
 /// Whether an error says that the token may not look, so that nothing is known.
 pub(crate) fn is_blind(error: &Error) -> bool {
     matches!(
@@ -173,14 +241,19 @@ mod tests {
     use super::*;
 
     fn answer(code: &str) -> Answer {
+        with_status(StatusCode::OK, code)
+    }
+
+    fn with_status(status: StatusCode, code: &str) -> Answer {
         let body = json!({ "ok": false, "error": code, "needed": "chat:write", "provided": "im:read" });
-        Answer { status: StatusCode::OK, headers: HeaderMap::new(), body }
+        Answer { status, headers: HeaderMap::new(), body }
     }
 
     #[test]
     fn each_answer_that_people_meet_has_its_code() {
         for (said, code, retry) in [
             ("ratelimited", "rate_limited", true),
+            ("message_limit_exceeded", "rate_limited", true),
             ("invalid_auth", "unauthenticated", false),
             ("token_revoked", "unauthenticated", false),
             ("account_inactive", "unauthenticated", false),
@@ -192,6 +265,8 @@ mod tests {
             ("cant_delete_message", "forbidden", false),
             ("compliance_exports_prevent_deletion", "forbidden", false),
             ("channel_not_found", "not_found", false),
+            ("message_not_found", "not_found", false),
+            ("external_channel_migrating", "unavailable", true),
             ("msg_too_long", "invalid_parameters", false),
             ("no_text", "invalid_parameters", false),
             ("invalid_blocks", "invalid_parameters", false),
@@ -207,14 +282,27 @@ mod tests {
 
     #[test]
     fn a_server_in_trouble_leaves_a_change_in_doubt() {
-        for said in ["internal_error", "fatal_error", "service_unavailable", "request_timeout"] {
-            let error = refused("post it", Nature::Change, &answer(said));
-            assert_eq!((error.code(), error.remains()), (ErrorCode::InDoubt, Remains::Perhaps), "{said}");
+        let words =
+            ["internal_error", "fatal_error", "service_unavailable", "request_timeout", "something_new"];
+        let mut answers: Vec<Answer> = words.into_iter().map(answer).collect();
+        // From a server in trouble, no word says that nothing was done.
+        answers.push(with_status(StatusCode::SERVICE_UNAVAILABLE, "something_new"));
+        answers.push(with_status(StatusCode::SERVICE_UNAVAILABLE, "channel_not_found"));
+        let page = |status| Answer { status, headers: HeaderMap::new(), body: json!(null) };
+        answers.push(page(StatusCode::BAD_GATEWAY));
+        answers.push(page(StatusCode::REQUEST_TIMEOUT));
+        for answer in answers {
+            let error = refused("post it", Nature::Change, &answer);
+            assert_eq!((error.code(), error.remains()), (ErrorCode::InDoubt, Remains::Perhaps), "{answer:?}");
             assert!(!error.is_retryable());
         }
-        let page = Answer { status: StatusCode::BAD_GATEWAY, headers: HeaderMap::new(), body: json!(null) };
-        assert_eq!(refused("post it", Nature::Change, &page).code(), ErrorCode::InDoubt);
-        assert_eq!(refused("look", Nature::Harmless, &page).code(), ErrorCode::Unavailable);
+        for status in [StatusCode::BAD_GATEWAY, StatusCode::REQUEST_TIMEOUT] {
+            assert_eq!(refused("look", Nature::Harmless, &page(status)).code(), ErrorCode::Unavailable);
+        }
+        assert_eq!(
+            refused("post it", Nature::Change, &page(StatusCode::NOT_FOUND)).code(),
+            ErrorCode::Internal
+        );
         assert_eq!(late("post it", Nature::Change, Duration::from_secs(1)).code(), ErrorCode::InDoubt);
     }
 

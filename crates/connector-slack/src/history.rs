@@ -1,6 +1,7 @@
 //! Looking at what is there: messages by their `ts` or their mark, conversations by their name.
 //!
-//! A list that is not shown whole says nothing of what is missing in it.
+//! A list that is not shown whole says nothing of what is missing in it. A thread that is not there says nothing of an
+//! answer to it: Slack posts that to the conversation itself.
 
 use enact_core::connector::Cx;
 use enact_core::{Error, ErrorCode};
@@ -10,12 +11,16 @@ use serde_json::Value;
 use crate::Slack;
 use crate::answer::Answer;
 use crate::client::Call;
-use crate::error::odd;
+use crate::error::{Refusal, odd};
 use crate::message::Message;
 use crate::name::{ChannelId, Place, Ts};
 
-/// How many items are asked for at once. Source: "Pagination" advises at most 200.
+/// How many messages are asked for at once. Source: "Pagination" advises at most 200.
 const PAGE: u32 = 200;
+
+/// How many conversations are asked for at once: lists of them take few requests a minute. Source: "conversations.list"
+/// takes less than 1000.
+const CONVERSATIONS: u32 = 999;
 
 /// How many pages are looked through.
 const MAX_PAGES: u32 = 100;
@@ -41,40 +46,65 @@ impl Resolved {
     }
 }
 
+/// What going through a list has shown.
+enum Seen<T> {
+    Found(T),
+    /// The whole list does not have it.
+    Nothing,
+    /// There is no such thread.
+    NoThread(Error),
+    /// It has more pages than are looked through.
+    TooLong(Error),
+}
+
+impl<T> Seen<T> {
+    /// What was found; of a list that was not seen whole, nothing is known.
+    fn whole(self) -> Result<Option<T>, Error> {
+        match self {
+            Self::Found(found) => Ok(Some(found)),
+            Self::Nothing => Ok(None),
+            Self::NoThread(error) | Self::TooLong(error) => Err(error),
+        }
+    }
+}
+
 impl Slack {
     /// Goes through a list until something fits.
-    ///
-    /// # Errors
-    /// `in_doubt`, where the list has too many pages.
     async fn through<T>(
         &self,
         cx: &Cx,
         call: impl Fn() -> Call,
         mut fits: impl FnMut(&Answer, &str) -> Result<Option<T>, Error>,
-    ) -> Result<Option<T>, Error> {
+    ) -> Result<Seen<T>, Error> {
         let mut cursor: Option<String> = None;
         for _ in 0..MAX_PAGES {
-            let mut call = call().with("limit", PAGE);
+            let mut call = call();
             if let Some(cursor) = &cursor {
                 call = call.with("cursor", cursor);
             }
-            let answer = self.client.ask(Some(cx), &call).await?;
+            let answer = self.client.send(Some(cx), &call).await?;
+            if !answer.is_ok() {
+                let error = call.refused(&answer);
+                let no_thread = Refusal::of(&answer) == Some(Refusal::NoThread);
+                return if no_thread { Ok(Seen::NoThread(error)) } else { Err(error) };
+            }
             if let Some(found) = fits(&answer, &call.doing)? {
-                return Ok(Some(found));
+                return Ok(Seen::Found(found));
             }
             match answer.next_cursor() {
                 Some(next) => cursor = Some(next.to_owned()),
                 None if answer.body.get("has_more") == Some(&Value::Bool(true)) => {
                     return Err(odd(&call.doing, "there is more, and no cursor to it").left_nothing());
                 }
-                None => return Ok(None),
+                None => return Ok(Seen::Nothing),
             }
         }
         let message = format!("cannot {}: it has more than {MAX_PAGES} pages", call().doing);
-        Err(Error::new(ErrorCode::InDoubt, message))
+        Ok(Seen::TooLong(Error::new(ErrorCode::InDoubt, message)))
     }
 
-    /// The message of an effect, among all since `since`.
+    /// The message of an effect, among all since `since`: in the conversation itself, and in the thread for which it was
+    /// meant.
     pub(crate) async fn marked(
         &self,
         cx: &Cx,
@@ -84,17 +114,34 @@ impl Slack {
         effect: &str,
     ) -> Result<Option<Message>, Error> {
         let account = self.client.account(Some(cx)).await?;
-        let call = || {
-            let doing = format!("look for the message of {effect} in {channel}");
-            messages(channel, thread, doing).with("oldest", since).with("include_all_metadata", true)
+        let doing = format!("look for the message of {effect} in {channel}");
+        let look = async |thread, asked: Option<&Ts>| {
+            // An answer to an answer comes into the thread of that one.
+            let mut other = None;
+            let call = || messages(channel, thread, &doing).with("oldest", since);
+            let fits = |answer: &Answer, doing: &str| {
+                let page = listed(answer, doing)?;
+                let own = page.iter().find(|message| Some(&message.ts) == asked);
+                other = own.and_then(Message::answers).cloned().or(other.take());
+                Ok(page.into_iter().find(|message| message.is_of(effect, account)))
+            };
+            match self.through(cx, call, fits).await? {
+                Seen::NoThread(_) => Ok((None, None)),
+                seen => Ok::<_, Error>((seen.whole()?, other)),
+            }
         };
-        let found = self.through(cx, call, |answer, doing| {
-            Ok(listed(answer, doing)?.into_iter().find(|message| message.is_of(effect, account)))
-        });
-        unless_no_thread(thread, found.await)
+        let (found, _) = look(None, None).await?;
+        let (None, Some(_)) = (&found, thread) else { return Ok(found) };
+        match look(thread, thread).await? {
+            (None, Some(other)) => Ok(look(Some(&other), None).await?.0),
+            (found, _) => Ok(found),
+        }
     }
 
     /// A message by its `ts`; nothing where the list of its conversation, or of its thread, does not show it.
+    ///
+    /// # Errors
+    /// `not_found`, where there is no such thread, and the conversation does not show it either.
     pub(crate) async fn message(
         &self,
         cx: &Cx,
@@ -102,14 +149,30 @@ impl Slack {
         thread: Option<&Ts>,
         ts: &Ts,
     ) -> Result<Option<Message>, Error> {
+        match self.message_in(cx, channel, thread, ts).await? {
+            Seen::NoThread(error) => {
+                self.message_in(cx, channel, None, ts).await?.whole()?.map(Some).ok_or(error)
+            }
+            seen => seen.whole(),
+        }
+    }
+
+    async fn message_in(
+        &self,
+        cx: &Cx,
+        channel: &ChannelId,
+        thread: Option<&Ts>,
+        ts: &Ts,
+    ) -> Result<Seen<Message>, Error> {
         let doing = format!("look at message {ts} of {channel}");
-        let call = messages(channel, thread, doing).with("oldest", ts).with("latest", ts);
-        let call = call.with("inclusive", true).with("limit", 2);
-        let found = async {
-            let answer = self.client.ask(Some(cx), &call).await?;
-            Ok(listed(&answer, &call.doing)?.into_iter().find(|message| message.ts == *ts))
+        let call = || {
+            let call = messages(channel, thread, &doing).with("oldest", ts).with("latest", ts);
+            call.with("inclusive", true)
         };
-        unless_no_thread(thread, found.await)
+        let fits = |answer: &Answer, doing: &str| {
+            Ok(listed(answer, doing)?.into_iter().find(|message| message.ts == *ts))
+        };
+        self.through(cx, call, fits).await
     }
 
     /// A message by its `ts`, wherever in the conversation it is; nothing where Slack says that there is none.
@@ -121,7 +184,10 @@ impl Slack {
     ) -> Result<Option<Message>, Error> {
         match self.message(cx, channel, None, ts).await? {
             Some(message) => Ok(Some(message)),
-            None => self.message(cx, channel, Some(ts), ts).await,
+            None => match self.message_in(cx, channel, Some(ts), ts).await? {
+                Seen::NoThread(_) => Ok(None),
+                seen => seen.whole(),
+            },
         }
     }
 
@@ -136,18 +202,18 @@ impl Slack {
             None => &["public_channel,private_channel", "public_channel"],
         };
         for types in types {
-            match self.listed_as(cx, place, types).await {
-                Err(error) if error.code() == ErrorCode::Forbidden => {}
+            return Ok(match self.listed_as(cx, place, types).await {
+                Err(error) if error.code() == ErrorCode::Forbidden => continue,
                 Err(error) => return Err(error),
-                Ok(Some(id)) => return Ok(Resolved::At(id)),
-                Ok(None) if place.person().is_some() => return Ok(Resolved::Nowhere),
-                Ok(None) => return Ok(Resolved::Unseen),
-            }
+                Ok(Seen::Found(id)) => Resolved::At(id),
+                Ok(Seen::Nothing) if place.person().is_some() => Resolved::Nowhere,
+                Ok(Seen::Nothing | Seen::NoThread(_) | Seen::TooLong(_)) => Resolved::Unseen,
+            });
         }
         Ok(Resolved::Unseen)
     }
 
-    async fn listed_as(&self, cx: &Cx, place: &Place, types: &str) -> Result<Option<ChannelId>, Error> {
+    async fn listed_as(&self, cx: &Cx, place: &Place, types: &str) -> Result<Seen<ChannelId>, Error> {
         #[derive(Deserialize)]
         struct Listed {
             id: ChannelId,
@@ -160,7 +226,7 @@ impl Slack {
         }
         let call = || {
             let doing = format!("find the conversation of '{place}'");
-            Call::look("conversations.list", doing).with("types", types).with("exclude_archived", false)
+            Call::look("conversations.list", doing).with("types", types).with("limit", CONVERSATIONS)
         };
         let is_it = |listed: &Listed| match place.person() {
             Some(person) => listed.user.as_deref() == Some(person),
@@ -174,11 +240,12 @@ impl Slack {
     }
 }
 
-fn messages(channel: &ChannelId, thread: Option<&Ts>, doing: String) -> Call {
-    match thread {
-        None => Call::look("conversations.history", doing).with("channel", channel),
-        Some(ts) => Call::look("conversations.replies", doing).with("channel", channel).with("ts", ts),
-    }
+fn messages(channel: &ChannelId, thread: Option<&Ts>, doing: &str) -> Call {
+    let call = match thread {
+        None => Call::look("conversations.history", doing),
+        Some(ts) => Call::look("conversations.replies", doing).with("ts", ts),
+    };
+    call.with("channel", channel).with("limit", PAGE).with("include_all_metadata", true)
 }
 
 fn listed(answer: &Answer, doing: &str) -> Result<Vec<Message>, Error> {
@@ -187,18 +254,4 @@ fn listed(answer: &Answer, doing: &str) -> Result<Vec<Message>, Error> {
         messages: Vec<Message>,
     }
     Ok(answer.read::<Page>(doing).map_err(Error::left_nothing)?.messages)
-}
-
-/// A thread of which Slack says that there is none has no messages.
-fn unless_no_thread<T>(thread: Option<&Ts>, found: Result<Option<T>, Error>) -> Result<Option<T>, Error> {
-    match found {
-        Err(error)
-            if thread.is_some()
-                && error.code() == ErrorCode::NotFound
-                && error.message().contains("thread_not_found") =>
-        {
-            Ok(None)
-        }
-        found => found,
-    }
 }

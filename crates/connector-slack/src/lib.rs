@@ -41,7 +41,7 @@ use crate::pace::{Gone, Pace};
 /// ```
 pub struct Slack {
     client: Client,
-    settle: Settle,
+    window: Duration,
     pace: Pace,
     gone: Gone,
 }
@@ -64,7 +64,7 @@ impl Slack {
 
     fn with(token: SecretString, base: Uri, timeout: Duration) -> Self {
         let client = Client::new(token, base, timeout);
-        Self { client, settle: Settle(DEFAULT_WINDOW), pace: Pace::default(), gone: Gone::default() }
+        Self { client, window: DEFAULT_WINDOW, pace: Pace::default(), gone: Gone::default() }
     }
 
     /// Speaks to another server.
@@ -85,11 +85,15 @@ impl Slack {
     }
 
     /// Sets how long a message may stay invisible before "not there" counts. The default is 60 s, the most 15 min; less
-    /// than the time for one request is for tests.
+    /// than twice the time for one request is for tests.
     #[must_use]
     pub fn settle_window(mut self, window: Duration) -> Self {
-        self.settle = Settle(window.min(LONGEST_WINDOW));
+        self.window = window.min(LONGEST_WINDOW);
         self
+    }
+
+    fn settle(&self) -> Settle {
+        Settle::new(self.window, self.client.timeout)
     }
 }
 

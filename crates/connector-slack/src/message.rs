@@ -77,6 +77,7 @@ pub(crate) struct Message {
     pub(crate) text: String,
     #[serde(default)]
     pub(crate) blocks: Value,
+    thread_ts: Option<Ts>,
     subtype: Option<String>,
     edited: Option<Value>,
     metadata: Option<Value>,
@@ -93,6 +94,11 @@ impl Message {
     /// It was deleted, and only its replies are left.
     pub(crate) fn is_tombstone(&self) -> bool {
         self.subtype.as_deref() == Some("tombstone")
+    }
+
+    /// The message that it answers. One that has answers names itself.
+    pub(crate) fn answers(&self) -> Option<&Ts> {
+        self.thread_ts.as_ref().filter(|thread| **thread != self.ts)
     }
 
     pub(crate) fn is_edited(&self) -> bool {

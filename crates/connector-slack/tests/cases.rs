@@ -27,6 +27,7 @@ async fn case_slack_no_idempotency_key_a_lost_reply_is_found_and_a_lost_request_
         (Fault::drop_after(POST), true),
         (Fault::status_after(POST, 502), true),
         (Fault::error_after(POST, "fatal_error"), true),
+        (Fault::error_after(POST, "something_new"), true),
         (Fault::drop_before(POST), false),
         (Fault::status(POST, 503), false),
         (Fault::error(POST, "internal_error"), false),
@@ -49,7 +50,7 @@ async fn case_slack_no_idempotency_key_a_lost_reply_is_found_and_a_lost_request_
                 assert!(there, "{output}");
                 assert_eq!(output["ts"], space.general.messages()[2].ts);
             }
-            Settled::Nothing(_) => assert!(!there),
+            Settled::Nothing => assert!(!there),
             other => panic!("{other:?}"),
         }
         assert_eq!(space.effects().len(), usize::from(there));
@@ -154,7 +155,9 @@ async fn a_clock_that_is_hours_ahead_or_behind_does_not_hide_the_message() {
 
 #[tokio::test]
 async fn case_slack_missing_scopes_leave_a_lost_reply_in_doubt() {
-    for (scopes, leaves) in [(&["chat:write"][..], false), (&["chat:write", "channels:history"], true)] {
+    for (scopes, leaves) in
+        [(&["chat:write"][..], false), (&["chat:write", "channels:history", "groups:history"], true)]
+    {
         let space = Space::with(scopes);
         let lost = space.server.fault(Fault::drop_after(POST));
         let action =
@@ -186,13 +189,69 @@ async fn case_slack_missing_scopes_leave_a_lost_reply_in_doubt() {
 }
 
 #[tokio::test]
+async fn whether_a_lost_reply_could_be_looked_up_is_said_only_where_it_is_known() {
+    for (scopes, in_channel, in_thread) in [
+        (&["channels:history", "groups:history"][..], json!(true), json!(null)),
+        (&["channels:history"], json!(null), json!(null)),
+        (&["groups:history"], json!(null), json!(null)),
+        (&["im:history"], json!(false), json!(false)),
+    ] {
+        let space = Space::with(&[scopes, &["chat:write"]].concat());
+        let root = space.general.person("ann").post("question");
+        let params = json!({ "channel": space.general.id(), "text": "x" });
+        let done = space.act("post_message", params.clone()).await.unwrap();
+        assert_eq!(done.facts["history_readable"], in_channel, "{scopes:?}");
+        let mut params = params;
+        params["thread_ts"] = json!(root);
+        let done = space.act("post_message", params).await.unwrap();
+        assert_eq!(done.facts["history_readable"], in_thread, "{scopes:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_cannot_be_looked_up_is_left_to_slack() {
+    // One item a page, and more pages than are gone through.
+    let space = Space::new();
+    space.server.page(1);
+    for number in 0..100 {
+        drop(space.server.channel(&format!("c{number}")));
+    }
+    let last = space.server.channel("last").invite(&space.bot);
+    let params = json!({ "channel": "#last", "text": "x" });
+    let done = space.act("post_message", params.clone()).await.unwrap();
+    assert_eq!((&done.facts["channel_id"], &done.output["channel"]), (&json!(null), &json!(last.id())));
+    space.undo(&done, false).await.unwrap();
+    let lost = space.server.fault(Fault::drop_after(POST));
+    let action = space.prepare("post_message", &params).unwrap();
+    let settled = space.act_or_probe(action, space.cx(Direction::Forward, false)).await.unwrap();
+    assert!(lost.was_reached());
+    assert!(matches!(settled, Settled::Unknown(_)), "{settled:?}");
+
+    let space = Space::new();
+    let limited = space.server.fault(Fault::rate_limited("conversations.list", 90));
+    let done = space.act("post_message", json!({ "channel": "#general", "text": "x" })).await.unwrap();
+    assert!(limited.was_reached());
+    assert_eq!(done.output["channel"], space.general.id());
+    assert!(space.around.notes.lock().iter().any(|note| note.contains("it is left to Slack")));
+    space.undo(&done, false).await.unwrap();
+}
+
+#[tokio::test]
 async fn case_slack_missing_scopes_are_named_before_and_when_they_are_missed() {
     let warnings = Space::new().toolbox.warnings().await.unwrap();
     assert_eq!(warnings.len(), 1, "the settle window alone: {warnings:?}");
     let space =
         Space::of(&["chat:write", "im:history"], |slack| slack.settle_window(Duration::from_secs(60)));
     let warnings = space.toolbox.warnings().await.unwrap().join("\n");
-    for said in ["channels:history", "groups:history", "--force", "stays in doubt", "channels:read"] {
+    let said = [
+        "channels:history",
+        "groups:history",
+        "--force",
+        "stays in doubt",
+        "channels:read",
+        "not kept in the record",
+    ];
+    for said in said {
         assert!(warnings.contains(said), "{warnings}");
     }
     assert!(!warnings.contains("chat:write"), "{warnings}");
@@ -236,7 +295,7 @@ async fn case_slack_a_direct_message_answers_with_another_channel_and_is_undone_
         let action = space.prepare("post_message", &json!({ "channel": ann, "text": "hello" })).unwrap();
         let settled = space.act_or_probe(action, space.cx(Direction::Forward, false)).await.unwrap();
         assert!(lost.was_reached());
-        assert_eq!(matches!(settled, Settled::Nothing(_)), is_known, "{settled:?}");
+        assert_eq!(matches!(settled, Settled::Nothing), is_known, "{settled:?}");
     }
 }
 
@@ -260,6 +319,23 @@ async fn case_slack_edited_meanwhile_is_a_conflict_whether_or_not_it_is_shown_as
 }
 
 #[tokio::test]
+async fn case_slack_edited_meanwhile_is_a_conflict_in_blocks_of_any_kind() {
+    let table = |cell: &str| json!([{ "type": "table", "block_id": "t", "rows": [[{ "type": "raw_text", "text": cell }]] }]);
+    let button = |style: &str| {
+        let text = json!({ "type": "plain_text", "text": "go" });
+        json!([{ "type": "actions", "block_id": "a", "elements": [{ "type": "button", "text": text, "style": style }] }])
+    };
+    for (was, is) in [(table("1"), table("2")), (button("primary"), button("danger"))] {
+        let space = Space::new();
+        let params = json!({ "channel": space.general.id(), "text": "x", "blocks": was });
+        let done = space.act("post_message", params).await.unwrap();
+        space.general.person("bob").edit_blocks(done.ts(), is);
+        assert_eq!(space.undo(&done, false).await.unwrap_err().code(), ErrorCode::Conflict);
+        assert_eq!(space.general.messages().len(), 1);
+    }
+}
+
+#[tokio::test]
 async fn case_slack_deleted_meanwhile_is_already_undone() {
     let space = Space::new();
     let done = space.post("x").await.unwrap();
@@ -276,10 +352,11 @@ async fn case_slack_deleted_meanwhile_is_already_undone() {
     let done = space.post("z").await.unwrap();
     let (admin, ts) = (space.general.person("admin"), done.ts().to_owned());
     let faster = space.server.fault(Fault::just_before("chat.delete", move || admin.delete(&ts)));
-    let error = space.undo(&done, false).await.unwrap_err();
+    let cx = space.cx(Direction::Undo, false);
+    let error = space.carry_out(space.undo_of(&done), cx.clone()).await.unwrap_err();
     assert!(faster.was_reached());
     assert!(error.is_retryable() && error.remains() == Remains::Nothing, "{error}");
-    assert!(space.undo(&done, false).await.unwrap().already);
+    assert!(space.carry_out(space.undo_of(&done), space.next_try(&cx)).await.unwrap().already);
     assert_eq!(space.effects(), [What::Posted; 3]);
 }
 
@@ -322,6 +399,12 @@ async fn case_slack_cant_delete_message_and_compliance_fail_in_sight() {
     let error = space.undo(&done, false).await.unwrap_err();
     assert_eq!((error.code(), error.is_retryable()), (ErrorCode::Forbidden, false));
     assert!(error.message().contains("compliance"), "{error}");
+    space.server.keep_everything(false);
+    let refused = space.server.fault(Fault::error("chat.delete", "cant_delete_message"));
+    let error = space.undo(&done, false).await.unwrap_err();
+    assert!(refused.was_reached());
+    assert_eq!((error.code(), error.is_retryable()), (ErrorCode::Forbidden, false));
+    assert!(error.message().contains("posted itself"), "{error}");
     let theirs = space.general.person("ann").post("mine");
     let params = json!({ "channel": space.general.id(), "ts": theirs });
     let error = space.act("delete_message", params).await.unwrap_err();
@@ -341,8 +424,9 @@ async fn without_a_right_to_look_an_undo_takes_force_and_says_so() {
     assert_eq!((undone.already, &undone.output["replies_left"]), (false, &json!(null)));
     assert_eq!(space.general.messages(), []);
     // Sent twice it is as sent once, and known the second time.
-    assert!(space.undo(&done, true).await.unwrap_err().is_retryable());
-    assert!(space.undo(&done, true).await.unwrap().already);
+    let cx = space.cx(Direction::Undo, true);
+    assert!(space.carry_out(space.undo_of(&done), cx.clone()).await.unwrap_err().is_retryable());
+    assert!(space.carry_out(space.undo_of(&done), space.next_try(&cx)).await.unwrap().already);
 }
 
 #[tokio::test]
@@ -356,10 +440,11 @@ async fn a_deleted_message_is_kept_in_the_record_and_cannot_come_back() {
     let output = JsonText::encode(&done.output).unwrap();
     assert!(matches!(done.action.undo(&done.pre, Some(&output)).unwrap(), Undo::Irreversible(_)));
     // Gone already: Slack says so, and the second look knows it.
-    let error = space.act("delete_message", params.clone()).await.unwrap_err();
+    let (cx, again) =
+        (space.cx(Direction::Forward, false), || space.prepare("delete_message", &params).unwrap());
+    let error = space.carry_out(again(), cx.clone()).await.unwrap_err();
     assert!(error.is_retryable() && error.remains() == Remains::Nothing, "{error}");
-    let again = space.act("delete_message", params).await.unwrap();
-    assert!(again.already);
+    assert!(space.carry_out(again(), space.next_try(&cx)).await.unwrap().already);
     assert_eq!(space.effects(), [What::Posted, What::Deleted]);
     // Where it may not be read, that is said instead.
     let space = Space::with(&["chat:write"]);
@@ -405,6 +490,25 @@ async fn messages_to_one_channel_are_a_second_apart() {
     assert_eq!(refused, 0, "it did not come to a refusal");
     assert_eq!(space.general.messages().len(), 3);
     assert!(space.around.notes.lock().iter().any(|note| note.contains("one message a second")));
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_holds_no_message_up() {
+    let space = Space::new();
+    space.post("before").await.unwrap();
+    space.around.set_back(Duration::from_secs(3600));
+    space.post("after").await.unwrap();
+    assert_eq!(space.general.messages().len(), 2);
+}
+
+#[tokio::test]
+async fn messages_by_a_name_that_is_not_resolved_and_by_its_id_are_a_second_apart() {
+    let space = Space::with(&["chat:write"]);
+    space.server.one_post_a_second();
+    space.act("post_message", json!({ "channel": "#general", "text": "x" })).await.unwrap();
+    space.post("y").await.unwrap();
+    let refused = space.server.requests().iter().filter(|request| request.status == Some(429)).count();
+    assert_eq!(refused, 0, "it did not come to a refusal");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@
 mod world;
 
 use enact_connector_slack::{PostMessage, Slack};
-use enact_core::action::Doubt;
+use enact_core::action::{Doubt, Undo};
 use enact_core::connector::Cx;
 use enact_core::ids::Direction;
 use enact_core::json::JsonText;
@@ -28,13 +28,15 @@ const TRIES: usize = 6;
 /// Carries an action out as the runtime does: tried again where that is safe, looked up where it is in doubt. Gives pre-state
 /// and output of the attempt that is there.
 async fn drive(space: &Space, action: &Prepared, direction: Direction) -> Option<(JsonText, JsonText)> {
+    let mut cx = space.cx(direction, false);
     for _ in 0..TRIES {
-        match attempt(action, &space.cx(direction, false)).await {
+        match attempt(action, &cx).await {
             Ok(Some(done)) => return done,
             Ok(None) => {}
             Err(error) if error.is_retryable() => {}
             Err(error) => panic!("{action:?}: {error}"),
         }
+        cx = space.next_try(&cx);
     }
     panic!("{action:?} does not come to an end");
 }
@@ -73,12 +75,31 @@ async fn there_and_back(space: &Space) {
     assert_eq!(space.effects(), [What::Posted, What::Deleted]);
 }
 
+/// Deletes a message, which is an effect of its own and no deed of others, whatever became of the first requests.
+async fn away(space: &Space) {
+    let ts = space.general.person("agent").post("old");
+    let params = json!({ "channel": space.general.id(), "ts": ts });
+    let action = space.prepare("delete_message", &params).unwrap();
+    let (pre, output) = drive(space, &action, Direction::Forward).await.unwrap();
+    assert_eq!(space.effects(), [What::Deleted]);
+    assert!(matches!(action.undo(&pre, Some(&output)).unwrap(), Undo::Irreversible(_)));
+}
+
 #[tokio::test]
-async fn every_request_may_be_lost() {
+async fn every_request_of_a_post_and_its_undo_may_be_lost() {
+    every_request_may_be_lost(5, there_and_back).await;
+}
+
+#[tokio::test]
+async fn every_request_of_a_deletion_may_be_lost() {
+    every_request_may_be_lost(2, away).await;
+}
+
+async fn every_request_may_be_lost(at_least: usize, act: impl AsyncFn(&Space)) {
     let whole = Space::new();
-    there_and_back(&whole).await;
+    act(&whole).await;
     let requests = whole.server.requests().len();
-    assert!(requests >= 5, "{:?}", whole.server.requests());
+    assert!(requests >= at_least, "{:?}", whole.server.requests());
     let faults: [fn(&str) -> Fault; 4] = [
         Fault::drop_before,
         Fault::drop_after,
@@ -89,7 +110,7 @@ async fn every_request_may_be_lost() {
         for nth in 1..=requests {
             let space = Space::new();
             let lost = space.server.fault(fault("*").nth(nth));
-            there_and_back(&space).await;
+            act(&space).await;
             assert!(lost.was_reached(), "request {nth}");
         }
     }

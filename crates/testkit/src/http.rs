@@ -5,6 +5,7 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use futures::future::{Either, select};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -96,7 +97,11 @@ async fn accept<F>(
 {
     let listener = tokio::net::TcpListener::from_std(listener).or_panic("listen");
     loop {
-        let Ok((stream, _)) = listener.accept().await else { continue };
+        let Ok((stream, _)) = listener.accept().await else {
+            // As where there are too few descriptors; others may end.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            continue;
+        };
         let answer = Arc::clone(&answer);
         tokio::spawn(async move {
             let serve = service_fn(move |request: Request<Incoming>| {

@@ -20,7 +20,8 @@
 //! - Requests are served one after the other. Each happens whole or is refused, in the words that Slack uses.
 //! - What has happened is counted here, in [`Server::ledger`], whatever the client was told.
 //! - [`Server::check`], and dropping the server, fail where a method or an argument was asked for that the
-//!   documentation does not know, where a token stood elsewhere than in its header, and where a fault was never reached.
+//!   documentation does not know, where a token stood elsewhere than in its header, where a request came before the
+//!   `Retry-After` of [`Fault::rate_limited`] was over, and where a fault was never reached.
 //! - The server has a thread of its own and never waits.
 //!
 //! # What this does not know

@@ -141,6 +141,72 @@ fn faults_happen_once_where_they_are_armed() {
 }
 
 #[test]
+fn each_request_counts_once_for_what_others_do_before_it() {
+    let slack = Server::start();
+    let bot = slack.bot("agent");
+    let general = slack.channel("general").invite(&bot);
+    let token = bot.token(ALL);
+    let says = |word: &'static str| {
+        let ann = general.person("ann");
+        move || drop(ann.post(word))
+    };
+    let first = slack.fault(Fault::just_before("chat.postMessage", says("first")));
+    let second = slack.fault(Fault::just_before("chat.postMessage", says("second")).nth(2));
+    let post = json!({ "channel": general.id(), "text": "x" });
+    ok(&slack, &token, "chat.postMessage", &post);
+    assert!(first.was_reached() && !second.was_reached());
+    ok(&slack, &token, "chat.postMessage", &post);
+    assert!(second.was_reached());
+    let texts: Vec<String> = general.messages().into_iter().map(|message| message.text).collect();
+    assert_eq!(texts, ["first", "x", "second", "x"]);
+}
+
+#[test]
+fn who_comes_before_retry_after_is_over_is_refused_again_and_named() {
+    let slack = Server::start();
+    let bot = slack.bot("agent");
+    let token = bot.token(ALL);
+    let limited = slack.fault(Fault::rate_limited("auth.test", 60));
+    for _ in 0..2 {
+        let (status, head, _) = call(&slack, &token, "auth.test", &json!({})).unwrap();
+        assert_eq!(status, 429);
+        assert!(head.contains("retry-after: 60"), "{head}");
+    }
+    assert!(limited.was_reached());
+    assert!(slack.take_problems().iter().any(|problem| problem.contains("Retry-After")));
+}
+
+#[test]
+fn an_answer_to_what_is_gone_is_no_answer_and_one_to_an_answer_is_in_its_thread() {
+    let slack = Server::start();
+    let bot = slack.bot("agent");
+    let general = slack.channel("general").invite(&bot);
+    let token = bot.token(ALL);
+    let ann = general.person("ann");
+    let (gone, root) = (ann.post("gone"), ann.post("root"));
+    let answer = ann.reply(&root, "answer");
+    ann.delete(&gone);
+    for (to, thread) in [(&gone, json!(null)), (&root, json!(root)), (&answer, json!(root))] {
+        let post = json!({ "channel": general.id(), "text": "x", "thread_ts": to });
+        let posted = ok(&slack, &token, "chat.postMessage", &post);
+        assert_eq!((&posted["ok"], &posted["message"]["thread_ts"]), (&json!(true), &thread));
+    }
+}
+
+#[test]
+fn a_deleted_message_may_be_shown_for_a_while() {
+    let slack = Server::start();
+    let bot = slack.bot("agent");
+    let general = slack.channel("general").invite(&bot);
+    let token = bot.token(ALL);
+    slack.show_deleted_messages_for(1);
+    general.person("ann").delete(&general.person("ann").post("old"));
+    let list = json!({ "channel": general.id() });
+    let seen = || ok(&slack, &token, "conversations.history", &list)["messages"].as_array().unwrap().len();
+    assert_eq!((seen(), seen()), (1, 0));
+}
+
+#[test]
 fn a_deleted_parent_leaves_a_stone_and_new_messages_may_be_late() {
     let slack = Server::start();
     let bot = slack.bot("agent");

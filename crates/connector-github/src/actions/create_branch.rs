@@ -1,6 +1,6 @@
 //! `create_branch`: a new branch at a commit.
 
-use enact_core::action::{Action, Captured, Doubt, EffectClass, Left, LockKey, Target, Undo};
+use enact_core::action::{Action, Captured, Doubt, EffectClass, Left, LockKey, Shown, Target, Undo};
 use enact_core::connector::{Cx, Perform};
 use enact_core::time::Timestamp;
 use enact_core::{Error, ErrorCode};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::delete_created_branch::DeleteCreatedBranch;
-use super::{branch_lock, branch_target, facts};
+use super::{branch_lock, branch_target, facts, told};
 use crate::GitHub;
 use crate::error::{conflict, wrong};
 use crate::name::{BranchName, RepoName, Sha};
@@ -226,6 +226,10 @@ impl Perform<CreateBranch> for GitHub {
                 pre.sha.short()
             )),
         })
+    }
+
+    fn show(&self, action: &CreateBranch, pre: &CreateBranchPre) -> Shown {
+        told(format!("creates branch {} of {} at {}", action.branch, action.repo, pre.sha.short()))
     }
 
     fn undo(

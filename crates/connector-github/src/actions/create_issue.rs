@@ -3,14 +3,14 @@
 use std::fmt;
 
 use enact_core::Error;
-use enact_core::action::{Action, Captured, Doubt, EffectClass, Left, LockKey, Target, Undo};
+use enact_core::action::{Action, Captured, Doubt, EffectClass, Left, LockKey, Shown, Target, Undo};
 use enact_core::connector::{Cx, Perform};
 use http::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::close_issue::CloseIssue;
-use super::{Looked, body, facts, target, title};
+use super::{Looked, body, facts, target, title, told};
 use crate::GitHub;
 use crate::error::{precondition, wrong};
 use crate::marker;
@@ -153,6 +153,11 @@ impl Perform<CreateIssue> for GitHub {
         let repo = self.repo(cx, &action.repo);
         let found = self.settled(cx, pre.at, || repo.marked_issue(pre)).await?;
         Ok(found.map_or(Doubt::NotApplied, |issue| Doubt::Applied(IssueCreated::from(&issue))))
+    }
+
+    fn show(&self, action: &CreateIssue, pre: &Looked) -> Shown {
+        let _: &Looked = pre;
+        told(format!("opens an issue in {}, '{}'", action.repo, action.title))
     }
 
     fn undo(&self, action: &CreateIssue, pre: &Looked, left: Left<'_, IssueCreated>) -> Undo<CloseIssue> {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use enact_core::action::{Action, Captured, Doubt, EffectClass, Left, LockKey, Target, Undo};
+use enact_core::action::{Action, Captured, Doubt, EffectClass, Left, LockKey, Shown, Target, Undo};
 use enact_core::connector::{Cx, Perform};
 use enact_core::{Error, ErrorCode};
 use http::Method;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::close_pr::ClosePr;
-use super::{Looked, body, facts, target, title};
+use super::{Looked, body, facts, target, title, told};
 use crate::GitHub;
 use crate::client::Request;
 use crate::error::{conflict, precondition, wrong};
@@ -254,6 +254,14 @@ impl Perform<CreatePr> for GitHub {
         };
         let found = self.settled(cx, pre.made.at, look).await?;
         Ok(found.map_or(Doubt::NotApplied, |pull| Doubt::Applied(PrCreated::from(&pull))))
+    }
+
+    fn show(&self, action: &CreatePr, pre: &CreatePrPre) -> Shown {
+        let draft = if action.draft { "a draft of a pull request" } else { "a pull request" };
+        told(format!(
+            "opens {draft} in {}, '{}', from {} into {}",
+            action.repo, action.title, action.head, pre.base
+        ))
     }
 
     fn undo(&self, action: &CreatePr, pre: &CreatePrPre, left: Left<'_, PrCreated>) -> Undo<ClosePr> {

@@ -1,7 +1,7 @@
 //! `delete_branch`: a branch is deleted; its commits stay, and so does the way back.
 
 use enact_core::Error;
-use enact_core::action::{Action, Captured, Doubt, EffectClass, Left, LockKey, Target, Undo};
+use enact_core::action::{Action, Captured, Doubt, EffectClass, Left, LockKey, Shown, Target, Undo};
 use enact_core::connector::{Cx, Perform};
 use enact_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::delete_created_branch::{Pointed, is_gone};
 use super::restore_branch::RestoreBranch;
-use super::{branch_lock, branch_target, facts};
+use super::{branch_lock, branch_target, facts, told};
 use crate::GitHub;
 use crate::error::{conflict, precondition, wrong};
 use crate::name::{BranchName, RepoName, Sha};
@@ -153,6 +153,17 @@ impl Perform<DeleteBranch> for GitHub {
                 )),
             },
         })
+    }
+
+    fn show(&self, action: &DeleteBranch, pre: &DeleteBranchPre) -> Shown {
+        let closes = match pre.open_prs.as_slice() {
+            [] => String::new(),
+            open => {
+                let open: Vec<_> = open.iter().map(|number| format!("#{number}")).collect();
+                format!("; GitHub closes {}", open.join(", "))
+            }
+        };
+        told(format!("deletes branch {} of {}, at {}{closes}", action.branch, action.repo, pre.sha.short()))
     }
 
     fn undo(

@@ -1,14 +1,14 @@
 //! `merge_pr`: a pull request is merged, as it was when it was looked at and not otherwise.
 
 use enact_core::Error;
-use enact_core::action::{Action, Captured, Doubt, EffectClass, Left, LockKey, Target, Undo};
+use enact_core::action::{Action, Captured, Doubt, EffectClass, Left, LockKey, Shown, Target, Undo};
 use enact_core::connector::{Cx, Perform};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::revert_merge::RevertMerge;
-use super::{Looked, facts, number, pull_lock, target};
+use super::{Looked, facts, number, pull_lock, target, told};
 use crate::GitHub;
 use crate::account::Us;
 use crate::error::{conflict, odd, precondition, wrong};
@@ -298,6 +298,16 @@ impl Perform<MergePr> for GitHub {
         // Merged by somebody else, it cannot be merged by our request any more.
         let ours = repo.is_merge_of(&pull, action.method, &pre.made, &pre.head).await?;
         Ok(ours.map_or(Doubt::NotApplied, |sha| Doubt::Applied(PrMerged { merged: true, sha })))
+    }
+
+    fn show(&self, action: &MergePr, pre: &MergePrPre) -> Shown {
+        let how = match action.method {
+            Method::Merge => "by a merge commit",
+            Method::Squash => "by one new commit",
+            Method::Rebase => "by a new commit for each of its own",
+        };
+        let (repo, number) = (&action.repo, action.pr_number);
+        told(format!("merges {repo}#{number}, at {}, into {} {how}", pre.head.short(), pre.base))
     }
 
     fn undo(&self, action: &MergePr, pre: &MergePrPre, left: Left<'_, PrMerged>) -> Undo<RevertMerge> {

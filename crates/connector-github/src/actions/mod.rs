@@ -17,8 +17,9 @@ pub mod revert_push;
 use std::fmt::Display;
 
 use enact_core::Error;
-use enact_core::action::{Facts, LockKey, Target};
+use enact_core::action::{Facts, LockKey, Shown, Target};
 use enact_core::connector::Cx;
+use enact_core::json::JsonText;
 use enact_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -45,6 +46,11 @@ const MAX_BODY_BYTES: usize = 65_000;
 
 /// The longest title, in characters.
 const MAX_TITLE_CHARS: usize = 256;
+
+/// What would change, in a sentence.
+fn told(change: String) -> Shown {
+    Shown { before: JsonText::null(), change: JsonText::encode(&change).unwrap_or_default() }
+}
 
 /// What an intent has to remember where the parameters say the rest.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

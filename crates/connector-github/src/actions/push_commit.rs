@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use enact_core::action::{Action, Captured, Doubt, EffectClass, Left, LockKey, Target, Undo};
+use enact_core::action::{
+    Action, Captured, Doubt, EffectClass, Facts, Left, LockKey, Preview, Shown, Target, Undo,
+};
 use enact_core::connector::{Cx, Perform};
+use enact_core::json::JsonText;
 use enact_core::{Error, ErrorCode};
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
@@ -18,7 +21,7 @@ use crate::error::{conflict, precondition, wrong};
 use crate::name::{BranchName, RepoName, Sha};
 use crate::objects::Entry;
 use crate::refs::{Swap, place};
-use crate::repo::{Relation, Repo};
+use crate::repo::{Info, Relation, Repo};
 
 /// The most files of one commit.
 const MAX_FILES: usize = 1000;
@@ -31,6 +34,9 @@ const MAX_INLINE_BYTES: usize = 64 * 1024;
 
 /// As much as goes with one tree.
 const MAX_INLINE_TOTAL: usize = 1024 * 1024;
+
+/// Why a push is not undone.
+const STAYS: &str = "a push stays, unless the connector is configured with revert_pushes = true";
 
 /// How many files are sent at the same time.
 const AT_ONCE: usize = 4;
@@ -172,10 +178,28 @@ impl PushCommit {
         Ok((before, parent))
     }
 
+    /// What stands in the tree where the files are to be, and on the way there.
+    async fn there(&self, repo: &Repo<'_>, base: &Sha) -> Result<BTreeMap<String, Entry>, Error> {
+        let paths: Vec<&str> = self.files.iter().flat_map(|file| ancestors(file.path())).collect();
+        repo.entries(base, &paths).await
+    }
+
+    /// What policies may ask about; of the commit, once it is made.
+    fn facts(&self, info: &Info, before: Option<&Sha>, commit: Option<(&Sha, bool)>) -> Facts {
+        let paths: Vec<&str> = self.files.iter().map(File::path).collect();
+        facts(json!({
+            "exists": before.is_some(),
+            "head_sha": before,
+            "default_branch": info.default_branch,
+            "sha": commit.map(|(sha, _)| sha),
+            "paths": paths,
+            "changes_nothing": commit.map(|(_, nothing)| nothing),
+        }))
+    }
+
     /// The tree of the new commit.
     async fn tree(&self, repo: &Repo<'_>, base: &Sha) -> Result<Sha, Error> {
-        let paths: Vec<&str> = self.files.iter().flat_map(|file| ancestors(file.path())).collect();
-        let there = repo.entries(base, &paths).await?;
+        let there = self.there(repo, base).await?;
         let mut room = MAX_INLINE_TOTAL;
         let mut planned = Vec::with_capacity(self.files.len());
         for file in &self.files {
@@ -291,15 +315,7 @@ impl Perform<PushCommit> for GitHub {
         let tree = action.tree(&repo, &base).await?;
         let made = Looked::now(cx, &info);
         let commit = repo.make_commit(&tree, &[&parent], &action.message, made.at).await?;
-        let paths: Vec<&str> = action.files.iter().map(File::path).collect();
-        let facts = facts(json!({
-            "exists": before.is_some(),
-            "head_sha": before,
-            "default_branch": info.default_branch,
-            "sha": commit,
-            "paths": paths,
-            "changes_nothing": tree == base,
-        }));
+        let facts = action.facts(&info, before.as_ref(), Some((&commit, tree == base)));
         Ok(Captured::Ready { pre: PushCommitPre { made, before, parent, commit }, facts, held: () })
     }
 
@@ -325,6 +341,32 @@ impl Perform<PushCommit> for GitHub {
                 place(now.as_ref())
             ))),
         }
+    }
+
+    /// Without the commit: what is made for it would stay with GitHub.
+    async fn preview(&self, cx: &Cx, action: &PushCommit) -> Result<Preview<CommitPushed>, Error> {
+        let repo = self.repo(cx, &action.repo);
+        let info = repo.writable().await?;
+        let (before, parent) = action.start(&repo, &info.default_branch).await?;
+        let there = action.there(&repo, &repo.commit(&parent).await?.tree.sha).await?;
+        let mut files = Vec::with_capacity(action.files.len());
+        for file in &action.files {
+            action.mode(file, &there)?;
+            let change = match (there.contains_key(file.path()), file.content()) {
+                (_, None) => "deletes",
+                (true, Some(_)) => "changes",
+                (false, Some(_)) => "adds",
+            };
+            files.push(
+                json!({ "path": file.path(), "change": change, "size": file.content().map(<[u8]>::len) }),
+            );
+        }
+        let branch = if before.is_some() { "goes on" } else { "is made" };
+        let irreversible = (!self.revert_pushes).then(|| STAYS.to_owned());
+        let change = JsonText::encode(&json!({ "branch": branch, "from": parent, "files": files }))?;
+        let shown = Shown { before: JsonText::null(), change };
+        let facts = action.facts(&info, before.as_ref(), None);
+        Ok(Preview { already_done: None, facts, shown, irreversible })
     }
 
     async fn probe(
@@ -366,9 +408,7 @@ impl Perform<PushCommit> for GitHub {
         left: Left<'_, CommitPushed>,
     ) -> Undo<RevertPush> {
         if !self.revert_pushes {
-            return Undo::Irreversible(
-                "a push stays, unless the connector is configured with revert_pushes = true".into(),
-            );
+            return Undo::Irreversible(STAYS.into());
         }
         Undo::By(RevertPush {
             repo: action.repo.clone(),

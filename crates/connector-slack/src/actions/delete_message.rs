@@ -3,6 +3,7 @@
 use enact_core::Error;
 use enact_core::action::{Action, Captured, Doubt, EffectClass, Facts, Left, LockKey, NoUndo, Target, Undo};
 use enact_core::connector::{Cx, Perform};
+use enact_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -12,6 +13,7 @@ use crate::compare::Kept;
 use crate::error::{is_blind, wrong};
 use crate::message::Message;
 use crate::name::{ChannelId, Ts};
+use crate::pace::was_tried;
 
 /// Deletes a message.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -34,6 +36,8 @@ pub struct MessageDeleted {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeleteMessagePre {
+    /// When it was looked.
+    pub at: Timestamp,
     /// Who posted it.
     pub user: Option<String>,
     /// What it said.
@@ -61,10 +65,14 @@ impl DeleteMessage {
     }
 }
 
-impl From<&Message> for DeleteMessagePre {
-    fn from(message: &Message) -> Self {
+impl DeleteMessagePre {
+    fn of(at: Timestamp, message: &Message) -> Self {
         let (user, said) = (message.user.clone(), Some(Kept::from(message)));
-        Self { user, said, replies: Some(message.reply_count), unread: None }
+        Self { at, user, said, replies: Some(message.reply_count), unread: None }
+    }
+
+    fn unread(at: Timestamp, why: &str) -> Self {
+        Self { at, user: None, said: None, replies: None, unread: Some(why.to_owned()) }
     }
 }
 
@@ -90,17 +98,26 @@ impl Perform<DeleteMessage> for Slack {
     type Held = ();
 
     async fn capture(&self, cx: &Cx, action: &DeleteMessage) -> Result<Captured<DeleteMessage, ()>, Error> {
-        if self.gone.has(&action.channel, &action.ts) {
+        if self.gone.has(cx.effect()) {
             return Ok(Captured::AlreadyDone(action.output()));
         }
+        let at = cx.now();
         let pre = match self.message_anywhere(cx, &action.channel, &action.ts).await {
-            Ok(Some(message)) if message.is_tombstone() => return Ok(Captured::AlreadyDone(action.output())),
-            Ok(Some(message)) => DeleteMessagePre::from(&message),
+            Ok(Some(message)) if message.is_tombstone() => {
+                if !was_tried(cx.effect()) {
+                    return Ok(Captured::AlreadyDone(action.output()));
+                }
+                DeleteMessagePre::unread(at, "it is deleted, maybe by an earlier try")
+            }
+            Ok(Some(message)) => DeleteMessagePre::of(at, &message),
             // A list may be behind; what is deleted is asked for by itself.
-            Ok(None) => unread("no list shows it"),
-            Err(error) if is_blind(&error) => unread(error.message()),
+            Ok(None) => DeleteMessagePre::unread(at, "no list shows it"),
+            Err(error) if is_blind(&error) => DeleteMessagePre::unread(at, error.message()),
             Err(error) => return Err(error),
         };
+        if let Some(why) = &pre.unread {
+            cx.note(&format!("what the message says is not kept in the record: {why}"));
+        }
         let facts = Facts::from_iter([
             ("user".to_owned(), json!(pre.user)),
             ("text".to_owned(), json!(pre.said.as_ref().map(|said| &said.text))),
@@ -112,33 +129,42 @@ impl Perform<DeleteMessage> for Slack {
         &self,
         cx: &Cx,
         action: &DeleteMessage,
-        _: &DeleteMessagePre,
+        pre: &DeleteMessagePre,
         (): (),
     ) -> Result<MessageDeleted, Error> {
-        self.delete(cx, &action.channel, &action.ts).await?;
+        self.delete(&self.settle().in_time(cx, pre.at), &action.channel, &action.ts).await?;
         Ok(action.output())
     }
 
-    /// Deleting what is deleted changes nothing, so an answer needs no window, and no right to look.
+    /// What cannot come back is never taken for not done: a request may land late, and a list may still show what is
+    /// deleted. A list that does not show it says that it is deleted only where it was shown before.
     async fn probe(
         &self,
         cx: &Cx,
         action: &DeleteMessage,
-        _: &DeleteMessagePre,
+        pre: &DeleteMessagePre,
     ) -> Result<Doubt<MessageDeleted>, Error> {
-        match self.message_anywhere(cx, &action.channel, &action.ts).await {
-            Ok(Some(message)) if !message.is_tombstone() => Ok(Doubt::NotApplied),
-            Ok(_) => Ok(Doubt::Applied(action.output())),
-            Err(error) if is_blind(&error) => Ok(Doubt::NotApplied),
-            Err(error) => Err(error),
+        let look = || async {
+            Ok(match self.message_anywhere(cx, &action.channel, &action.ts).await? {
+                Some(message) => message.is_tombstone().then_some(()),
+                None => pre.said.is_some().then_some(()),
+            })
+        };
+        let found = async {
+            if self.settle().settled(cx, pre.at, look).await?.is_some() {
+                return Ok(Doubt::Applied(action.output()));
+            }
+            let shown = self.message_anywhere(cx, &action.channel, &action.ts).await?;
+            let why = "no list showed the message before it was deleted, nor does one now";
+            Ok(shown.map_or_else(|| Doubt::Unknown(why.into()), |_| Doubt::NotApplied))
+        };
+        match found.await {
+            Err(error) if is_blind(&error) => Ok(Doubt::Unknown(error.message().to_owned())),
+            found => found,
         }
     }
 
     fn undo(&self, _: &DeleteMessage, _: &DeleteMessagePre, _: Left<'_, MessageDeleted>) -> Undo<NoUndo> {
         Undo::Irreversible("a deleted message cannot be brought back; what it said is in the record".into())
     }
-}
-
-fn unread(why: &str) -> DeleteMessagePre {
-    DeleteMessagePre { user: None, said: None, replies: None, unread: Some(why.to_owned()) }
 }

@@ -7,15 +7,16 @@ pub mod retract_message;
 use enact_core::Error;
 use enact_core::action::{LockKey, Target};
 use enact_core::connector::Cx;
-use serde_json::json;
+use serde_json::Map;
 
 pub use self::delete_message::DeleteMessage;
 pub use self::post_message::PostMessage;
 pub use self::retract_message::RetractMessage;
 use crate::Slack;
 use crate::client::Call;
-use crate::error::just_gone;
+use crate::error::{Refusal, just_gone};
 use crate::name::{ChannelId, Ts};
+use crate::pace::was_tried;
 
 fn message_target(channel: &ChannelId, ts: &Ts) -> Target {
     Target::new("message", format!("{channel} {ts}")).with("channel", channel.as_str())
@@ -26,19 +27,23 @@ fn message_lock(channel: &ChannelId, ts: &Ts) -> LockKey {
 }
 
 impl Slack {
-    /// Deletes a message. Sent twice, it is as sent once.
+    /// Deletes a message. Sent twice, it is as sent once: what is gone at a later try counts as gone by an earlier one,
+    /// whose reply may have been lost.
     ///
     /// # Errors
-    /// What Slack says. Of one that is gone already, the next capture knows.
+    /// What Slack says. That it was gone before the first try, the next capture knows.
     async fn delete(&self, cx: &Cx, channel: &ChannelId, ts: &Ts) -> Result<(), Error> {
         let doing = format!("delete message {ts} of {channel}");
-        let call = Call::change("chat.delete", json!({ "channel": channel, "ts": ts }), doing);
+        let call = Call::change("chat.delete", Map::new(), doing).with("channel", channel).with("ts", ts);
         let answer = self.client.send(Some(cx), &call).await?;
         if answer.is_ok() {
             return Ok(());
         }
-        if answer.code() == Some("message_not_found") {
-            self.gone.note(channel, ts);
+        if Refusal::of(&answer) == Some(Refusal::NoMessage) {
+            if was_tried(cx.effect()) {
+                return Ok(());
+            }
+            self.gone.note(cx.effect());
             return Err(just_gone(format!("message {ts} of {channel} is gone already")));
         }
         Err(call.refused(&answer))

@@ -79,9 +79,20 @@ pub struct MessagePosted {
     pub channel: ChannelId,
     /// The message.
     pub ts: Ts,
+    /// The message that it answers. Nothing also where it was to answer one that was gone: Slack then posts it to the
+    /// conversation itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread_ts: Option<Ts>,
     /// How Slack kept it; the undo compares with that.
     #[serde(flatten)]
     pub kept: Kept,
+}
+
+impl MessagePosted {
+    fn new(channel: ChannelId, message: &Message) -> Self {
+        let (ts, thread_ts) = (message.ts.clone(), message.answers().cloned());
+        Self { channel, ts, thread_ts, kept: Kept::from(message) }
+    }
 }
 
 /// What undo and probe need to know.
@@ -123,7 +134,7 @@ impl PostMessage {
     }
 
     /// What is sent.
-    fn fields(&self, pre: &PostMessagePre) -> Value {
+    fn fields(&self, pre: &PostMessagePre) -> Map<String, Value> {
         let channel = pre.channel.as_ref().map_or(self.channel.as_str(), ChannelId::as_str);
         let mut fields = Map::new();
         fields.insert("channel".into(), json!(channel));
@@ -135,7 +146,7 @@ impl PostMessage {
         if let Some(blocks) = &self.blocks {
             fields.insert("blocks".into(), json!(blocks));
         }
-        Value::Object(fields)
+        fields
     }
 }
 
@@ -179,7 +190,7 @@ impl Slack {
             let found = self.marked(cx, &channel, thread, &pre.since, &pre.effect).await?;
             Ok(found.map(|message| (channel, message)))
         };
-        self.settle.settled(cx, pre.at, look).await
+        self.settle().settled(cx, pre.at, look).await
     }
 }
 
@@ -209,8 +220,16 @@ impl Perform<PostMessage> for Slack {
 
     async fn capture(&self, cx: &Cx, action: &PostMessage) -> Result<Captured<PostMessage, ()>, Error> {
         let checked = self.client.check(Some(cx)).await?;
-        let channel = self.resolve(cx, &action.channel).await?.id();
-        let reads = checked.reads(&action.channel, channel.as_ref());
+        let channel = match self.resolve(cx, &action.channel).await {
+            Ok(resolved) => resolved.id(),
+            // Slack finds it by its name; to know the id is only an aid.
+            Err(error) if error.code() == ErrorCode::RateLimited => {
+                cx.note(&format!("{}; it is left to Slack", error.message()));
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        let reads = checked.reads(&action.channel, channel.as_ref(), action.thread_ts.is_some());
         if reads == Some(false) {
             cx.note("the token may not read this conversation: if the reply is lost, a person has to look");
         }
@@ -230,11 +249,11 @@ impl Perform<PostMessage> for Slack {
     ) -> Result<MessagePosted, Error> {
         let place = pre.channel.as_ref().map_or(action.channel.name(), ChannelId::as_str);
         let doing = format!("post a message to {}", action.channel);
-        let cx = &self.settle.in_time(cx, pre.at);
+        let cx = &self.settle().in_time(cx, pre.at);
         self.pace.wait(cx, place, &doing).await?;
         let call = Call::change("chat.postMessage", action.fields(pre), doing);
         let answer = self.client.ask(Some(cx), &call).await;
-        self.pace.arrived(cx.now(), place);
+        self.pace.arrived(place);
         let answer = answer?;
         #[derive(Deserialize)]
         struct Posted {
@@ -244,7 +263,12 @@ impl Perform<PostMessage> for Slack {
         let Posted { channel, message } = answer
             .read(&call.doing)
             .map_err(|error| Error::new(ErrorCode::InDoubt, error.message().to_owned()))?;
-        Ok(MessagePosted { channel, ts: message.ts.clone(), kept: Kept::from(&message) })
+        // Others give the id where this one gave a name.
+        self.pace.arrived(channel.as_str());
+        if action.thread_ts.is_some() && message.answers().is_none() {
+            cx.note("the message that it answers is gone, so Slack has posted it to the conversation itself");
+        }
+        Ok(MessagePosted::new(channel, &message))
     }
 
     async fn probe(
@@ -254,11 +278,7 @@ impl Perform<PostMessage> for Slack {
         pre: &PostMessagePre,
     ) -> Result<Doubt<MessagePosted>, Error> {
         match self.posted(cx, &action.channel, action.thread_ts.as_ref(), pre).await {
-            Ok(Some((channel, message))) => Ok(Doubt::Applied(MessagePosted {
-                channel,
-                ts: message.ts.clone(),
-                kept: Kept::from(&message),
-            })),
+            Ok(Some((channel, message))) => Ok(Doubt::Applied(MessagePosted::new(channel, &message))),
             Ok(None) => Ok(Doubt::NotApplied),
             Err(error) if is_blind(&error) => Ok(Doubt::Unknown(error.message().to_owned())),
             Err(error) => Err(error),

@@ -13,6 +13,7 @@ use crate::compare::changed;
 use crate::error::{conflict, is_blind};
 use crate::message::Message;
 use crate::name::{ChannelId, Place, Ts};
+use crate::pace::was_tried;
 
 /// Deletes a message that was posted by an intent.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -20,7 +21,7 @@ use crate::name::{ChannelId, Place, Ts};
 pub struct RetractMessage {
     /// Where it was to be posted.
     pub channel: Place,
-    /// The message that it answers.
+    /// The message that it was to answer.
     pub thread_ts: Option<Ts>,
     /// The message, where it is known; else it is found by its mark.
     pub posted: Option<MessagePosted>,
@@ -47,6 +48,8 @@ pub struct RetractMessagePre {
     pub channel: ChannelId,
     /// The message.
     pub ts: Ts,
+    /// The message that it answers.
+    pub thread_ts: Option<Ts>,
     /// How many replies its thread has; nothing where that could not be seen.
     pub replies: Option<u64>,
 }
@@ -97,7 +100,8 @@ impl RetractMessage {
             cx.note(&format!("{replies} replies in the thread of message {} stay", message.ts));
         }
         let facts = Facts::from_iter([("replies_left".to_owned(), json!(replies))]);
-        let pre = RetractMessagePre { channel, ts: message.ts.clone(), replies: Some(replies) };
+        let (ts, thread_ts) = (message.ts.clone(), message.answers().cloned());
+        let pre = RetractMessagePre { channel, ts, thread_ts, replies: Some(replies) };
         Captured::Ready { pre, facts, held: () }
     }
 }
@@ -130,8 +134,8 @@ impl Slack {
         undo: &RetractMessage,
         posted: &MessagePosted,
     ) -> Result<Option<Message>, Error> {
-        let look = || self.message(cx, &posted.channel, undo.thread_ts.as_ref(), &posted.ts);
-        self.settle.settled(cx, undo.made.at, look).await
+        let look = || self.message(cx, &posted.channel, posted.thread_ts.as_ref(), &posted.ts);
+        self.settle().settled(cx, undo.made.at, look).await
     }
 }
 
@@ -149,27 +153,29 @@ impl Perform<RetractMessage> for Slack {
                 }
             })?;
             return Ok(match found {
-                Some((channel, message)) if !self.gone.has(&channel, &message.ts) => {
+                Some((channel, message)) if !self.gone.has(cx.effect()) => {
                     action.check(cx, &message)?;
                     action.ready(cx, channel, &message)
                 }
                 found => action.already(found.as_ref().map(|(_, message)| message)),
             });
         };
-        if self.gone.has(&posted.channel, &posted.ts) {
+        if self.gone.has(cx.effect()) {
             return Ok(action.already(None));
         }
+        let unseen = |replies| {
+            let MessagePosted { channel, ts, thread_ts, .. } = posted.clone();
+            Captured::ready(RetractMessagePre { channel, ts, thread_ts, replies }, ())
+        };
         match self.shown(cx, action, posted).await {
-            Ok(Some(message)) if message.is_tombstone() => Ok(action.already(Some(&message))),
-            Ok(Some(message)) => {
+            Ok(Some(message)) if !message.is_tombstone() => {
                 action.check(cx, &message)?;
                 Ok(action.ready(cx, posted.channel.clone(), &message))
             }
-            Ok(None) => Ok(action.already(None)),
-            Err(error) if is_blind(&error) && cx.force() => {
-                let (channel, ts) = (posted.channel.clone(), posted.ts.clone());
-                Ok(Captured::ready(RetractMessagePre { channel, ts, replies: None }, ()))
-            }
+            // An earlier try may have deleted it; deleted again, it is undone, and not by somebody else.
+            Ok(gone) if was_tried(cx.effect()) => Ok(unseen(gone.map(|message| message.reply_count))),
+            Ok(gone) => Ok(action.already(gone.as_ref())),
+            Err(error) if is_blind(&error) && cx.force() => Ok(unseen(None)),
             Err(error) if is_blind(&error) => Err(action.blind(&error)),
             Err(error) => Err(error),
         }
@@ -190,12 +196,14 @@ impl Perform<RetractMessage> for Slack {
     async fn probe(
         &self,
         cx: &Cx,
-        action: &RetractMessage,
+        _: &RetractMessage,
         pre: &RetractMessagePre,
     ) -> Result<Doubt<MessageRetracted>, Error> {
-        match self.message(cx, &pre.channel, action.thread_ts.as_ref(), &pre.ts).await {
-            Ok(Some(message)) if !message.is_tombstone() => Ok(Doubt::NotApplied),
-            Ok(_) => Ok(Doubt::Applied(pre.output())),
+        match self.message(cx, &pre.channel, pre.thread_ts.as_ref(), &pre.ts).await {
+            Ok(Some(message)) if message.is_tombstone() => Ok(Doubt::Applied(pre.output())),
+            // A list that has never shown it may be behind.
+            Ok(None) if pre.replies.is_some() => Ok(Doubt::Applied(pre.output())),
+            Ok(_) => Ok(Doubt::NotApplied),
             Err(error) if is_blind(&error) => Ok(Doubt::NotApplied),
             Err(error) => Err(error),
         }

@@ -49,10 +49,11 @@ pub(crate) struct Space {
     run: RunId,
 }
 
-/// The system's clock, set on by the test, and what a connector says.
+/// The system's clock, set by the test, and what a connector says.
 #[derive(Debug, Default)]
 pub(crate) struct Around {
     ahead: Mutex<Duration>,
+    behind: Mutex<Duration>,
     pub(crate) notes: Mutex<Vec<String>>,
 }
 
@@ -61,11 +62,17 @@ impl Around {
     pub(crate) fn advance(&self, by: Duration) {
         *self.ahead.lock() += by;
     }
+
+    /// Sets the clock back.
+    pub(crate) fn set_back(&self, by: Duration) {
+        *self.behind.lock() += by;
+    }
 }
 
 impl Surroundings for Around {
     fn now(&self) -> Timestamp {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + *self.ahead.lock();
+        let now = now.saturating_sub(*self.behind.lock());
         Timestamp::from_unix_us(u64::try_from(now.as_micros()).unwrap_or(u64::MAX))
     }
 
@@ -133,6 +140,17 @@ impl Space {
             .within(Arc::clone(&self.around) as Arc<dyn Surroundings>)
     }
 
+    /// The context of the next try of an intent.
+    pub(crate) fn next_try(&self, cx: &Cx) -> Cx {
+        let was = cx.effect();
+        let effect = match was.direction {
+            Direction::Forward => EffectId { attempt: was.attempt + 1, ..was },
+            Direction::Undo => EffectId { undo_try: was.undo_try + 1, ..was },
+        };
+        Cx::new(effect, cx.force(), Arc::clone(&self.blobs))
+            .within(Arc::clone(&self.around) as Arc<dyn Surroundings>)
+    }
+
     pub(crate) fn prepare(&self, action: &str, params: &Value) -> Result<Prepared, Error> {
         self.toolbox.prepare(action, &JsonText::encode(params)?)
     }
@@ -168,7 +186,7 @@ impl Space {
     /// Captures and performs; what became of it, settled by the probe where the reply was lost.
     pub(crate) async fn act_or_probe(&self, action: Prepared, cx: Cx) -> Result<Settled, Error> {
         let (pre, ready) = match action.capture(&cx).await? {
-            Capture::AlreadyDone(output) => return Ok(Settled::Already(output.value())),
+            Capture::AlreadyDone(_) => return Ok(Settled::Already),
             Capture::Ready { pre, ready, .. } => (pre, ready),
         };
         match action.perform(&cx, ready).await {
@@ -176,7 +194,7 @@ impl Space {
             Err(error) if error.code() == enact_core::ErrorCode::InDoubt => {
                 match action.probe(&cx, &pre).await? {
                     Doubt::Applied(output) => Ok(Settled::Done(pre, output.value())),
-                    Doubt::NotApplied => Ok(Settled::Nothing(pre)),
+                    Doubt::NotApplied => Ok(Settled::Nothing),
                     Doubt::Unknown(seen) => Ok(Settled::Unknown(seen)),
                 }
             }
@@ -236,8 +254,8 @@ impl Done {
 /// What became of an action.
 #[derive(Debug)]
 pub(crate) enum Settled {
-    Already(Value),
+    Already,
     Done(JsonText, Value),
-    Nothing(JsonText),
+    Nothing,
     Unknown(String),
 }

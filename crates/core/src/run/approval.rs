@@ -111,7 +111,9 @@ impl RunState {
         let over = at >= request.expires_at;
         match (event.word, &event.by) {
             (ApprovalWord::Expired, None) if over => {}
-            (ApprovalWord::Expired, _) => return Err("there is still time to approve it".into()),
+            (ApprovalWord::Expired, _) => {
+                return Err(format!("it expires by itself, at {}", request.expires_at));
+            }
             (_, None) => return Err("a word is somebody's".into()),
             (_, Some(_)) if over => {
                 return Err(format!("the time for it was over at {}", request.expires_at));

@@ -1,6 +1,7 @@
 //! A request as it was sent, and an answer as it is given.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use hyper::body::Bytes;
 use hyper::http::request::Parts;
@@ -106,6 +107,12 @@ impl Reply {
     pub(super) fn too_fast(retry_after_s: u64) -> Self {
         let headers = vec![("retry-after", retry_after_s.to_string())];
         Self { status: 429, headers, body: json!({ "ok": false, "error": "ratelimited" }) }
+    }
+
+    /// How long it wants the next request to wait.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        let (_, seconds) = self.headers.iter().find(|(name, _)| *name == "retry-after")?;
+        seconds.parse().ok().map(Duration::from_secs)
     }
 
     /// A page for people.

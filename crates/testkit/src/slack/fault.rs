@@ -94,7 +94,7 @@ impl Fault {
         Self::new(method, Deed::ReplyAfter(Reply::page(status)))
     }
 
-    /// 429, with how long to wait.
+    /// 429, with how long to wait. A request that comes earlier is refused again, and fails the test.
     #[must_use]
     pub fn rate_limited(method: &str, retry_after_s: u64) -> Self {
         Self::new(method, Deed::Reply(Reply::too_fast(retry_after_s)))

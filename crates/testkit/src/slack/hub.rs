@@ -139,6 +139,11 @@ impl Server {
         });
     }
 
+    /// From now on, a deleted message is still to be seen in so many lists of its conversation; one with replies is not.
+    pub fn show_deleted_messages_for(&self, lists: u64) {
+        self.with(|state| state.ghosts_for = lists);
+    }
+
     /// Whether nothing may be deleted, for the sake of compliance exports.
     pub fn keep_everything(&self, keep: bool) {
         self.with(|state| state.compliance = keep);

@@ -81,6 +81,10 @@ impl State {
             self.problem(asked, "this method is not known here");
             return Err(Reply::error("unknown_method"));
         };
+        if let Some(early) = self.too_early(&asked.method) {
+            self.problem(asked, &format!("it comes {early:?} before Retry-After is over"));
+            return Err(Reply::too_fast(early.as_secs() + 1));
+        }
         if let Some(problem) = &asked.problem {
             self.problem(asked, problem);
         }

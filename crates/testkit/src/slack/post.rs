@@ -31,8 +31,7 @@ impl State {
         if metadata.as_ref().is_some_and(|metadata| !is_metadata(metadata)) {
             return Err(Reply::error("invalid_metadata_format"));
         }
-        let thread_ts = asked.text("thread_ts");
-        self.check_thread(&channel, thread_ts.as_deref())?;
+        let thread_ts = asked.text("thread_ts").and_then(|ts| self.thread_of(&channel, &ts));
         self.check_pace(&channel)?;
         let ts = self.new_ts();
         let text = kept(&text);
@@ -72,13 +71,11 @@ impl State {
         }
     }
 
-    fn check_thread(&self, channel: &str, thread_ts: Option<&str>) -> Result<(), Reply> {
-        let Some(ts) = thread_ts else { return Ok(()) };
-        let parent = self.conversation(channel).and_then(|found| found.find(ts));
-        if parent.is_some_and(|parent| !parent.tombstone) {
-            return Ok(());
-        }
-        Err(Reply::error("cannot_reply_to_message"))
+    /// The thread that an answer to a message comes into; none where that message is gone: Slack then posts to the
+    /// conversation itself, and says `ok`. Source: slack-go/slack#1571.
+    fn thread_of(&self, channel: &str, ts: &str) -> Option<String> {
+        let asked = self.conversation(channel)?.find(ts).filter(|message| !message.tombstone)?;
+        Some(asked.thread_ts.as_ref().unwrap_or(&asked.ts).clone())
     }
 
     fn check_pace(&mut self, channel: &str) -> Result<(), Reply> {
@@ -134,7 +131,8 @@ impl State {
 fn blocks(given: &Option<Value>) -> Result<Vec<Value>, Reply> {
     let Some(given) = given else { return Ok(Vec::new()) };
     let list = given.as_array().ok_or_else(|| Reply::error("invalid_blocks_format"))?;
-    let known = ["section", "divider", "header", "context", "image", "actions", "rich_text", "markdown"];
+    let known =
+        ["section", "divider", "header", "context", "image", "actions", "rich_text", "markdown", "table"];
     let is_block =
         |block: &Value| block.get("type").and_then(Value::as_str).is_some_and(|kind| known.contains(&kind));
     if list.len() > MAX_BLOCKS || !list.iter().all(is_block) {

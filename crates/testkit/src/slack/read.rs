@@ -1,5 +1,7 @@
 //! `conversations.history`, `conversations.replies` and `conversations.list`.
 
+use std::cmp::Reverse;
+
 use serde_json::{Value, json};
 
 use super::call::{Asked, Reply};
@@ -21,12 +23,14 @@ impl State {
         }
     }
 
-    /// Counts a list for each message that is not to be seen yet.
+    /// Counts a list for each message that is not to be seen yet, or still to be seen.
     fn uncover(&mut self, channel: &str) {
         if let Some(conversation) = self.conversation_mut(channel) {
             for stored in conversation.messages.iter_mut().filter(|stored| stored.hidden_for < u64::MAX) {
                 stored.hidden_for = stored.hidden_for.saturating_sub(1);
             }
+            conversation.ghosts.iter_mut().for_each(|(_, lists)| *lists = lists.saturating_sub(1));
+            conversation.ghosts.retain(|(_, lists)| *lists > 0);
         }
     }
 
@@ -41,8 +45,10 @@ impl State {
             message.thread_ts.as_ref().is_none_or(|thread| *thread == message.ts)
         };
         let shown = |stored: &&Stored| stored.hidden_for == 0 && range.holds(&stored.message.ts);
-        let mut fits: Vec<&Stored> = conversation.messages.iter().filter(is_root).filter(shown).collect();
-        fits.reverse();
+        let ghosts = conversation.ghosts.iter().map(|(ghost, _)| ghost);
+        let mut fits: Vec<&Stored> =
+            conversation.messages.iter().chain(ghosts).filter(is_root).filter(shown).collect();
+        fits.sort_by_key(|stored| Reverse(number(&stored.message.ts)));
         let start = fits.iter().position(|stored| range.is_next(&stored.message.ts)).unwrap_or(0);
         let page = fits.iter().skip(start).take(range.limit);
         let messages: Vec<Value> = page
@@ -63,7 +69,8 @@ impl State {
         let ts = call.asked.text("ts").unwrap_or_default();
         let not_there = || Reply::error("thread_not_found");
         let conversation = self.conversation(&channel).ok_or_else(not_there)?;
-        let root = conversation.find(&ts).ok_or_else(not_there)?;
+        let is_root = |stored: &&Stored| stored.message.ts == ts && stored.hidden_for == 0;
+        let root = conversation.messages.iter().find(is_root).ok_or_else(not_there)?;
         let is_reply = |stored: &&Stored| {
             stored.message.thread_ts.as_deref() == Some(ts.as_str())
                 && stored.hidden_for == 0
@@ -72,7 +79,7 @@ impl State {
         let fits: Vec<&Stored> = conversation.messages.iter().filter(is_reply).collect();
         let start = fits.iter().position(|stored| range.is_next(&stored.message.ts)).unwrap_or(0);
         let replies = conversation.replies(&ts);
-        let mut messages = vec![message_json(self, root, replies, range.metadata)];
+        let mut messages = vec![message_json(self, &root.message, replies, range.metadata)];
         let page = fits.iter().skip(start).take(range.limit);
         messages.extend(page.map(|stored| message_json(self, &stored.message, 0, range.metadata)));
         let next = fits.get(start + range.limit).map(|stored| stored.message.ts.clone());

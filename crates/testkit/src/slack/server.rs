@@ -97,7 +97,7 @@ enum Taken {
 impl Shared {
     /// Meets a request with the faults that wait for it.
     fn meet(&self, asked: &Asked) -> Given {
-        while let Some(act) = self.faster(asked) {
+        for act in self.faster(asked) {
             act();
         }
         let Some((id, taken, name)) = self.fault_for(asked) else {
@@ -117,16 +117,20 @@ impl Shared {
             Given::Reply(reply) => Some(reply.status),
             Given::Nothing | Given::Never => None,
         };
+        if let Given::Reply(reply) = &given {
+            self.state.lock().hold_off(&asked.method, reply);
+        }
         self.note(asked, decided, status, Some(name));
         let mut faults = self.faults.lock();
         faults.iter_mut().filter(|waiting| waiting.id == id).for_each(|waiting| waiting.reached());
         given
     }
 
-    /// What somebody else does before this request, if anything is left of it.
-    fn faster(&self, asked: &Asked) -> Option<Box<dyn FnOnce() + Send>> {
+    /// What others do before this request; each that fits counts it once.
+    fn faster(&self, asked: &Asked) -> Vec<Box<dyn FnOnce() + Send>> {
         let mut faults = self.faults.lock();
-        faults.iter_mut().filter(|waiting| waiting.is_act() && !waiting.was_reached()).find_map(|waiting| {
+        let acts = faults.iter_mut().filter(|waiting| waiting.is_act() && !waiting.was_reached());
+        acts.filter_map(|waiting| {
             let act = match waiting.meet(&asked.method)? {
                 Deed::Before(act) => act.take(),
                 _ => None,
@@ -134,6 +138,7 @@ impl Shared {
             waiting.reached();
             act
         })
+        .collect()
     }
 
     /// The first fault whose turn it is; each that fits counts the request.
@@ -162,8 +167,11 @@ impl Shared {
 
     /// Lets a late request happen.
     pub(super) fn land(&self, id: u64) -> Option<String> {
-        let place = self.late.lock().iter().position(|(late, _)| *late == id)?;
-        let (_, asked) = self.late.lock().remove(place);
+        let (_, asked) = {
+            let mut late = self.late.lock();
+            let place = late.iter().position(|(late, _)| *late == id)?;
+            late.remove(place)
+        };
         let word = self.answer(&asked).word();
         let mut state = self.state.lock();
         let noted = state.requests.iter_mut().find(|noted| noted.number == asked.number);

@@ -1,10 +1,11 @@
 //! A workspace: people, tokens, conversations and their messages.
 
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
+use super::call::Reply;
 use super::ledger::{Effect, Request, What};
 
 /// What kind a conversation is.
@@ -45,6 +46,8 @@ pub(super) struct Conversation {
     pub(super) members: Vec<String>,
     pub(super) archived: bool,
     pub(super) messages: Vec<Stored>,
+    /// What is deleted, and for how many lists it is still to be seen.
+    pub(super) ghosts: Vec<(Stored, u64)>,
     /// When something was posted last by a request, in microseconds.
     pub(super) posted_us: u64,
 }
@@ -108,9 +111,13 @@ pub(super) struct State {
     pub(super) requests: Vec<Request>,
     pub(super) problems: Vec<String>,
     pub(super) lag: Lag,
+    /// For how many lists a deleted message is still to be seen.
+    pub(super) ghosts_for: u64,
     pub(super) compliance: bool,
     pub(super) one_post_a_second: bool,
     pub(super) page: usize,
+    /// Until when a method is not to be asked for, because it was refused for its rate.
+    held_off: BTreeMap<String, Instant>,
     ahead_us: i64,
     stopped_us: Option<u64>,
     last_us: u64,
@@ -129,9 +136,11 @@ impl State {
             requests: Vec::new(),
             problems: Vec::new(),
             lag: Lag::None,
+            ghosts_for: 0,
             compliance: false,
             one_post_a_second: false,
             page: 999,
+            held_off: BTreeMap::new(),
             ahead_us: 0,
             stopped_us: None,
             last_us: 0,
@@ -173,6 +182,19 @@ impl State {
         self.ahead_us = self.ahead_us.saturating_add(seconds.saturating_mul(1_000_000));
     }
 
+    /// Keeps to what a refusal says of the next request for a method.
+    pub(super) fn hold_off(&mut self, method: &str, refusal: &Reply) {
+        if let Some(wait) = refusal.retry_after() {
+            self.held_off.insert(method.to_owned(), Instant::now() + wait);
+        }
+    }
+
+    /// How much too early it is to ask for a method.
+    pub(super) fn too_early(&self, method: &str) -> Option<Duration> {
+        let early = self.held_off.get(method)?.saturating_duration_since(Instant::now());
+        (!early.is_zero()).then_some(early)
+    }
+
     /// The id of a new message; no two are equal.
     pub(super) fn new_ts(&mut self) -> String {
         self.last_us = self.now_us().max(self.last_us + 1);
@@ -202,8 +224,16 @@ impl State {
     /// A new conversation's id.
     pub(super) fn open(&mut self, name: String, kind: Kind, members: Vec<String>) -> String {
         let id = self.id(if matches!(kind, Kind::Direct(_)) { "D" } else { "C" });
-        let (archived, messages, posted_us) = (false, Vec::new(), 0);
-        let new = Conversation { id: id.clone(), name, kind, members, archived, messages, posted_us };
+        let new = Conversation {
+            id: id.clone(),
+            name,
+            kind,
+            members,
+            archived: false,
+            messages: Vec::new(),
+            ghosts: Vec::new(),
+            posted_us: 0,
+        };
         self.conversations.push(new);
         id
     }
@@ -229,6 +259,7 @@ impl State {
 
     /// Takes a message away; one with replies leaves a stone. False where there is none.
     pub(super) fn take(&mut self, request: u64, by: &str, channel: &str, ts: &str) -> bool {
+        let ghosts_for = self.ghosts_for;
         let Some(conversation) = self.conversation_mut(channel) else { return false };
         let Some(place) = conversation
             .messages
@@ -242,7 +273,8 @@ impl State {
                 stored.message.tombstone = true;
             }
         } else {
-            conversation.messages.remove(place);
+            let taken = conversation.messages.remove(place);
+            conversation.ghosts.extend((ghosts_for > 0).then_some((taken, ghosts_for)));
         }
         self.effect(request, by, channel, ts, What::Deleted);
         true
