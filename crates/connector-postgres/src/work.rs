@@ -98,7 +98,7 @@ impl<A: ChangesRows> Perform<A> for Postgres {
             }
             other => other?,
         };
-        let Change { xid, changes, output, warnings, facts } = match tried {
+        let Change { xid, changes, output, warnings, mut facts } = match tried {
             Tried::Changed(change) => *change,
             Tried::AlreadyDone(output) => {
                 tx.rollback().await;
@@ -107,6 +107,7 @@ impl<A: ChangesRows> Perform<A> for Postgres {
         };
         let transaction = tx.named(xid).await?;
         let irreversible = changes.iter().find_map(irreversible);
+        facts.insert("irreversible".into(), json!(irreversible));
         let changes = Kept::keep(cx, changes).await?;
         let kept = Kept::keep(cx, output.clone()).await?;
         let pre = Written { transaction, changes, output: kept, warnings, irreversible };

@@ -62,6 +62,7 @@ async fn case_17_rows_without_a_primary_key_are_not_changed_unless_that_is_confi
         assert!(error.message().contains("allow_irreversible"), "{error}");
         let permitted = Tables::of(sql, |postgres| postgres.allow_irreversible(true)).await;
         let done = permitted.act(action, params).await.unwrap();
+        assert!(done.facts["irreversible"].is_string(), "policies are not told: {:?}", done.facts);
         let undo = done.action.undo(&done.pre, Some(&JsonText::encode(&done.output).unwrap()));
         assert!(matches!(undo.unwrap(), Undo::Irreversible(_)));
     }
@@ -70,7 +71,9 @@ async fn case_17_rows_without_a_primary_key_are_not_changed_unless_that_is_confi
 #[tokio::test]
 async fn case_17_a_new_row_without_a_key_is_taken_back_only_where_just_one_is_like_it() {
     let world = Tables::with("CREATE TABLE loose (a int, b text); INSERT INTO loose VALUES (1, 'x');").await;
-    world.there_and_back("insert_row", json!({ "table": "loose", "data": { "a": 2, "b": null } })).await;
+    let done =
+        world.there_and_back("insert_row", json!({ "table": "loose", "data": { "a": 2, "b": null } })).await;
+    assert_eq!(done.facts.get("irreversible"), Some(&json!(null)));
     let done =
         world.act("insert_row", json!({ "table": "loose", "data": { "a": 1, "b": "x" } })).await.unwrap();
     let error = world.undo(&done, false).await.unwrap_err();

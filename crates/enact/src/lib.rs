@@ -51,7 +51,7 @@
 //!   [`WorkflowCx`], which also gives it time, randomness, sleep and parallel branches: after a crash the code runs
 //!   again, and what it asked for before is handed back without being performed.
 //! - A [`Policy`](policy::Policy), where the allowlist is not enough: it judges each run, each action on its exact
-//!   parameters, and once more on what was found before the effect.
+//!   parameters, and once more on what was found before the effect. Many are built in: [`policies`], `docs/policies.md`.
 //! - A [`Connector`](connector::Connector) of your own: `examples/own_connector/register.rs` is one in under 100 lines.
 //! - An [`Observer`], to watch.
 //!
@@ -60,6 +60,7 @@
 //! | feature | brings | by default |
 //! |---|---|---|
 //! | `filesystem` | the connector to a folder | yes |
+//! | `policies` | the built-in policies, [`policies`] | yes |
 //! | `github` | the connector to GitHub and GitHub Enterprise | no |
 //! | `postgres` | the connector to a PostgreSQL database | no |
 //! | `slack` | the connector to Slack | no |
@@ -105,6 +106,19 @@ pub use enact_connector_postgres as postgres;
 #[cfg(feature = "slack")]
 pub use enact_connector_slack as slack;
 
+/// The built-in policies.
+///
+/// ```
+/// use enact::policies;
+/// use enact::policies::Case;
+/// use enact::prelude::Verdict;
+///
+/// let push = Case::action("github", "push_commit", serde_json::json!({ "repo": "octo/app", "branch": "fix" }));
+/// assert!(matches!(push.judge(&policies::require_branch_prefix("agent/")), Verdict::Deny(_)));
+/// ```
+#[cfg(feature = "policies")]
+pub use enact_policy as policies;
+
 /// Declarative workflows in YAML.
 #[cfg(feature = "yaml")]
 pub use enact_workflow as yaml;
@@ -128,3 +142,9 @@ pub mod prelude {
 #[doc = include_str!("../../../README.md")]
 #[derive(Debug)]
 pub struct Readme;
+
+/// The page of policies compiles.
+#[cfg(all(doctest, feature = "policies"))]
+#[doc = include_str!("../../../docs/policies.md")]
+#[derive(Debug)]
+pub struct PoliciesPage;

@@ -73,6 +73,8 @@ pub(crate) struct Report {
 pub(crate) enum Said {
     /// May this be performed? Answered with the intent's place in the log, or not at all.
     Intend { captured: Box<Intent>, reply: oneshot::Sender<Appended> },
+    /// May this be read, as capture found it? Answered where it may, or not at all.
+    Look { facts: Facts, reply: oneshot::Sender<()> },
     /// Nothing happened.
     CaptureFailed(Error),
     /// The wanted state was there already.
@@ -148,6 +150,9 @@ impl Job {
             Capture::Ready { pre, facts, ready } => (pre, facts, ready),
         };
         if prepared.spec().effect == EffectClass::ReadOnly {
+            if !workshop.shared.policies.is_empty() && !self.may_read(facts).await {
+                return;
+            }
             return self.say(match self.bounded(prepared.perform(&self.due(cx), ready)).await {
                 Ok(Ok(output)) => Said::Read(output),
                 Ok(Err(error)) => Said::CaptureFailed(error.left_nothing()),
@@ -171,6 +176,17 @@ impl Job {
         // The key stays held: nobody else touches the target until it is known what became of it.
         self.say(Said::Performed(outcome, Held::default()));
         self.settle(workshop, cx, &pre, &identity, false, held).await;
+    }
+
+    /// Asks whether what capture found may be read.
+    async fn may_read(&self, facts: Facts) -> bool {
+        let (reply, answer) = oneshot::channel();
+        self.say(Said::Look { facts, reply });
+        let may = answer.await.is_ok();
+        if !may {
+            self.told.store(true, Ordering::Relaxed);
+        }
+        may
     }
 
     /// Asks for the intent, and waits until it is durable.
@@ -262,7 +278,7 @@ impl Job {
     /// The workflow actor may be gone: then the log has the intent, and recovery asks what became of it.
     fn say(&self, said: Said) {
         let goes_on = match &said {
-            Said::Intend { .. } => true,
+            Said::Intend { .. } | Said::Look { .. } => true,
             Said::Performed(Err(error), _) => error.code() == ErrorCode::InDoubt,
             _ => false,
         };

@@ -8,7 +8,7 @@ use std::future::Future;
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use enact_core::action::{EffectClass, Preview, Shown, Target};
+use enact_core::action::{EffectClass, Facts, Preview, Shown, Target};
 use enact_core::blob::{BlobRef, BlobStore};
 use enact_core::connector::{Cx, Identity, Surroundings};
 use enact_core::error::{Error, ErrorCode, ErrorRecord};
@@ -198,9 +198,16 @@ impl Plan {
         planned.verdicts = judged.verdicts;
         let around = Arc::new(Around { shared: Arc::clone(&self.shared), notes: Mutex::default() });
         let cx = self.cx(seq).within(Arc::clone(&around) as Arc<dyn Surroundings>);
-        match within(tries, found(permitted.prepared(), &cx)).await {
+        // What waits for a person's word is not read without it.
+        let leave = judged.wanted.is_empty();
+        let judge =
+            |facts: &Facts| gate::judge_captured(&self.shared, &self.state, &self.subject, &call, facts);
+        match within(tries, found(permitted.prepared(), &cx, leave, judge)).await {
             Err(error) => planned.error = Some(error.record()),
-            Ok(Found::Read(output)) => planned.output = Some(output),
+            Ok(Found::Read(output, verdicts)) => {
+                planned.output = output;
+                planned.verdicts = verdicts.unwrap_or(planned.verdicts);
+            }
             Ok(Found::Would(preview)) => {
                 if preview.already_done.is_none() {
                     let Judged { verdicts, .. } =
@@ -289,18 +296,28 @@ fn not_in_allowlist(error: Error) -> VerdictRecord {
 }
 
 enum Found {
-    Read(JsonText),
+    /// What was read, where it may be, and the verdicts on what capture found.
+    Read(Option<JsonText>, Option<Vec<VerdictRecord>>),
     Would(Preview<JsonText>),
 }
 
-async fn found(prepared: &Prepared, cx: &Cx) -> Result<Found, Error> {
+async fn found(
+    prepared: &Prepared,
+    cx: &Cx,
+    leave: bool,
+    judge: impl Fn(&Facts) -> Judged,
+) -> Result<Found, Error> {
     if prepared.spec().effect != EffectClass::ReadOnly {
         return prepared.preview(cx).await.map(Found::Would);
     }
-    match prepared.capture(cx).await? {
-        Capture::AlreadyDone(output) => Ok(Found::Read(output)),
-        Capture::Ready { ready, .. } => prepared.perform(cx, ready).await.map(Found::Read),
-    }
+    let (facts, ready) = match prepared.capture(cx).await? {
+        Capture::AlreadyDone(output) => return Ok(Found::Read(Some(output), None)),
+        Capture::Ready { facts, ready, .. } => (facts, ready),
+    };
+    let judged = judge(&facts);
+    let may = leave && judged.refusal().is_none() && judged.wanted.is_empty();
+    let output = if may { Some(prepared.perform(cx, ready).await?) } else { None };
+    Ok(Found::Read(output, Some(judged.verdicts)))
 }
 
 async fn within<T>(tries: Tries, look: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {

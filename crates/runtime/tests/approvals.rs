@@ -112,6 +112,19 @@ async fn an_action_waits_for_a_person_and_is_done_when_it_is_approved() {
 }
 
 #[tokio::test]
+async fn what_is_only_read_waits_for_a_person_too_when_what_was_found_wants_one() {
+    let (world, store) = (World::new(), MemoryStore::new());
+    world.set("taken", "theirs");
+    let enact = start(&world, &store, overwriting).await;
+    let waits = enact.run_to_end(request(&[Do::Get("new".into()), Do::Get("taken".into())])).await.unwrap();
+    assert_eq!(waits.status(), RunStatus::AwaitingApproval);
+    assert_eq!(waits.state().open_approvals().next().unwrap().seq(), Some(Seq(2)));
+    let run = enact.approve(waits.id, None, BOSS).await.unwrap();
+    assert_eq!(run.status(), RunStatus::Completed);
+    assert_eq!(run.document().approvals.len(), 1);
+}
+
+#[tokio::test]
 async fn case_06_an_approval_is_used_once_and_a_finished_run_cannot_be_approved_again() {
     let (world, store) = (World::new(), MemoryStore::new());
     let enact = start(&world, &store, puts_of_b).await;

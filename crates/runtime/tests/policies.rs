@@ -128,6 +128,24 @@ async fn a_policy_judges_what_capture_found_before_the_intent() {
 }
 
 #[tokio::test]
+async fn what_is_only_read_is_judged_on_what_capture_found_too() {
+    let (world, store) = (World::new(), MemoryStore::new());
+    world.set("taken", "theirs");
+    let only_new = rule("only-new", |request| match &request.stage {
+        Stage::Captured(_, facts) if facts.get("exists") == Some(&json!(true)) => Verdict::deny("it exists"),
+        _ => Verdict::Pass,
+    });
+    let enact = with(&world, &store, only_new).await;
+    let run = enact.run_to_end(request(&[Do::Get("new".into()), Do::Get("taken".into())])).await.unwrap();
+    assert_eq!(run.status(), RunStatus::Blocked);
+    assert_eq!(run.state().error.as_ref().unwrap().code, ErrorCode::PolicyDenied);
+    let events = store_events(&enact, run.id).await;
+    let kinds: Vec<_> = events.iter().map(Event::name).filter(|name| name.starts_with("Action")).collect();
+    assert_eq!(kinds, ["ActionRead", "ActionRefused"]);
+    assert!(!format!("{events:?}").contains("theirs"), "what was refused is nowhere");
+}
+
+#[tokio::test]
 async fn case_04_a_policy_that_panics_has_said_no_with_a_record() {
     let (world, store) = (World::new(), MemoryStore::new());
     let broken = rule("broken", |request| match request.stage {

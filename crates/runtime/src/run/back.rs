@@ -154,7 +154,9 @@ impl Run {
                     _ => self.undo_failed(seq, number, &lost()).await,
                 }
             }
-            Said::Read(_) => Err(Error::new(ErrorCode::Internal, "an undo that only reads")),
+            Said::Read(_) | Said::Look { .. } => {
+                Err(Error::new(ErrorCode::Internal, "an undo that only reads"))
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use enact_core::action::Facts;
 use enact_core::error::{Error, ErrorCode, Remains};
 use enact_core::event::{
     ActionAlreadyDone, ActionCaptureFailed, ActionFailed, ActionIntended, ActionRead, ActionResolved,
@@ -39,6 +40,13 @@ impl Run {
                     self.jobs.remove(&job);
                 }
                 intended
+            }
+            Said::Look { facts, reply } => {
+                let looked = self.may_read(seq, attempt, &facts, reply).await;
+                if looked.is_err() {
+                    self.jobs.remove(&job);
+                }
+                looked
             }
             Said::Performed(outcome, held) => {
                 let doubt = matches!(&outcome, Err(error) if error.code() == ErrorCode::InDoubt);
@@ -101,6 +109,30 @@ impl Run {
 
     fn is_waited_for(&self, seq: Seq) -> Result<bool, Error> {
         Ok(self.state()?.phase == Phase::Running && self.asked.contains_key(&seq))
+    }
+
+    /// The gate on what capture found, of what is only read. Where nothing is answered, nothing is read.
+    async fn may_read(
+        &mut self,
+        seq: Seq,
+        attempt: u32,
+        facts: &Facts,
+        reply: oneshot::Sender<()>,
+    ) -> Result<(), Error> {
+        let mut may = false;
+        if let Some((call, _)) = self.asked_call(seq)? {
+            let subject = self.subject()?;
+            let judged = gate::judge_captured(&self.shared, self.state()?, &subject, &call, facts);
+            let verdicts = judged.verdicts.clone();
+            may = self.has_leave_on(seq, &call, facts, judged).await?;
+            if let Some(asking) = self.asked.get_mut(&seq) {
+                asking.verdicts = verdicts;
+            }
+        }
+        if !may || reply.send(()).is_err() {
+            self.jobs.remove(&(seq, attempt, Direction::Forward));
+        }
+        Ok(())
     }
 
     /// The gate on what capture found, then the intent. Where nothing is answered, nothing is performed.

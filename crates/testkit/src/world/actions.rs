@@ -253,8 +253,9 @@ impl Action for Get {
 impl Perform<Get> for World {
     type Held = ();
 
-    async fn capture(&self, _: &Cx, _: &Get) -> Result<Captured<Get, ()>, Error> {
-        Ok(Captured::ready((), ()))
+    async fn capture(&self, _: &Cx, action: &Get) -> Result<Captured<Get, ()>, Error> {
+        let facts = Facts::from_iter([("exists".to_owned(), self.value(&action.key).is_some().into())]);
+        Ok(Captured::Ready { pre: (), facts, held: () })
     }
 
     async fn perform(&self, _: &Cx, action: &Get, (): &(), (): ()) -> Result<Got, Error> {

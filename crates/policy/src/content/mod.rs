@@ -1,0 +1,160 @@
+//! A policy on what is written: no tokens, keys and passwords in it.
+
+mod kinds;
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use self::kinds::Kinds;
+use crate::builtin::{Builtin, Judged, Judging, Made, Params, Refusal, Rule, policies};
+use crate::name::path::Permitted;
+use crate::scope::Scope;
+
+/// How many findings a reason names.
+const MAX_FINDINGS: usize = 5;
+
+/// No tokens, keys and passwords in what an action passes on: in files, commits, rows, messages, titles and bodies, and
+/// whatever else its parameters hold, reads too. Content in base64 is decoded first. The reason says which kind of secret
+/// stands where, and never the secret.
+///
+/// It knows the formats of well-known services, and stops accidents. It does not stop whoever wants to get a secret out:
+/// that one can write it in another way.
+#[derive(Clone, Default, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NoSecretsInContent {
+    /// Whether anything that is called a password, secret, token or key and set to a value counts as well.
+    pub generic: bool,
+    /// Patterns of paths whose files are not looked into, such as `testdata/**`; they permit, and are compared as they are.
+    pub except_paths: Vec<String>,
+}
+
+policies!(NoSecretsInContent);
+
+/// [`NoSecretsInContent`], by the formats of services alone.
+#[must_use]
+pub fn no_secrets_in_content() -> Builtin {
+    NoSecretsInContent::default().into()
+}
+
+impl Params for NoSecretsInContent {
+    const NAME: &'static str = "no_secrets_in_content";
+
+    fn rule(&self, _: &Scope) -> Made {
+        let except = (!self.except_paths.is_empty()).then(|| Permitted::new(&self.except_paths)).transpose();
+        let except = except.map_err(|wrong| format!("'except_paths': {wrong}"))?;
+        Ok(Box::new(NoSecrets { kinds: Kinds::new(self.generic)?, except }))
+    }
+}
+
+#[derive(Debug)]
+struct NoSecrets {
+    kinds: Kinds,
+    except: Option<Permitted>,
+}
+
+impl Rule for NoSecrets {
+    fn judge(&self, _: &Scope, judging: &Judging<'_>) -> Judged {
+        let mut found = Vec::new();
+        self.look(&Place::Top, judging.action.params, &mut found)?;
+        if found.is_empty() {
+            return Ok(());
+        }
+        let more = found.len().saturating_sub(MAX_FINDINGS);
+        found.truncate(MAX_FINDINGS);
+        let more = if more == 0 { String::new() } else { format!(", and in {more} more places") };
+        Err(format!("there is {}{more}", found.join(", ")).into())
+    }
+}
+
+/// Where in the parameters something stands.
+enum Place<'a> {
+    Top,
+    Key(&'a Place<'a>, &'a str),
+    Item(&'a Place<'a>, usize),
+}
+
+impl NoSecrets {
+    /// Notes what is found in a value that stands at a place.
+    fn look(&self, place: &Place<'_>, value: &Value, found: &mut Vec<String>) -> Result<(), Refusal> {
+        match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+            Value::String(text) => {
+                found.extend(
+                    self.kinds.of(text.as_bytes()).map(|kind| format!("{kind} in {}", self.shown(place))),
+                );
+            }
+            Value::Array(items) => {
+                for (at, item) in items.iter().enumerate() {
+                    self.look(&Place::Item(place, at), item, found)?;
+                }
+            }
+            Value::Object(entries) => self.look_into(place, entries, found)?,
+        }
+        Ok(())
+    }
+
+    fn look_into(
+        &self,
+        place: &Place<'_>,
+        entries: &Map<String, Value>,
+        found: &mut Vec<String>,
+    ) -> Result<(), Refusal> {
+        let path = entries.get("path").and_then(Value::as_str);
+        let is_excepted = path.is_some_and(|path| self.except.as_ref().is_some_and(|paths| paths.has(path)));
+        for (key, value) in entries {
+            let here = &Place::Key(place, key);
+            if let Some(kind) = self.kinds.of(key.as_bytes()) {
+                found.push(format!("{kind} in a key of {}", self.shown(place)));
+            }
+            let found_before = found.len();
+            match (key.as_str(), value) {
+                ("content" | "content_base64", _) if is_excepted => {}
+                ("content_base64", Value::String(text)) => {
+                    let no_base64 = |_| format!("{} is no base64, so it cannot be judged", self.shown(here));
+                    let bytes = STANDARD.decode(text).map_err(no_base64)?;
+                    found.extend(
+                        self.kinds.of(&plain(&bytes)).map(|kind| format!("{kind} in {}", self.shown(here))),
+                    );
+                }
+                (key, Value::String(text)) if self.kinds.is_named_secret(key, text) => {
+                    found.push(format!("a value that is called a secret in {}", self.shown(here)));
+                }
+                _ => self.look(here, value, found)?,
+            }
+            let path = path.filter(|path| *key != "path" && !self.is_secret(path));
+            if let (Some(path), [only]) = (path, found.get_mut(found_before..).unwrap_or_default()) {
+                only.push_str(&format!(" of '{path}'"));
+            }
+        }
+        Ok(())
+    }
+
+    fn is_secret(&self, text: &str) -> bool {
+        self.kinds.of(text.as_bytes()).is_some()
+    }
+
+    /// A place in words: keys and positions, without a key that would give a secret away.
+    fn shown(&self, place: &Place<'_>) -> String {
+        match place {
+            Place::Top => "the parameters".to_owned(),
+            Place::Item(list, at) => format!("{}[{at}]", self.shown(list)),
+            Place::Key(object, key) => {
+                let key = if self.is_secret(key) { "…" } else { key };
+                if matches!(object, Place::Top) {
+                    key.to_owned()
+                } else {
+                    format!("{}.{key}", self.shown(object))
+                }
+            }
+        }
+    }
+}
+
+/// Bytes as text has them: of text in two bytes a character (UTF-16), those that are not 0.
+fn plain(bytes: &[u8]) -> Cow<'_, [u8]> {
+    if bytes.contains(&0) { bytes.iter().copied().filter(|byte| *byte != 0).collect() } else { bytes.into() }
+}
