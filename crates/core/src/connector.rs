@@ -9,15 +9,18 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::action::{Action, Captured, Doubt, EffectClass, Left, NoUndo, Undo};
+use crate::action::{Action, Captured, Doubt, EffectClass, FactKind, Left, NoUndo, Undo};
 use crate::blob::{BlobRef, BlobStore};
 use crate::erased::{Bound, ErasedAction, Prepared};
 use crate::error::{Error, ErrorCode};
 use crate::ids::EffectId;
 use crate::json::JsonText;
+use crate::schema::Schemas;
 use crate::time::Timestamp;
 
 /// A wrapped outside system. One value is one account, database or folder.
@@ -244,19 +247,21 @@ impl Cx {
 /// The actions of a connector, filled by [`Connector::actions`].
 #[derive(Debug)]
 pub struct ActionSet<C: Connector> {
-    forward: BTreeMap<&'static str, Make<C>>,
+    forward: BTreeMap<&'static str, (Make<C>, Schemas)>,
     undo: BTreeMap<&'static str, Make<C>>,
 }
 
 type Make<C> = fn(Arc<C>) -> Arc<dyn ErasedAction>;
 
 impl<C: Connector> ActionSet<C> {
-    /// Adds an action, and its undo; compiles only where the connector can perform both.
-    pub fn add<A: Action>(&mut self)
+    /// Adds an action, and its undo; compiles only where the connector can perform both. What agents may ask for has a
+    /// schema: `#[derive(JsonSchema)]`, which says the truth as serde does. What only undoes needs none.
+    pub fn add<A: Action + JsonSchema>(&mut self)
     where
         C: Perform<A> + Perform<A::Undo>,
     {
-        self.forward.insert(A::NAME, |connector| Arc::new(Bound::<C, A>::new(connector)));
+        let make: Make<C> = |connector| Arc::new(Bound::<C, A>::new(connector));
+        self.forward.insert(A::NAME, (make, Schemas::of::<A>()));
         if !<A::Undo as Action>::NAME.is_empty() {
             self.undo
                 .insert(<A::Undo as Action>::NAME, |connector| Arc::new(Bound::<C, A::Undo>::new(connector)));
@@ -275,6 +280,8 @@ pub struct ActionSpec {
     pub effect: EffectClass,
     /// How it is undone, for people.
     pub undo: &'static str,
+    /// What capture may find.
+    pub facts: &'static [(&'static str, FactKind)],
 }
 
 /// How a connector is used, whatever its kind.
@@ -297,6 +304,7 @@ pub struct Toolbox {
     kind: &'static str,
     forward: BTreeMap<&'static str, Arc<dyn ErasedAction>>,
     undo: BTreeMap<&'static str, Arc<dyn ErasedAction>>,
+    schemas: BTreeMap<&'static str, Schemas>,
     allowed: BTreeSet<&'static str>,
     settings: ConnectorSettings,
     whole: Arc<dyn ErasedConnector>,
@@ -344,13 +352,13 @@ pub trait Allow: Connector {
             allowed.insert(*known);
         }
         let connector = Arc::new(self);
-        let bind = |makes: BTreeMap<&'static str, Make<Self>>| {
-            makes.into_iter().map(|(name, make)| (name, make(Arc::clone(&connector)))).collect()
-        };
+        let bind = |(name, make): (&'static str, Make<Self>)| (name, make(Arc::clone(&connector)));
+        let schemas = set.forward.iter().map(|(name, (_, schemas))| (*name, *schemas)).collect();
         Ok(Toolbox {
             kind: Self::KIND,
-            forward: bind(set.forward),
-            undo: bind(set.undo),
+            forward: set.forward.into_iter().map(|(name, (make, _))| bind((name, make))).collect(),
+            undo: set.undo.into_iter().map(bind).collect(),
+            schemas,
             allowed,
             settings: ConnectorSettings::default(),
             whole: Arc::new(Whole(connector)),
@@ -383,6 +391,20 @@ impl Toolbox {
     /// Every action that the kind has, and whether it is allowed.
     pub fn actions(&self) -> impl Iterator<Item = (ActionSpec, bool)> + '_ {
         self.forward.values().map(|action| (action.spec(), self.allowed.contains(action.spec().name)))
+    }
+
+    /// The JSON schema (2020-12) of the parameters that an action takes, whether it is allowed or not; `None` where the
+    /// kind has no such action. It refuses much of what [`Toolbox::prepare`] refuses, and nothing that it takes.
+    #[must_use]
+    pub fn schema(&self, action: &str) -> Option<Value> {
+        self.schemas.get(action).map(|schemas| schemas.taken())
+    }
+
+    /// The JSON schema of an action's parameters as the log keeps them and policies judge them: in one spelling, and with
+    /// what they are by default.
+    #[must_use]
+    pub fn recorded_schema(&self, action: &str) -> Option<Value> {
+        self.schemas.get(action).map(|schemas| schemas.recorded())
     }
 
     /// Which system it speaks to.

@@ -36,9 +36,19 @@ impl<C: Debug, A: Action> Debug for Bound<C, A> {
     }
 }
 
+fn spec<C: Perform<A>, A: Action>(connector: &C) -> ActionSpec {
+    ActionSpec {
+        name: A::NAME,
+        version: A::VERSION,
+        effect: connector.effect(),
+        undo: A::REVERSAL,
+        facts: A::FACTS,
+    }
+}
+
 impl<C: Connector + Perform<A>, A: Action> ErasedAction for Bound<C, A> {
     fn spec(&self) -> ActionSpec {
-        ActionSpec { name: A::NAME, version: A::VERSION, effect: self.connector.effect(), undo: A::REVERSAL }
+        spec::<C, A>(&self.connector)
     }
 
     fn prepare(&self, params: &JsonText) -> Result<Prepared, Error> {
@@ -172,7 +182,7 @@ impl<C: Debug, A: Action> Debug for Request<C, A> {
 
 impl<C: Connector + Perform<A>, A: Action> ErasedRequest for Request<C, A> {
     fn spec(&self) -> ActionSpec {
-        ActionSpec { name: A::NAME, version: A::VERSION, effect: self.connector.effect(), undo: A::REVERSAL }
+        spec::<C, A>(&self.connector)
     }
 
     fn params(&self) -> &JsonText {

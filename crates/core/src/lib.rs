@@ -22,8 +22,11 @@ pub mod ids;
 pub mod json;
 pub mod policy;
 pub mod run;
+mod schema;
 pub mod store;
 pub mod time;
 
 pub use erased::{Capture, Prepared, Ready, UndoAction};
 pub use error::{Error, ErrorCode};
+// Its derive is what a connector's actions carry; no other version of it will do.
+pub use schemars;

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use enact_core::action::{Action, Captured, Doubt, EffectClass, Left, LockKey, Target, Undo};
+use enact_core::action::{Action, Captured, Doubt, EffectClass, FactKind, Left, LockKey, Target, Undo};
 use enact_core::connector::{Cx, Perform};
 use enact_core::{Error, ErrorCode};
 use futures::{StreamExt as _, TryStreamExt as _};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -36,7 +37,7 @@ const MAX_INLINE_TOTAL: usize = 1024 * 1024;
 const AT_ONCE: usize = 4;
 
 /// Pushes a commit onto a branch; onto a new one, which starts at the default branch, where there is none.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Params", into = "Params")]
 pub struct PushCommit {
     repo: RepoName,
@@ -47,7 +48,7 @@ pub struct PushCommit {
 }
 
 /// The JSON form.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Params {
     repo: RepoName,
@@ -255,6 +256,14 @@ impl Action for PushCommit {
     const EFFECT: EffectClass = EffectClass::Irreversible;
     const REVERSAL: &'static str = "irreversible, unless the connector is configured with `revert_pushes = true`: then \
                                     a revert commit, or the new branch is deleted";
+    const FACTS: &'static [(&'static str, FactKind)] = &[
+        ("exists", FactKind::Flag),
+        ("head_sha", FactKind::Text),
+        ("default_branch", FactKind::Text),
+        ("sha", FactKind::Text),
+        ("paths", FactKind::Texts),
+        ("changes_nothing", FactKind::Flag),
+    ];
     type Output = CommitPushed;
     type PreState = PushCommitPre;
     type Undo = RevertPush;

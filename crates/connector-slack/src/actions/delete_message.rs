@@ -1,8 +1,11 @@
 //! `delete_message`: a message goes, for good. What it said is kept in the record, where the token may read it.
 
 use enact_core::Error;
-use enact_core::action::{Action, Captured, Doubt, EffectClass, Facts, Left, LockKey, NoUndo, Target, Undo};
+use enact_core::action::{
+    Action, Captured, Doubt, EffectClass, FactKind, Facts, Left, LockKey, NoUndo, Target, Undo,
+};
 use enact_core::connector::{Cx, Perform};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -14,7 +17,7 @@ use crate::message::Message;
 use crate::name::{ChannelId, Ts};
 
 /// Deletes a message.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeleteMessage {
     channel: ChannelId,
@@ -73,6 +76,7 @@ impl Action for DeleteMessage {
     const EFFECT: EffectClass = EffectClass::Irreversible;
     const REVERSAL: &'static str =
         "irreversible; its text is kept in the record, where the token may read it";
+    const FACTS: &'static [(&'static str, FactKind)] = &[("user", FactKind::Text), ("text", FactKind::Text)];
     type Output = MessageDeleted;
     type PreState = DeleteMessagePre;
     type Undo = NoUndo;
