@@ -12,15 +12,14 @@ use parking_lot::Mutex;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::action::{Action, Captured, Doubt, EffectClass, FactKind, Left, NoUndo, Undo};
 use crate::blob::{BlobRef, BlobStore};
+use crate::catalog::{Catalog, Listed, unknown};
 use crate::erased::{Bound, ErasedAction, Prepared};
 use crate::error::{Error, ErrorCode};
 use crate::ids::EffectId;
 use crate::json::JsonText;
-use crate::schema::Schemas;
 use crate::time::Timestamp;
 
 /// A wrapped outside system. One value is one account, database or folder.
@@ -247,8 +246,14 @@ impl Cx {
 /// The actions of a connector, filled by [`Connector::actions`].
 #[derive(Debug)]
 pub struct ActionSet<C: Connector> {
-    forward: BTreeMap<&'static str, (Make<C>, Schemas)>,
+    forward: BTreeMap<&'static str, (Make<C>, Listed)>,
     undo: BTreeMap<&'static str, Make<C>>,
+}
+
+impl<C: Connector> Default for ActionSet<C> {
+    fn default() -> Self {
+        Self { forward: BTreeMap::new(), undo: BTreeMap::new() }
+    }
 }
 
 type Make<C> = fn(Arc<C>) -> Arc<dyn ErasedAction>;
@@ -261,16 +266,21 @@ impl<C: Connector> ActionSet<C> {
         C: Perform<A> + Perform<A::Undo>,
     {
         let make: Make<C> = |connector| Arc::new(Bound::<C, A>::new(connector));
-        self.forward.insert(A::NAME, (make, Schemas::of::<A>()));
+        self.forward.insert(A::NAME, (make, Listed::new::<A>()));
         if !<A::Undo as Action>::NAME.is_empty() {
             self.undo
                 .insert(<A::Undo as Action>::NAME, |connector| Arc::new(Bound::<C, A::Undo>::new(connector)));
         }
     }
+
+    /// What there is to be known of each.
+    pub(crate) fn listed(&self) -> impl Iterator<Item = (&'static str, Listed)> + '_ {
+        self.forward.iter().map(|(name, (_, listed))| (*name, *listed))
+    }
 }
 
 /// What is to be known of an action without performing it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct ActionSpec {
     /// Its name within the connector.
     pub name: &'static str,
@@ -282,6 +292,12 @@ pub struct ActionSpec {
     pub undo: &'static str,
     /// What capture may find.
     pub facts: &'static [(&'static str, FactKind)],
+}
+
+impl ActionSpec {
+    pub(crate) fn of<A: Action>(effect: EffectClass) -> Self {
+        Self { name: A::NAME, version: A::VERSION, effect, undo: A::REVERSAL, facts: A::FACTS }
+    }
 }
 
 /// How a connector is used, whatever its kind.
@@ -304,7 +320,7 @@ pub struct Toolbox {
     kind: &'static str,
     forward: BTreeMap<&'static str, Arc<dyn ErasedAction>>,
     undo: BTreeMap<&'static str, Arc<dyn ErasedAction>>,
-    schemas: BTreeMap<&'static str, Schemas>,
+    catalog: Catalog,
     allowed: BTreeSet<&'static str>,
     settings: ConnectorSettings,
     whole: Arc<dyn ErasedConnector>,
@@ -337,7 +353,7 @@ pub trait Allow: Connector {
     /// # Errors
     /// `invalid_parameters`, where the connector has no action of a name.
     fn allow<S: AsRef<str>>(self, actions: impl IntoIterator<Item = S>) -> Result<Toolbox, Error> {
-        let mut set = ActionSet { forward: BTreeMap::new(), undo: BTreeMap::new() };
+        let mut set = ActionSet::default();
         Self::actions(&mut set);
         let mut allowed = BTreeSet::new();
         for action in actions {
@@ -353,12 +369,13 @@ pub trait Allow: Connector {
         }
         let connector = Arc::new(self);
         let bind = |(name, make): (&'static str, Make<Self>)| (name, make(Arc::clone(&connector)));
-        let schemas = set.forward.iter().map(|(name, (_, schemas))| (*name, *schemas)).collect();
+        let forward: BTreeMap<_, _> =
+            set.forward.into_iter().map(|(name, (make, _))| bind((name, make))).collect();
         Ok(Toolbox {
             kind: Self::KIND,
-            forward: set.forward.into_iter().map(|(name, (make, _))| bind((name, make))).collect(),
+            catalog: Catalog::of::<Self>().with(forward.values().map(|action| action.spec())),
+            forward,
             undo: set.undo.into_iter().map(bind).collect(),
-            schemas,
             allowed,
             settings: ConnectorSettings::default(),
             whole: Arc::new(Whole(connector)),
@@ -393,18 +410,10 @@ impl Toolbox {
         self.forward.values().map(|action| (action.spec(), self.allowed.contains(action.spec().name)))
     }
 
-    /// The JSON schema (2020-12) of the parameters that an action takes, whether it is allowed or not; `None` where the
-    /// kind has no such action. It refuses much of what [`Toolbox::prepare`] refuses, and nothing that it takes.
+    /// Every action with its schemas, as policies see them.
     #[must_use]
-    pub fn schema(&self, action: &str) -> Option<Value> {
-        self.schemas.get(action).map(|schemas| schemas.taken())
-    }
-
-    /// The JSON schema of an action's parameters as the log keeps them and policies judge them: in one spelling, and with
-    /// what they are by default.
-    #[must_use]
-    pub fn recorded_schema(&self, action: &str) -> Option<Value> {
-        self.schemas.get(action).map(|schemas| schemas.recorded())
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
     }
 
     /// Which system it speaks to.
@@ -460,9 +469,7 @@ impl Toolbox {
         kind: &str,
         name: &str,
     ) -> Result<&'a Arc<dyn ErasedAction>, Error> {
-        actions.get(name).ok_or_else(|| {
-            Error::new(ErrorCode::Unsupported, format!("kind '{kind}' has no action '{name}'")).left_nothing()
-        })
+        actions.get(name).ok_or_else(|| unknown(kind, name))
     }
 }
 

@@ -36,19 +36,9 @@ impl<C: Debug, A: Action> Debug for Bound<C, A> {
     }
 }
 
-fn spec<C: Perform<A>, A: Action>(connector: &C) -> ActionSpec {
-    ActionSpec {
-        name: A::NAME,
-        version: A::VERSION,
-        effect: connector.effect(),
-        undo: A::REVERSAL,
-        facts: A::FACTS,
-    }
-}
-
 impl<C: Connector + Perform<A>, A: Action> ErasedAction for Bound<C, A> {
     fn spec(&self) -> ActionSpec {
-        spec::<C, A>(&self.connector)
+        ActionSpec::of::<A>(self.connector.effect())
     }
 
     fn prepare(&self, params: &JsonText) -> Result<Prepared, Error> {
@@ -182,7 +172,7 @@ impl<C: Debug, A: Action> Debug for Request<C, A> {
 
 impl<C: Connector + Perform<A>, A: Action> ErasedRequest for Request<C, A> {
     fn spec(&self) -> ActionSpec {
-        spec::<C, A>(&self.connector)
+        ActionSpec::of::<A>(self.connector.effect())
     }
 
     fn params(&self) -> &JsonText {

@@ -10,6 +10,7 @@
 
 pub mod action;
 pub mod blob;
+pub mod catalog;
 pub mod connector;
 pub mod content;
 pub mod document;
@@ -22,7 +23,6 @@ pub mod ids;
 pub mod json;
 pub mod policy;
 pub mod run;
-mod schema;
 pub mod store;
 pub mod time;
 

@@ -4,5 +4,7 @@
 //! ([`enact_core::policy::Request`]). So each is tested in one line, without a runtime: see [`Case`].
 
 mod case;
+#[cfg(feature = "cedar")]
+pub mod cedar;
 
 pub use case::Case;

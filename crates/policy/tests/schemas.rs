@@ -109,7 +109,7 @@ async fn parameters_are_exactly_those_of_the_contract() {
     assert_eq!(actions.collect::<BTreeSet<_>>(), named.collect::<BTreeSet<_>>());
     for (name, parameters) in CONTRACT {
         let (connector, action) = name.split_once('.').unwrap();
-        let schema = toolboxes[connector].schema(action).unwrap();
+        let schema = toolboxes[connector].catalog().schema(action).unwrap();
         let wanted: BTreeMap<&str, bool> =
             parameters.split(' ').map(|word| (word.trim_end_matches('?'), !word.ends_with('?'))).collect();
         let (all, required) = names(&schema);
@@ -129,9 +129,12 @@ async fn what_an_action_takes_and_what_is_recorded_of_it_are_as_its_schemas_say(
         let (connector, action) = name.split_once('.').unwrap();
         let toolbox = &toolboxes[connector];
         let prepared = toolbox.prepare(action, &JsonText::encode(&sample).unwrap()).unwrap();
-        let taken = jsonschema::validator_for(&toolbox.schema(action).unwrap()).unwrap();
-        let recorded = jsonschema::validator_for(&toolbox.recorded_schema(action).unwrap()).unwrap();
+        let taken = jsonschema::validator_for(&toolbox.catalog().schema(action).unwrap()).unwrap();
+        let recorded =
+            jsonschema::validator_for(&toolbox.catalog().recorded_schema(action).unwrap()).unwrap();
         let written = prepared.params().value();
+        let judged = toolbox.catalog().judged(action, &JsonText::encode(&sample).unwrap()).unwrap();
+        assert_eq!((&judged.params, &judged.target), (prepared.params(), &prepared.target()));
         assert_eq!(taken.validate(&sample).map_err(|error| error.to_string()), Ok(()), "{name} {sample}");
         assert_eq!(taken.validate(&written).map_err(|error| error.to_string()), Ok(()), "{name} {written}");
         assert_eq!(
@@ -164,7 +167,7 @@ async fn a_schema_refuses_what_its_action_refuses() {
     ] {
         let (connector, action) = name.split_once('.').unwrap();
         let toolbox = &toolboxes[connector];
-        let schema = jsonschema::validator_for(&toolbox.schema(action).unwrap()).unwrap();
+        let schema = jsonschema::validator_for(&toolbox.catalog().schema(action).unwrap()).unwrap();
         assert!(!schema.is_valid(&sample), "{name} {sample}");
         assert!(toolbox.prepare(action, &JsonText::encode(&sample).unwrap()).is_err(), "{name} {sample}");
     }
