@@ -60,6 +60,9 @@
 //! | feature | brings | by default |
 //! |---|---|---|
 //! | `filesystem` | the connector to a folder | yes |
+//! | `policies` | the built-in policies, [`policies`] | yes |
+//! | `cedar` | declarative policies in Cedar, `policies::cedar` | no |
+//! | `cases` | files of cases that policies are tested with, `policies::cases` | no |
 //! | `github` | the connector to GitHub and GitHub Enterprise | no |
 //! | `postgres` | the connector to a PostgreSQL database | no |
 //! | `slack` | the connector to Slack | no |
@@ -104,6 +107,10 @@ pub use enact_connector_postgres as postgres;
 /// The Slack connector.
 #[cfg(feature = "slack")]
 pub use enact_connector_slack as slack;
+
+/// Policies, and what they are tested with.
+#[cfg(feature = "policies")]
+pub use enact_policy as policies;
 
 /// Declarative workflows in YAML.
 #[cfg(feature = "yaml")]

@@ -4,6 +4,8 @@
 //! ([`enact_core::policy::Request`]). So each is tested in one line, without a runtime: see [`Case`].
 
 mod case;
+#[cfg(feature = "cases")]
+pub mod cases;
 #[cfg(feature = "cedar")]
 pub mod cedar;
 

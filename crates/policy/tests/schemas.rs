@@ -1,12 +1,12 @@
 //! The JSON schemas of actions' parameters: what the public contract says, and what the actions take.
 #![expect(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
 
-mod common;
+mod kinds;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::toolboxes;
 use enact_core::json::JsonText;
+use kinds::toolboxes;
 use serde_json::{Value, json};
 
 /// The parameters of CONTRACT.md, section 1; `?` stands behind those that are optional.

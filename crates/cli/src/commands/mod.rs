@@ -4,6 +4,7 @@ mod demo;
 mod init;
 mod keep;
 mod look;
+mod policy;
 mod runs;
 
 use std::path::Path;
@@ -55,8 +56,8 @@ pub(crate) async fn carry_out(command: Command, config: Option<&Path>, out: Out)
         Command::Audit { command: Audit::Export { .. } } => not_yet("audit export"),
         Command::Approve { .. } => not_yet("approve"),
         Command::Deny { .. } => not_yet("deny"),
-        Command::Policy { command: Policy::Check } => not_yet("policy check"),
-        Command::Policy { command: Policy::Test { .. } } => not_yet("policy test"),
+        Command::Policy { command: Policy::Check } => policy::check(&load()?, out),
+        Command::Policy { command: Policy::Test { file } } => policy::test(&load()?, &file, out),
         Command::Serve { .. } => not_yet("serve"),
         Command::Mcp => not_yet("mcp"),
     }

@@ -1,10 +1,11 @@
 //! Reading a file of rules: what Cedar says of it, and what the annotations ask for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cedar_policy::{Effect, Policy, PolicyId, PolicySet, ValidationMode, Validator};
 use enact_core::policy::Approval;
+use serde_json::Value;
 
 use super::problem::{Problem, Problems, Source};
 use super::schema::Schema;
@@ -57,7 +58,7 @@ pub(super) fn read(source: Source<'_>, schema: &Schema) -> Result<Rules, Problem
             message,
         ));
     }
-    let placed = place(source, &parsed, &mut problems);
+    let placed = place(source, &parsed, schema, &mut problems);
     let mut set = PolicySet::new();
     for Placed { policy, offset, rule } in &placed {
         if let Err(error) = set.add(policy.clone()) {
@@ -88,7 +89,12 @@ pub(super) fn read(source: Source<'_>, schema: &Schema) -> Result<Rules, Problem
 }
 
 /// The rules in the order of the file, each under its `@id`.
-fn place(source: Source<'_>, parsed: &PolicySet, problems: &mut Vec<Problem>) -> Vec<Placed> {
+fn place(
+    source: Source<'_>,
+    parsed: &PolicySet,
+    schema: &Schema,
+    problems: &mut Vec<Problem>,
+) -> Vec<Placed> {
     let number = |policy: &Policy| policy.id().to_string().trim_start_matches("policy").parse::<usize>().ok();
     let mut policies: Vec<&Policy> = parsed.policies().collect();
     policies.sort_by_key(|policy| number(policy));
@@ -111,6 +117,14 @@ fn place(source: Source<'_>, parsed: &PolicySet, problems: &mut Vec<Problem>) ->
             report(message);
             None
         });
+        match policy.to_json() {
+            Ok(rule) => {
+                for attribute in asked_for(&rule).difference(&schema.names) {
+                    report(format!("'has {attribute}' is never true: nothing has an attribute of this name"));
+                }
+            }
+            Err(error) => report(format!("it cannot be looked at: {error}")),
+        }
         let rule = Rule {
             line: source.place(offset).0,
             description: policy.annotation("description").map(ToOwned::to_owned),
@@ -120,6 +134,26 @@ fn place(source: Source<'_>, parsed: &PolicySet, problems: &mut Vec<Problem>) ->
         placed.push(Placed { policy: policy.new_id(PolicyId::new(&rule.name)), offset, rule });
     }
     placed
+}
+
+/// The attributes that a rule asks for by `has`. Cedar takes any name there, and a `forbid` with a slip in it would never
+/// forbid.
+fn asked_for(rule: &Value) -> BTreeSet<String> {
+    match rule {
+        Value::Array(values) => values.iter().flat_map(asked_for).collect(),
+        Value::Object(fields) => {
+            let mut names: BTreeSet<String> = fields.values().flat_map(asked_for).collect();
+            match fields.get("has").and_then(|has| has.get("attr")) {
+                Some(Value::String(name)) => drop(names.insert(name.clone())),
+                Some(Value::Array(path)) => {
+                    names.extend(path.iter().filter_map(Value::as_str).map(ToOwned::to_owned));
+                }
+                _ => {}
+            }
+            names
+        }
+        _ => BTreeSet::new(),
+    }
 }
 
 /// Where a rule begins: its text, from a place on, and not where it stands in a comment.

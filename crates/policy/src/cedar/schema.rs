@@ -1,6 +1,6 @@
 //! Cedar's schema, generated from the actions' own types.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::{self, Debug};
 
 use cedar_policy::{Entity, EntityId, EntityTypeName, EntityUid, SchemaFragment};
@@ -26,6 +26,8 @@ pub struct Schema {
     pub(super) run: Entity,
     pub(super) actions: BTreeMap<String, Known>,
     pub(super) attributes: BTreeMap<String, Attribute>,
+    /// Every attribute that anything has.
+    pub(super) names: BTreeSet<String>,
     text: String,
 }
 
@@ -154,13 +156,15 @@ impl Schema {
             }
         }
         let json = document(&groups, &actions, &attributes);
+        let mut names = BTreeSet::new();
+        collect(&json, &mut names);
         let unusable = |error: &dyn fmt::Display| wrong(&format!("Cedar does not take the schema: {error}"));
         let fragment = SchemaFragment::from_json_value(json).map_err(|error| unusable(&error))?;
         let text = fragment.to_cedarschema().map_err(|error| unusable(&error))?;
         let cedar =
             cedar_policy::Schema::from_schema_fragments([fragment]).map_err(|error| unusable(&error))?;
         let run = Entity::new_no_attrs(Types::of(&types.action, RUN), HashSet::new());
-        Ok(Self { cedar, types, run, actions, attributes, text })
+        Ok(Self { cedar, types, run, actions, attributes, names, text })
     }
 
     /// The schema in Cedar's own language, for people and for tools of others.
@@ -199,6 +203,19 @@ fn document(
         },
         "actions": all,
     } })
+}
+
+/// The names of all attributes in a schema.
+fn collect(schema: &Value, names: &mut BTreeSet<String>) {
+    match schema {
+        Value::Array(values) => values.iter().for_each(|value| collect(value, names)),
+        Value::Object(fields) => {
+            let attributes = fields.get("attributes").and_then(Value::as_object);
+            names.extend(attributes.into_iter().flat_map(|attributes| attributes.keys().cloned()));
+            fields.values().for_each(|value| collect(value, names));
+        }
+        _ => {}
+    }
 }
 
 fn action(resource: &str, context: &Shape, groups: &[&str]) -> Value {

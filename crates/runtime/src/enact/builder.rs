@@ -78,8 +78,14 @@ impl Builder {
 
     /// Adds a policy. All are asked about each run and each action; one "no" is enough.
     #[must_use]
-    pub fn policy(mut self, policy: impl Policy) -> Self {
-        self.policies.push(Arc::new(policy));
+    pub fn policy(self, policy: impl Policy) -> Self {
+        self.policies([Arc::new(policy) as Arc<dyn Policy>])
+    }
+
+    /// Adds policies that were made elsewhere, as from a configuration.
+    #[must_use]
+    pub fn policies(mut self, policies: impl IntoIterator<Item = Arc<dyn Policy>>) -> Self {
+        self.policies.extend(policies);
         self
     }
 
