@@ -122,17 +122,23 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Audit,
     },
-    /// Approve what waits for a person.
+    /// Approve what waits for a person, and carry the run on.
     Approve {
         /// The run, or the beginning of its id.
         run: String,
+        /// The action's number, where several wait.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        seq: Option<u64>,
         #[command(flatten)]
         by: By,
     },
-    /// Deny what waits for a person.
+    /// Deny what waits for a person, and carry the run on.
     Deny {
         /// The run, or the beginning of its id.
         run: String,
+        /// The action's number, where several wait.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        seq: Option<u64>,
         #[command(flatten)]
         by: By,
         /// Why.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use enact::error::ErrorRecord;
-use enact::event::{ActionCall, Event, Finding, Skipped};
+use enact::event::{ActionCall, ApprovalWord, Event, Finding, Skipped};
 use enact::ids::{EventSeq, RunId, Seq};
 use enact::{Note, Observer, Step};
 use parking_lot::Mutex;
@@ -62,6 +62,22 @@ impl Narrator {
                 (failed.seq, Bad, "✗", failed_how(&failed.error, failed.will_retry))
             }
             Event::CompensationResolved(found) => (found.seq, Warn, "?", found_how(&found.finding)),
+            Event::ApprovalRequested(asked) => match &asked.call {
+                Some(call) => (self.remember(run, call), Warn, "…", "waits for a person's approval".into()),
+                None => return Some(whole(Warn, "the run waits for a person's approval")),
+            },
+            Event::ApprovalDecided(decided) => {
+                let (tone, word) = match decided.word {
+                    ApprovalWord::Approved => (Good, "approved"),
+                    ApprovalWord::Denied => (Bad, "not approved"),
+                    ApprovalWord::Expired => (Bad, "nobody approved it in time"),
+                };
+                let by = decided.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+                match decided.seq {
+                    Some(seq) => (seq, tone, "·", format!("{word}{by}")),
+                    None => return Some(whole(tone, &format!("{word}{by}"))),
+                }
+            }
             Event::RunBlocked(_) => return Some(whole(Bad, "the run is refused")),
             Event::RunFailed(failed) => {
                 return Some(whole(Bad, &format!("the workflow failed: {}", failed.error.message)));

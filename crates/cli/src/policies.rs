@@ -23,6 +23,17 @@ pub(crate) struct Policies {
     pub(crate) warnings: Vec<Problem>,
 }
 
+/// The policies for a runtime with these connectors.
+///
+/// # Errors
+/// As [`policies`].
+pub(crate) fn for_runtime(
+    config: &Config,
+    open: &BTreeMap<String, Toolbox>,
+) -> Result<Vec<Arc<dyn Policy>>, Error> {
+    Ok(policies(config, &catalogs(config, open)?)?.all)
+}
+
 /// What there is to be known of every configured connector: of those that are open as they are, of others by their kind.
 pub(crate) fn catalogs(
     config: &Config,

@@ -1,7 +1,8 @@
 //! Runs for people.
 
-use enact::document::{ActionResult, RollbackResult, RunDocument, UndoResult};
+use enact::document::{ActionResult, ApprovalResult, RollbackResult, RunDocument, UndoResult};
 use enact::error::ErrorCode;
+use enact::event::ApprovalWord;
 use enact::ids::RunId;
 use enact::json::JsonText;
 use enact::run::{RunStatus, UndoOutcome};
@@ -41,6 +42,9 @@ pub(crate) fn run_as_it_was(out: Out, run: &RunDocument) {
             out.paint(Tone::Bad, &clean(reason))
         ));
     }
+    for approval in &run.approvals {
+        self::approval(out, approval);
+    }
     if let Some(rollback) = &run.rollback {
         if !rollback.actions.is_empty() {
             out.line(&format!("  undo: {}", outcomes(&rollback.actions)));
@@ -58,6 +62,36 @@ pub(crate) fn run_as_it_was(out: Out, run: &RunDocument) {
     out.line(&format!("  {status} (began {}{ended})", run.started_at));
     if let Some(error) = &run.error {
         out.line(&format!("  {}: {}", error.code, clean(&error.message)));
+    }
+}
+
+fn approval(out: Out, approval: &ApprovalResult) {
+    let what = match (approval.seq, &approval.action) {
+        (Some(seq), Some(action)) => format!("{seq} {action}"),
+        _ => "the run".to_owned(),
+    };
+    let (tone, word) = match approval.word {
+        None => (Tone::Warn, format!("waits until {}", approval.expires_at)),
+        Some(ApprovalWord::Approved) => (Tone::Good, "approved".to_owned()),
+        Some(ApprovalWord::Denied) => (Tone::Bad, "denied".to_owned()),
+        Some(ApprovalWord::Expired) => (Tone::Bad, "expired".to_owned()),
+    };
+    let by = approval.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+    let reason = approval.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let word = out.paint(tone, &clean(&format!("{word}{by}{reason}")));
+    out.line(&format!("  approval of {}: {word}", clean(&what)));
+    for wanted in &approval.reasons {
+        out.line(&format!("    {}: {}", clean(&wanted.policy), clean(&wanted.reason)));
+    }
+    if approval.word.is_none() {
+        for (name, value) in [("params", &approval.params), ("found", &approval.facts)] {
+            if let Some(value) = value {
+                out.line(&format!("    {name:<7} {}", clean(&short(value))));
+            }
+        }
+        if !approval.approvers.is_empty() {
+            out.line(&format!("    by one of {}", clean(&approval.approvers.join(", "))));
+        }
     }
 }
 
@@ -100,7 +134,7 @@ fn action(out: Out, action: &ActionResult) {
 }
 
 /// A value in a line of bearable length.
-fn short(value: &JsonText) -> String {
+pub(crate) fn short(value: &JsonText) -> String {
     const MOST: usize = 160;
     let text = value.as_str();
     match text.char_indices().nth(MOST) {
@@ -117,6 +151,14 @@ fn advice(run: &RunDocument) -> Option<String> {
     match run.status {
         RunStatus::Running | RunStatus::RollingBack => {
             Some(format!("interrupted; `enact resume {id}` finishes it"))
+        }
+        RunStatus::AwaitingApproval => {
+            let open: Vec<_> = run.approvals.iter().filter(|approval| approval.word.is_none()).collect();
+            let which = match (&open[..], open.first().and_then(|first| first.seq)) {
+                ([_, _, ..], Some(seq)) => format!(" --seq {seq}"),
+                _ => String::new(),
+            };
+            Some(format!("`enact approve {id}{which} --by EMAIL` or `enact deny {id}{which}` decides it"))
         }
         RunStatus::Quarantined => Some(format!(
             "`enact show {id}` says more; then `enact resolve {id} --seq N --as …`, `enact resume {id}` or `enact rollback {id}`"

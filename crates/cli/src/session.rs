@@ -17,7 +17,7 @@ use enact::{Enact, MemoryStore, Observer, Recovery, SledStore};
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
 use crate::out::{Out, clean};
-use crate::policies::{catalogs, policies};
+use crate::policies;
 use crate::signals::Listener;
 
 /// How long an interrupted command waits for what is under way.
@@ -77,13 +77,13 @@ impl Session {
         connectors: BTreeMap<String, Toolbox>,
         watch: Option<impl Observer>,
     ) -> Result<Self, Failure> {
-        let policies = policies(config, &catalogs(config, &connectors)?)?;
+        let policies = policies::for_runtime(config, &connectors)?;
         let store = Arc::new(open_store(&config.store())?);
         let begun = Begun::default();
         let mut builder = Enact::builder()
             .store(Arc::clone(&store) as Arc<dyn EventStore>)
             .declarative(Loader::default())
-            .policies(policies.all)
+            .policies(policies)
             .observer(begun.clone())
             .recovery(Recovery::OnRequest);
         for (name, toolbox) in connectors {

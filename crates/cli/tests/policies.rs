@@ -209,3 +209,32 @@ fn no_connector_reaches_the_rules() {
     let (_, message) = world.json(&["act", "files.list_dir", "--user", "ann@example.com"]).exits(2).error();
     assert!(message.contains("holds '[policy] cedar_file'"), "{message}");
 }
+
+#[test]
+fn a_plan_shows_what_the_rules_say_and_what_a_person_is_asked() {
+    let world = world(
+        "permit(principal, action, resource); forbid(principal, action in Action::\"reversible\", resource);",
+    );
+    let plan = world.json(&["plan", "hello", "--user", "ann@example.com"]).exits(3).json();
+    let verdict = &plan["steps"][0]["verdicts"][0];
+    assert_eq!((&verdict["policy"], &verdict["passed"]), (&json!("cedar"), &json!(false)), "{plan}");
+    assert!(verdict["reason"].as_str().unwrap().contains("'policy1' (policies.cedar, line 1)"), "{plan}");
+    world.write("policies.cedar", "permit(principal, action, resource == Missing::\"x\");");
+    world.json(&["plan", "hello", "--user", "ann@example.com"]).exits(2);
+}
+
+#[test]
+fn an_approval_that_a_rule_asks_for_is_waited_for_and_given_by_somebody_else() {
+    let world = world(
+        "permit(principal, action == Action::\"run\", resource);\n\
+         @id(\"ask\") @approval(\"files are dear\") @approvers(\"bob@example.com\")\n\
+         permit(principal, action in Action::\"filesystem\", resource);",
+    );
+    let run = write(&world, "a").exits(5).json();
+    assert_eq!(run["status"], "awaiting_approval");
+    let id = run["run_id"].as_str().unwrap();
+    world.json(&["approve", id, "--by", "eve@example.com"]).exits(2);
+    let approved = world.json(&["approve", id, "--by", "bob@example.com"]).exits(0).json();
+    assert_eq!(approved["status"], "completed");
+    assert_eq!(world.workspace(), ["a"]);
+}

@@ -8,6 +8,7 @@ mod error;
 mod meta;
 mod mode;
 mod path;
+mod show;
 mod stage;
 mod state;
 mod work;

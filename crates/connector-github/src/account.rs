@@ -9,6 +9,10 @@ use serde_json::{Value, json};
 use crate::GitHub;
 use crate::auth::Auth;
 use crate::client::{Client, Request};
+use crate::repo::Login;
+
+/// What GitHub says to who speaks for no user.
+const NO_USER: &str = "Resource not accessible by integration";
 
 /// The account of a personal access token.
 #[derive(Clone, Debug)]
@@ -26,6 +30,27 @@ pub(crate) struct User {
     pub(crate) id: u64,
     name: Option<String>,
     email: Option<String>,
+}
+
+/// Who made what this connector makes.
+pub(crate) enum Us<'a> {
+    /// A user, by the number that stays whatever the user is called.
+    User(u64),
+    /// What an app acts as.
+    Bot(&'a str),
+    /// Not known: a token that speaks for no user.
+    Unknown,
+}
+
+impl Us<'_> {
+    /// Whether what an account made may be ours.
+    pub(crate) fn may_be(&self, by: Option<&Login>) -> bool {
+        match self {
+            Self::User(id) => by.is_some_and(|by| by.id == *id),
+            Self::Bot(login) => by.is_some_and(|by| by.login.eq_ignore_ascii_case(login)),
+            Self::Unknown => true,
+        }
+    }
 }
 
 impl User {
@@ -48,7 +73,8 @@ impl Client {
                 }
                 let request = Request::look("/user", "see whose token it is");
                 let answer = self.send(cx, &request).await?;
-                if answer.status == StatusCode::FORBIDDEN {
+                // Any other refusal, as by a list of addresses, says nothing of whose token it is.
+                if answer.status == StatusCode::FORBIDDEN && answer.words().contains(NO_USER) {
                     return Ok(Account::Nobody);
                 }
                 let answer = request.check(answer)?;
@@ -57,8 +83,8 @@ impl Client {
             .await
     }
 
-    /// The login that deeds of this connector are shown under, where that can be known.
-    pub(crate) async fn login(&self, cx: &Cx) -> Result<Option<&str>, Error> {
+    /// Who this connector is for others.
+    pub(crate) async fn us(&self, cx: &Cx) -> Result<Us<'_>, Error> {
         if matches!(self.auth, Auth::App(_)) {
             let bot = self.bot.get_or_try_init(|| async {
                 let request = Request::look("/app", "see what the app is called");
@@ -66,11 +92,11 @@ impl Client {
                 let slug = answer.body.get("slug").and_then(Value::as_str).unwrap_or_default();
                 Ok::<_, Error>(format!("{slug}[bot]"))
             });
-            return Ok(Some(bot.await?));
+            return Ok(Us::Bot(bot.await?));
         }
         Ok(match self.account(Some(cx)).await? {
-            Account::User(user) => Some(&user.login),
-            Account::Nobody => None,
+            Account::User(user) => Us::User(user.id),
+            Account::Nobody => Us::Unknown,
         })
     }
 
@@ -82,22 +108,29 @@ impl Client {
         })
     }
 
+    /// Server and account, by what never changes of them: a login may.
     pub(crate) async fn identity(&self) -> Result<Identity, Error> {
         let who = match (&self.auth, self.account(None).await?) {
             (Auth::App(app), _) => format!("app {} installation {}", app.id, app.installation),
-            (_, Account::User(user)) => format!("user {} ({})", user.login, user.id),
+            (_, Account::User(user)) => format!("user {}", user.id),
             (_, Account::Nobody) => "a token of no user".into(),
         };
         Ok(Identity(format!("{} as {who}", self.place())))
     }
 }
 
-/// What an action takes of a fine-grained token or an app: a permission and the actions, with their undos, that need it.
-const NEEDS: [(&str, &[&str]); 3] = [
-    ("contents", &["create_branch", "delete_branch", "merge_pr", "push_commit"]),
-    ("pull_requests", &["create_pr", "create_branch", "delete_branch", "merge_pr"]),
-    ("issues", &["create_issue"]),
+/// What an action takes of a fine-grained token or an app: a permission, its level, and the actions that need it, with
+/// their undos. docs.md has the same table.
+const NEEDS: [(&str, &str, &[&str]); 5] = [
+    ("contents", "write", &["create_branch", "delete_branch", "merge_pr", "push_commit"]),
+    ("contents", "read", &["create_pr"]),
+    ("pull_requests", "write", &["create_pr", "delete_branch"]),
+    ("pull_requests", "read", &["create_branch", "merge_pr", REVERTED_PUSH]),
+    ("issues", "write", &["create_issue"]),
 ];
+
+/// Pushes, where their undo is allowed.
+const REVERTED_PUSH: &str = "revert_push";
 
 impl GitHub {
     /// What the credentials lack for the allowed actions and their undos, as far as GitHub tells.
@@ -152,15 +185,19 @@ impl GitHub {
             }
             answer => answer?,
         };
-        let has = |permission: &str| {
-            let pointer = format!("/permissions/{permission}");
-            matches!(answer.body.pointer(&pointer).and_then(Value::as_str), Some("write" | "admin"))
+        let has = |permission: &str, level: &str| {
+            let granted = answer.body.pointer(&format!("/permissions/{permission}")).and_then(Value::as_str);
+            granted.is_some_and(|granted| granted == level || matches!(granted, "write" | "admin"))
         };
-        let lacking = NEEDS.iter().filter_map(|(permission, actions)| {
+        let mut allowed = allowed.to_vec();
+        if self.revert_pushes && allowed.contains(&"push_commit") {
+            allowed.push(REVERTED_PUSH);
+        }
+        let lacking = NEEDS.iter().filter_map(|(permission, level, actions)| {
             let needy: Vec<&str> = allowed.iter().copied().filter(|name| actions.contains(name)).collect();
-            (!needy.is_empty() && !has(permission)).then(|| {
+            (!needy.is_empty() && !has(permission, level)).then(|| {
                 format!(
-                    "the app lacks the permission '{permission}: write', which {} and their undos need",
+                    "the app lacks the permission '{permission}: {level}', which {} and their undos need",
                     needy.join(", ")
                 )
             })

@@ -72,7 +72,8 @@ impl Answer {
     /// How long GitHub wants the next request to wait, where this one was refused for its rate. `now` is the time where
     /// the answer does not say its own.
     pub(crate) fn asked_to_wait(&self, now: Timestamp) -> Option<Duration> {
-        if !matches!(self.status, StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS) {
+        let by_graphql = self.is_limit_of_graphql();
+        if !by_graphql && !matches!(self.status, StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS) {
             return None;
         }
         let number = |name: &str| self.header(name)?.trim().parse::<u64>().ok();
@@ -87,8 +88,20 @@ impl Answer {
             return Some(Duration::from_secs(reset_s.saturating_sub(now_s).saturating_add(1)));
         }
         let words = self.words().to_lowercase();
-        let limited = words.contains("rate limit") || words.contains("abuse");
+        let limited = by_graphql || words.contains("rate limit") || words.contains("abuse");
         (limited || self.status == StatusCode::TOO_MANY_REQUESTS).then_some(UNTOLD_WAIT)
+    }
+
+    /// Whether GraphQL refused the request for its rate, which it does with 200 and no data. Source: GitHub's "Rate limits
+    /// and query limits for the GraphQL API".
+    fn is_limit_of_graphql(&self) -> bool {
+        let Some(error) = self.body.pointer("/errors/0") else { return false };
+        let text = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default();
+        let limited = matches!(text("type"), "RATE_LIMITED" | "RATE_LIMIT")
+            || text("message").to_lowercase().contains("rate limit");
+        let data = self.body.get("data").and_then(Value::as_object);
+        let did_nothing = data.is_none_or(|data| data.values().all(Value::is_null));
+        self.status == StatusCode::OK && limited && did_nothing
     }
 
     /// The server's own time, in seconds since 1970.
@@ -137,6 +150,33 @@ mod tests {
         assert_eq!(limited(403, &[], "You have exceeded a secondary rate limit"), secs(60));
         assert_eq!(limited(403, &[("x-ratelimit-remaining", "4999")], "Must have push access"), None);
         assert_eq!(limited(200, &[("retry-after", "7")], ""), None);
+    }
+
+    #[test]
+    fn graphql_limits_with_200() {
+        let wait = |body: Value, headers: &[(&'static str, &str)]| {
+            let mut answer = Answer::of(StatusCode::OK, &body);
+            for (name, value) in headers {
+                answer.headers.insert(*name, value.parse().unwrap());
+            }
+            answer.asked_to_wait(Timestamp::from_unix_us(1_000_000_000))
+        };
+        let secs = |seconds| Some(Duration::from_secs(seconds));
+        let primary = json!({ "errors": [{ "type": "RATE_LIMITED", "message": "API rate limit exceeded" }] });
+        let reset = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1030")];
+        assert_eq!(wait(primary.clone(), &reset), secs(31));
+        assert_eq!(wait(primary, &[]), secs(60));
+        let secondary = json!({
+            "data": { "updateRefs": null },
+            "errors": [{ "message": "You have exceeded a secondary rate limit" }],
+        });
+        assert_eq!(wait(secondary, &[("retry-after", "7")]), secs(7));
+        let done = json!({
+            "data": { "updateRefs": { "clientMutationId": null } },
+            "errors": [{ "type": "RATE_LIMITED", "message": "slow" }],
+        });
+        assert_eq!(wait(done, &reset), None, "what was done is not sent again");
+        assert_eq!(wait(json!({ "errors": [{ "type": "UNPROCESSABLE", "message": "no" }] }), &reset), None);
     }
 
     #[test]

@@ -3,7 +3,6 @@
 //! It sends each request once. What GitHub refused because of its rate, because a token had ended, or because a
 //! repository has another name now, did not happen, and is sent again; nothing else is.
 
-use std::collections::HashMap;
 use std::fmt::{self, Debug};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
@@ -38,10 +37,6 @@ pub(crate) struct Client {
     pub(crate) timeout: Duration,
     /// How far the server's clock is ahead of ours, in seconds, as its last answer said.
     ahead_s: AtomicI64,
-    /// Repositories that have another name now.
-    renamed: Mutex<HashMap<String, RepoName>>,
-    /// The names that GraphQL has for repositories.
-    pub(crate) nodes: Mutex<HashMap<String, String>>,
     /// Whether the server has `updateRefs`: see [`crate::refs`].
     pub(crate) update_refs: AtomicU8,
     /// The account, as soon as it was asked for.
@@ -56,10 +51,30 @@ impl Debug for Client {
     }
 }
 
+/// Where a repository is, as one step of an action finds it. What it learns ends with the step: a name that leads
+/// elsewhere today may be given to another repository tomorrow.
+#[derive(Debug)]
+pub(crate) struct Place {
+    name: Mutex<RepoName>,
+    /// The name that GraphQL has for it.
+    pub(crate) node: Mutex<Option<String>>,
+}
+
+impl Place {
+    pub(crate) fn new(name: &RepoName) -> Self {
+        Self { name: Mutex::new(name.clone()), node: Mutex::default() }
+    }
+
+    /// What it is called now, as far as that is known.
+    pub(crate) fn name(&self) -> RepoName {
+        self.name.lock().clone()
+    }
+}
+
 /// A request.
 pub(crate) struct Request<'a> {
     method: Method,
-    repo: Option<&'a RepoName>,
+    repo: Option<&'a Place>,
     tail: String,
     body: Option<Value>,
     nature: Nature,
@@ -68,7 +83,7 @@ pub(crate) struct Request<'a> {
 
 impl<'a> Request<'a> {
     /// A request at `/repos/OWNER/NAME` + `tail`, whose parts are encoded already. `doing` is what it is for, in words.
-    pub(crate) fn at(repo: &'a RepoName, method: Method, tail: String, doing: impl Into<String>) -> Self {
+    pub(crate) fn at(repo: &'a Place, method: Method, tail: String, doing: impl Into<String>) -> Self {
         let nature = if method == Method::GET { Nature::Harmless } else { Nature::Change };
         Self { method, repo: Some(repo), tail, body: None, nature, doing: doing.into() }
     }
@@ -125,8 +140,6 @@ impl Client {
             auth,
             timeout,
             ahead_s: AtomicI64::new(0),
-            renamed: Mutex::default(),
-            nodes: Mutex::default(),
             update_refs: AtomicU8::new(0),
             account: OnceCell::new(),
             bot: OnceCell::new(),
@@ -253,15 +266,10 @@ impl Client {
                 let root = base.strip_suffix("/v3").unwrap_or(&base);
                 format!("{root}/graphql")
             }
-            Some(repo) => format!("{base}/repos/{}{}", self.current_name(repo).path(), request.tail),
+            Some(repo) => format!("{base}/repos/{}{}", repo.name().path(), request.tail),
             None => format!("{base}{}", request.tail),
         };
         text.parse().map_err(|error| odd(&request.doing, error).left_nothing())
-    }
-
-    /// What a repository is called now, as far as that is known.
-    pub(crate) fn current_name(&self, repo: &RepoName) -> RepoName {
-        self.renamed.lock().get(&repo.key()).cloned().unwrap_or_else(|| repo.clone())
     }
 
     /// The token, as a header.
@@ -324,16 +332,20 @@ impl Client {
     /// moved to another repository. No redirect is followed: the token goes nowhere else.
     async fn learn_name(&self, cx: Option<&Cx>, request: &Request<'_>, answer: &Answer) -> Result<(), Error> {
         let Some(repo) = request.repo else { return Err(request.refused(answer)) };
-        let doing = format!("find what {repo} is called now");
+        let given = repo.name();
+        let doing = format!("find what {given} is called now");
         let itself = Request::at(repo, Method::GET, String::new(), doing.clone());
         let moved = self.once(&itself, self.token(cx).await?).await?;
-        let Some(id) = redirected_to(&moved) else { return Err(request.refused(answer)) };
+        let Some(id) = redirected_to(&moved) else {
+            itself.check(moved)?;
+            return Err(request.refused(answer));
+        };
         let look = Request::look(format!("/repositories/{id}"), doing);
         let found = look.check(self.once(&look, self.token(cx).await?).await?)?;
         let name = found.body.get("full_name").and_then(Value::as_str).unwrap_or_default();
         let name = RepoName::new(name).map_err(|error| odd(&look.doing, error).left_nothing())?;
-        tracing::info!(%repo, now = %name, "the repository was renamed");
-        self.renamed.lock().insert(repo.key(), name);
+        tracing::info!(repo = %given, now = %name, "the repository was renamed");
+        *repo.name.lock() = name;
         Ok(())
     }
 }

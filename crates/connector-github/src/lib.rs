@@ -19,6 +19,7 @@ mod settle;
 use std::fmt::{self, Debug};
 use std::time::Duration;
 
+use enact_connector_http::settle::LONGEST_WINDOW;
 use enact_core::Error;
 use enact_core::connector::{ActionSet, ConfigEnv, Connector, DEFAULT_REQUEST_TIMEOUT, Identity};
 use http::Uri;
@@ -86,11 +87,11 @@ impl GitHub {
         self
     }
 
-    /// Sets how long an effect may stay invisible before "not there" counts. The default is 60 s; less than the time for
-    /// one request is for tests.
+    /// Sets how long an effect may stay invisible before "not there" counts. The default is 60 s, the most 15 min; less
+    /// than the time for one request is for tests.
     #[must_use]
     pub fn settle_window(mut self, window: Duration) -> Self {
-        self.settle = window;
+        self.settle = window.min(LONGEST_WINDOW);
         self
     }
 

@@ -9,9 +9,12 @@ pub(crate) const EFFECT: &str = "Enact-Effect";
 /// The trailer of a commit that undoes what an effect made.
 pub(crate) const UNDOES: &str = "Enact-Undoes";
 
+const BEGIN: &str = "<!-- enact:";
+const END: &str = " -->";
+
 /// The comment that GitHub does not show.
 fn comment(effect: &str) -> String {
-    format!("<!-- enact:{effect} -->")
+    format!("{BEGIN}{effect}{END}")
 }
 
 /// A body with the mark of an effect at its end.
@@ -23,16 +26,24 @@ pub(crate) fn marked(body: Option<&str>, effect: &str) -> String {
     }
 }
 
+/// The effect whose mark a body has. It is the last one: others are of what the body quotes. What people write below it
+/// does not matter.
+fn mark(body: &str) -> Option<&str> {
+    let (_, rest) = body.rsplit_once(BEGIN)?;
+    rest.split_once(END).map(|(effect, _)| effect)
+}
+
 /// Whether a body carries the mark of an effect.
 pub(crate) fn carries(body: Option<&str>, effect: &str) -> bool {
-    body.is_some_and(|body| body.contains(&comment(effect)))
+    body.and_then(mark) == Some(effect)
 }
 
 /// Whether a text carries the mark or trailer of any attempt of the same action of the same run.
 pub(crate) fn is_of_same_action(text: Option<&str>, effect: EffectId) -> bool {
     let action = format!("{}-{}-", effect.run, effect.seq);
     text.is_some_and(|text| {
-        text.contains(&format!("<!-- enact:{action}")) || text.contains(&format!("{EFFECT}: {action}"))
+        mark(text).is_some_and(|effect| effect.starts_with(&action))
+            || text.contains(&format!("{EFFECT}: {action}"))
     })
 }
 
@@ -66,6 +77,14 @@ mod tests {
         assert!(!is_of_same_action(Some(&body), EffectId { seq: Seq(11), ..effect }));
         assert!(carries(Some(&marked(None, &effect.to_string())), &effect.to_string()));
         assert!(!carries(None, "x"));
+    }
+
+    #[test]
+    fn a_mark_that_is_quoted_is_not_the_bodys_own() {
+        let quoted = marked(Some("text"), "a-1-1");
+        let body = marked(Some(&format!("> {quoted}\n\nso it was")), "a-2-1");
+        assert!(carries(Some(&body), "a-2-1") && !carries(Some(&body), "a-1-1"));
+        assert!(carries(Some(&format!("{body}\nsomebody's note")), "a-2-1"));
     }
 
     #[test]

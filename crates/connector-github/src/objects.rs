@@ -95,7 +95,15 @@ impl Repo<'_> {
                             "the files lie in more than {MAX_FOLDERS} folders; push fewer at once"
                         )));
                     }
-                    folders.insert(folder.clone(), self.listing(&at, false).await?.tree);
+                    let listing = self.listing(&at, false).await?;
+                    if listing.truncated {
+                        return Err(precondition(format!(
+                            "folder '/{folder}' of {} has more entries than GitHub shows, so '{path}' cannot \
+                             be looked up",
+                            self.name
+                        )));
+                    }
+                    folders.insert(folder.clone(), listing.tree);
                 }
                 let inner = folders.get(&folder).and_then(|all| all.iter().find(|entry| entry.path == name));
                 let Some(entry) = inner.cloned() else { break };

@@ -4,7 +4,6 @@
 //! for updates and deletions: the ref is looked at just before. That race is named in docs.md.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use enact_core::{Error, ErrorCode};
 use http::{Method, StatusCode};
@@ -12,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::answer::Answer;
 use crate::client::Request;
-use crate::error::{self, precondition};
+use crate::error::precondition;
 use crate::name::{BranchName, Sha};
 use crate::repo::Repo;
 
@@ -28,6 +27,11 @@ pub(crate) enum Swap {
     Done,
     /// It was not where it was expected to be, and was left there.
     Elsewhere(Option<Sha>),
+}
+
+/// Where a branch is, in words.
+pub(crate) fn place(now: Option<&Sha>) -> String {
+    now.map_or_else(|| "gone".to_owned(), |now| format!("at {}", now.short()))
 }
 
 impl Repo<'_> {
@@ -118,15 +122,20 @@ impl Repo<'_> {
         match judge(&answer) {
             Said::Done => Ok(Some(Swap::Done)),
             Said::Unknown => {
-                tracing::info!("the server has no updateRefs; refs are compared just before they are moved");
+                tracing::warn!("the server has no updateRefs; refs are compared just before they are moved");
                 known.store(LACKS, Ordering::Relaxed);
                 Ok(None)
             }
             // Some tokens may not speak to GraphQL. What they may do is for REST to say.
-            Said::NotHere => Ok(None),
-            Said::Limited(wait) => Err(error::rate_limited(doing, wait, &answer.words())),
+            Said::NotHere => {
+                let (status, words) = (answer.status.as_u16(), answer.words());
+                tracing::warn!(status, words, "no updateRefs this time; the ref is compared just before");
+                Ok(None)
+            }
             Said::Broken => {
-                let message = format!("cannot {doing}: {}; whether it was done is not known", answer.words());
+                let words = answer.words();
+                let words = if words.is_empty() { "GitHub does not say what became of it" } else { &words };
+                let message = format!("cannot {doing}: {words}; whether it was done is not known");
                 Err(Error::new(ErrorCode::InDoubt, message))
             }
             Said::Refused(answer) => self.outcome(branch, before, after, &request, &answer).await.map(Some),
@@ -146,7 +155,8 @@ impl Repo<'_> {
             return Ok(Swap::Done);
         }
         let now = self.branch(branch).await?;
-        if now.as_ref() == after {
+        // That it is gone is never by a deletion that was refused.
+        if after.is_some() && now.as_ref() == after {
             return Ok(Swap::Done);
         }
         if now.as_ref() == Some(before) {
@@ -159,12 +169,11 @@ impl Repo<'_> {
 /// What GraphQL said.
 enum Said {
     Done,
-    /// It does not know the mutation.
+    /// The server does not know the mutation.
     Unknown,
-    /// There is no GraphQL for this token.
+    /// There is no GraphQL for this token, or for this request.
     NotHere,
-    Limited(Duration),
-    /// It broke off, and does not say whether that was before or after.
+    /// It broke off, and does not say whether that was before or after; or it says what is not known here.
     Broken,
     /// It refused; as REST would have said it.
     Refused(Answer),
@@ -173,19 +182,15 @@ enum Said {
 fn judge(answer: &Answer) -> Said {
     if !answer.status.is_success() {
         return match answer.status {
-            StatusCode::NOT_FOUND => Said::Unknown,
-            StatusCode::FORBIDDEN => Said::NotHere,
+            // Only the schema says that there is no such mutation; a proxy may answer 404 for a while.
+            StatusCode::NOT_FOUND | StatusCode::FORBIDDEN => Said::NotHere,
             _ => Said::Refused(answer.clone()),
         };
     }
     let errors = answer.body.get("errors").and_then(Value::as_array).cloned().unwrap_or_default();
     let Some(first) = errors.first() else {
         let done = answer.body.pointer("/data/updateRefs").is_some_and(|data| !data.is_null());
-        return if done {
-            Said::Done
-        } else {
-            Said::Refused(refusal(answer, StatusCode::UNPROCESSABLE_ENTITY))
-        };
+        return if done { Said::Done } else { Said::Broken };
     };
     let text = |pointer: &str| first.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let undefined = text("/extensions/code").starts_with("undefined")
@@ -193,16 +198,14 @@ fn judge(answer: &Answer) -> Said {
         || ["doesn't exist on type", "isn't a defined input type"]
             .iter()
             .any(|no| text("/message").contains(no));
-    let broken =
-        ["Something went wrong", "timeout", "timed out"].iter().any(|sign| text("/message").contains(sign));
     match text("/type") {
         _ if undefined => Said::Unknown,
-        "" | "INTERNAL" | "SERVICE_UNAVAILABLE" if broken => Said::Broken,
-        "RATE_LIMITED" | "RATE_LIMIT" => Said::Limited(Duration::from_secs(60)),
         // REST says what would permit it, or permits it.
         "FORBIDDEN" | "INSUFFICIENT_SCOPES" => Said::NotHere,
         "NOT_FOUND" => Said::Refused(refusal(answer, StatusCode::NOT_FOUND)),
-        _ => Said::Refused(refusal(answer, StatusCode::UNPROCESSABLE_ENTITY)),
+        "UNPROCESSABLE" | "STALE_DATA" => Said::Refused(refusal(answer, StatusCode::UNPROCESSABLE_ENTITY)),
+        // The types are not described anywhere. One that is not known is no proof that nothing was done.
+        _ => Said::Broken,
     }
 }
 
@@ -224,9 +227,9 @@ mod tests {
             Answer::of(StatusCode::OK, &json!({ "data": { "updateRefs": { "clientMutationId": null } } }));
         assert!(matches!(judge(&done), Said::Done));
         let nothing = Answer::of(StatusCode::OK, &json!({ "data": { "updateRefs": null } }));
-        assert!(matches!(judge(&nothing), Said::Refused(_)));
+        assert!(matches!(judge(&nothing), Said::Broken));
         let gone = Answer::of(StatusCode::NOT_FOUND, &json!({ "message": "Not Found" }));
-        assert!(matches!(judge(&gone), Said::Unknown));
+        assert!(matches!(judge(&gone), Said::NotHere));
         for message in [
             "Field 'updateRefs' doesn't exist on type 'Mutation'",
             "UpdateRefsInput isn't a defined input type (on $input)",
@@ -234,12 +237,19 @@ mod tests {
             assert!(matches!(said(json!({ "message": message })), Said::Unknown), "{message}");
         }
         assert!(matches!(said(json!({ "type": "FORBIDDEN", "message": "no" })), Said::NotHere));
-        assert!(matches!(said(json!({ "type": "RATE_LIMITED", "message": "slow" })), Said::Limited(_)));
-        assert!(matches!(
-            said(json!({ "message": "Something went wrong while executing your query." })),
-            Said::Broken
-        ));
-        let rule = json!({ "type": "UNPROCESSABLE", "message": "Cannot update this protected ref." });
-        assert!(matches!(said(rule), Said::Refused(_)));
+        for refused in ["UNPROCESSABLE", "STALE_DATA", "NOT_FOUND"] {
+            assert!(
+                matches!(said(json!({ "type": refused, "message": "no" })), Said::Refused(_)),
+                "{refused}"
+            );
+        }
+        for error in [
+            json!({ "message": "Something went wrong while executing your query." }),
+            json!({ "type": "INTERNAL", "message": "Could not update the refs" }),
+            json!({ "type": "SERVICE_UNAVAILABLE", "message": "no" }),
+            json!({ "type": "A_TYPE_OF_NEXT_YEAR", "message": "no" }),
+        ] {
+            assert!(matches!(said(error.clone()), Said::Broken), "{error}");
+        }
     }
 }

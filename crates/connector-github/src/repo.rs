@@ -3,10 +3,9 @@
 
 use std::time::Duration;
 
-use enact_core::Error;
 use enact_core::connector::Cx;
 use enact_core::time::Timestamp;
-use futures::TryFutureExt as _;
+use enact_core::{Error, ErrorCode};
 use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -14,7 +13,7 @@ use serde_json::Value;
 
 use crate::GitHub;
 use crate::answer::Answer;
-use crate::client::Request;
+use crate::client::{Place, Request};
 use crate::error::{odd, precondition};
 use crate::name::{BranchName, RepoName, Sha, encoded_value};
 
@@ -27,31 +26,36 @@ const MAX_PAGES: usize = 50;
 /// How many pages of commits are read to find one.
 const MAX_COMMIT_PAGES: usize = 10;
 
-/// How far GitHub's clock and ours may be apart.
+/// How far the clocks of GitHub's own servers may be apart.
 const SKEW: Duration = Duration::from_secs(15 * 60);
 
-/// Whether an item was made before an intent, with clocks that differ allowed for.
-pub(crate) fn is_before(created: Timestamp, intent: Timestamp) -> bool {
-    created.after(SKEW) < intent
+/// Whether an item was made before an intent, both by the server's time.
+pub(crate) fn is_before(created: Timestamp, since: Timestamp) -> bool {
+    created.after(SKEW) < since
 }
 
 /// A repository.
-#[derive(Clone, Copy)]
 pub(crate) struct Repo<'a> {
     pub(crate) github: &'a GitHub,
     pub(crate) cx: &'a Cx,
+    /// As it was given.
     pub(crate) name: &'a RepoName,
+    place: Place,
 }
 
 /// What GitHub says of a repository.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Info {
+    pub(crate) id: u64,
     node_id: String,
     pub(crate) default_branch: String,
     #[serde(default)]
     archived: bool,
     #[serde(default = "yes")]
     pub(crate) has_issues: bool,
+    /// The server's time, where its answer has one.
+    #[serde(skip)]
+    pub(crate) date: Option<Timestamp>,
 }
 
 fn yes() -> bool {
@@ -66,6 +70,7 @@ pub(crate) struct Pull {
     pub(crate) state: String,
     pub(crate) title: String,
     pub(crate) body: Option<String>,
+    pub(crate) user: Option<Login>,
     #[serde(default)]
     pub(crate) draft: bool,
     pub(crate) head: Side,
@@ -85,6 +90,14 @@ impl Pull {
     pub(crate) fn is_merged(&self) -> bool {
         self.merged_at.is_some()
     }
+
+    /// The commit by which it was merged. Not to be seen is not "not merged", and may pass.
+    pub(crate) fn merge_commit(&self) -> Result<Sha, Error> {
+        self.merge_commit_sha.clone().ok_or_else(|| {
+            let message = format!("#{} was merged, and GitHub does not show by which commit", self.number);
+            Error::new(ErrorCode::Unavailable, message).retryable().left_nothing()
+        })
+    }
 }
 
 /// Head or base of a pull request.
@@ -99,6 +112,7 @@ pub(crate) struct Side {
 /// An account.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Login {
+    pub(crate) id: u64,
     pub(crate) login: String,
 }
 
@@ -109,6 +123,7 @@ pub(crate) struct Issue {
     pub(crate) html_url: String,
     pub(crate) state: String,
     pub(crate) body: Option<String>,
+    pub(crate) user: Option<Login>,
     pub(crate) created_at: Timestamp,
     pull_request: Option<Value>,
 }
@@ -183,9 +198,9 @@ pub(crate) enum Sought {
 }
 
 impl GitHub {
-    /// A repository, for one action.
+    /// A repository, for one step of an action.
     pub(crate) fn repo<'a>(&'a self, cx: &'a Cx, name: &'a RepoName) -> Repo<'a> {
-        Repo { github: self, cx, name }
+        Repo { github: self, cx, name, place: Place::new(name) }
     }
 }
 
@@ -200,7 +215,7 @@ impl Repo<'_> {
 
     /// A request to this repository.
     pub(crate) fn request(&self, method: Method, tail: String, doing: impl Into<String>) -> Request<'_> {
-        Request::at(self.name, method, tail, doing)
+        Request::at(&self.place, method, tail, doing)
     }
 
     pub(crate) fn get(&self, tail: String, doing: impl Into<String>) -> Request<'_> {
@@ -210,8 +225,10 @@ impl Repo<'_> {
     /// What GitHub says of the repository; an error where it cannot be seen.
     pub(crate) async fn info(&self) -> Result<Info, Error> {
         let request = self.get(String::new(), format!("read the repository {}", self.name));
-        let info: Info = self.ask(&request).await?.read(&request.doing)?;
-        self.github.client.nodes.lock().insert(self.name.key(), info.node_id.clone());
+        let answer = self.ask(&request).await?;
+        let date = answer.date_s().map(|seconds| Timestamp::from_unix_us(seconds.saturating_mul(1_000_000)));
+        let info = Info { date, ..answer.read(&request.doing)? };
+        *self.place.node.lock() = Some(info.node_id.clone());
         Ok(info)
     }
 
@@ -221,25 +238,24 @@ impl Repo<'_> {
         if info.archived {
             let message =
                 format!("{} is archived, so nothing in it can be changed; unarchive it first", self.name);
-            return Err(Error::new(enact_core::ErrorCode::Forbidden, message).left_nothing());
+            return Err(Error::new(ErrorCode::Forbidden, message).left_nothing());
         }
         Ok(info)
     }
 
     /// The name that GraphQL has for the repository.
     pub(crate) async fn node(&self) -> Result<String, Error> {
-        let known = self.github.client.nodes.lock().get(&self.name.key()).cloned();
+        let known = self.place.node.lock().clone();
         match known {
             Some(node) => Ok(node),
-            None => self.info().map_ok(|info| info.node_id).await,
+            None => Ok(self.info().await?.node_id),
         }
     }
 
     /// Something that may not be there. A repository that cannot be seen is an error.
     async fn perhaps(&self, request: &Request<'_>) -> Result<Option<Answer>, Error> {
         let answer = self.send(request).await?;
-        let turned_off = answer.status == StatusCode::GONE && answer.words().contains("disabled");
-        if matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE) && !turned_off {
+        if answer.status == StatusCode::NOT_FOUND || is_gone(&answer) {
             self.info().await?;
             return Ok(None);
         }
@@ -264,36 +280,64 @@ impl Repo<'_> {
         Ok(Some(found.object.sha))
     }
 
-    pub(crate) async fn pull(&self, number: u64) -> Result<Option<Pull>, Error> {
+    /// A pull request. None is ever deleted: one that is not to be seen is an error.
+    pub(crate) async fn pull(&self, number: u64) -> Result<Pull, Error> {
         let request = self.get(format!("/pulls/{number}"), format!("look up {}#{number}", self.name));
-        self.perhaps(&request).await?.map(|answer| answer.read(&request.doing)).transpose()
+        let Some(answer) = self.perhaps(&request).await? else {
+            let message = format!(
+                "{} has no pull request #{number}, or the token has no permission to see it",
+                self.name
+            );
+            return Err(Error::new(ErrorCode::NotFound, message).left_nothing());
+        };
+        answer.read(&request.doing)
     }
 
+    /// An issue; `None` where it was deleted, of which GitHub says 410. 404 is an error: the issue may be in another
+    /// repository, or only not to be seen.
     pub(crate) async fn issue(&self, number: u64) -> Result<Option<Issue>, Error> {
         let request = self.get(format!("/issues/{number}"), format!("look up {}#{number}", self.name));
-        self.perhaps(&request).await?.map(|answer| answer.read(&request.doing)).transpose()
+        let answer = self.send(&request).await?;
+        if is_gone(&answer) {
+            return Ok(None);
+        }
+        request.check(answer)?.read(&request.doing).map(Some)
     }
 
     /// A commit, which must be there.
     pub(crate) async fn commit(&self, sha: &Sha) -> Result<Commit, Error> {
-        let doing = format!("read commit {} of {}", sha.short(), self.name);
-        let request = self.get(format!("/git/commits/{sha}"), doing);
-        self.ask(&request).await?.read(&request.doing)
+        self.look_up_commit(sha).await?.ok_or_else(|| self.no_commit(sha))
     }
 
-    /// How `later` stands to `earlier`.
-    pub(crate) async fn relation(&self, earlier: &Sha, later: &Sha) -> Result<Relation, Error> {
+    /// The error of a commit that is not there.
+    pub(crate) fn no_commit(&self, sha: &Sha) -> Error {
+        let message = format!("commit {sha} is not there in {}, or not to be read", self.name);
+        Error::new(ErrorCode::NotFound, message).left_nothing()
+    }
+
+    async fn look_up_commit(&self, sha: &Sha) -> Result<Option<Commit>, Error> {
+        let doing = format!("read commit {} of {}", sha.short(), self.name);
+        let request = self.get(format!("/git/commits/{sha}"), doing);
+        self.perhaps(&request).await?.map(|answer| answer.read(&request.doing)).transpose()
+    }
+
+    /// How `later` stands to `earlier`; `None` where the repository has no such commit as `earlier`.
+    pub(crate) async fn relation(&self, earlier: &Sha, later: &Sha) -> Result<Option<Relation>, Error> {
         if earlier == later {
-            return Ok(Relation::Same);
+            return Ok(Some(Relation::Same));
         }
         let doing = format!("compare {} with {} in {}", earlier.short(), later.short(), self.name);
         let request = self.get(format!("/compare/{earlier}...{later}?per_page=1"), doing);
-        let Some(answer) = self.perhaps(&request).await? else { return Ok(Relation::Apart) };
+        let Some(answer) = self.perhaps(&request).await? else {
+            // GitHub compares neither what has no common ancestor nor what is not there.
+            self.commit(later).await?;
+            return Ok(self.look_up_commit(earlier).await?.map(|_| Relation::Apart));
+        };
         match answer.body.get("status").and_then(Value::as_str) {
-            Some("identical") => Ok(Relation::Same),
-            Some("ahead") => Ok(Relation::Contains),
-            Some("behind") => Ok(Relation::Behind),
-            Some("diverged") => Ok(Relation::Apart),
+            Some("identical") => Ok(Some(Relation::Same)),
+            Some("ahead") => Ok(Some(Relation::Contains)),
+            Some("behind") => Ok(Some(Relation::Behind)),
+            Some("diverged") => Ok(Some(Relation::Apart)),
             other => Err(odd(&request.doing, format!("status {other:?}")).left_nothing()),
         }
     }
@@ -305,15 +349,20 @@ impl Repo<'_> {
         stop: &Sha,
         is_it: impl Fn(&Listed) -> bool,
     ) -> Result<Sought, Error> {
-        let mut found = Sought::TooMany;
+        let (mut found, mut seen) = (Sought::TooMany, 0_usize);
         let doing = format!("look through the commits of {}", self.name);
         let visit = |commit: &Listed| {
+            seen += 1;
             if is_it(commit) {
                 found = Sought::Found(commit.sha.clone());
-            } else if commit.sha == *stop {
+                return true;
+            }
+            if commit.sha == *stop {
                 found = Sought::Absent;
             }
-            found != Sought::TooMany
+            // Commits are listed by their dates, which are of several clocks: one of another line that came after `stop`
+            // may be listed after it. So the page is read to its end.
+            found == Sought::Absent && seen.is_multiple_of(PER_PAGE)
         };
         let ended = self.pages(&format!("/commits?sha={head}"), &doing, MAX_COMMIT_PAGES, visit).await?;
         Ok(if found == Sought::TooMany && ended { Sought::Absent } else { found })
@@ -380,9 +429,9 @@ impl Repo<'_> {
         )))
     }
 
-    /// Who owns it now; it may have been renamed.
+    /// Who owns it now, as the look-ups of this step have found it: it may have been renamed.
     pub(crate) fn owner(&self) -> String {
-        self.github.client.current_name(self.name).owner().to_owned()
+        self.place.name().owner().to_owned()
     }
 
     /// The open pull requests of a branch of this repository.
@@ -402,6 +451,11 @@ impl Repo<'_> {
         let fits = |pull: &Pull| pull.is_open() && pull.base.name == branch.as_str();
         self.list(&format!("/pulls?state=open&base={base}"), &doing, fits, |_| false).await
     }
+}
+
+/// Whether what was asked for is gone for good; a repository that does without issues says 410 too.
+fn is_gone(answer: &Answer) -> bool {
+    answer.status == StatusCode::GONE && !answer.words().contains("disabled")
 }
 
 impl Pull {

@@ -68,10 +68,11 @@ impl Revert<'_> {
             return Err(self.conflict("the branch is gone"));
         };
         match repo.relation(self.change, &head).await? {
-            Relation::Same | Relation::Contains => {}
+            Some(Relation::Same | Relation::Contains) => {}
             // Somebody set the branch back to before it.
-            Relation::Behind => return Ok(None),
-            Relation::Apart => {
+            Some(Relation::Behind) => return Ok(None),
+            None => return Err(repo.no_commit(self.change)),
+            Some(Relation::Apart) => {
                 return Err(self.conflict(&format!(
                     "its history was rewritten, and does not contain {} any more",
                     self.change.short()
@@ -98,7 +99,14 @@ impl Revert<'_> {
     }
 
     async fn is_taken_back(&self, repo: &Repo<'_>, head: &Sha) -> Result<bool, Error> {
-        Ok(matches!(repo.seek(head, self.change, |commit| self.is_ours(commit)).await?, Sought::Found(_)))
+        match repo.seek(head, self.change, |commit| self.is_ours(commit)).await? {
+            Sought::Found(_) => Ok(true),
+            Sought::Absent => Ok(false),
+            Sought::TooMany if repo.cx.force() => Ok(false),
+            Sought::TooMany => Err(self.conflict(
+                "more commits came after it than are read, and one of them may have taken it back already",
+            )),
+        }
     }
 
     fn is_ours(&self, commit: &Listed) -> bool {
@@ -142,13 +150,15 @@ impl Revert<'_> {
             Ok(Swap::Elsewhere(_)) => Err(moving(format!("branch {temporary} is there already"))),
             Err(error) => Err(error.context("the branch for the time of the merge")),
         };
-        match repo.sweep(self.effect).await {
-            Ok(()) => merged,
-            Err(error) => {
-                let message = format!("branch {temporary} may be left, which is looked for again: {error}");
-                Err(Error::new(ErrorCode::InDoubt, message).with_source(error))
-            }
-        }
+        let Err(error) = repo.sweep(self.effect).await else { return merged };
+        let (code, what) = match error.code() {
+            // Looked for again it is refused again.
+            ErrorCode::Forbidden => (ErrorCode::Forbidden, "is left, and somebody who may has to delete it"),
+            _ => (ErrorCode::InDoubt, "may be left, which is looked for again"),
+        };
+        let merge = merged.err().map(|error| format!("{error}; ")).unwrap_or_default();
+        let message = format!("{merge}branch {temporary} of {} {what}: {error}", repo.name);
+        Err(Error::new(code, message).with_source(error))
     }
 
     async fn merge(&self, repo: &Repo<'_>, temporary: &BranchName, opposite: &Sha) -> Result<Sha, Error> {
@@ -212,21 +222,23 @@ impl Repo<'_> {
         let left: Vec<Ref> = answer.read(&request.doing).map_err(Error::left_nothing)?;
         for Ref { name } in left {
             // Another effect's id may begin like this one's.
-            let ours = name
-                .strip_prefix(&prefix.full())
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
-            if !ours {
-                continue;
-            }
-            let doing = format!("delete {name} of {}", self.name);
-            let tail = format!("/git/{}", crate::name::encoded(&name));
-            let request = self.request(Method::DELETE, tail, doing);
-            let answer = self.send(&request).await?;
-            // Somebody, or an earlier request of ours that came late, was quicker.
-            if answer.status != StatusCode::UNPROCESSABLE_ENTITY {
-                request.check(answer)?;
+            let rest =
+                name.strip_prefix(&prefix.full()).filter(|rest| rest.is_empty() || rest.starts_with('-'));
+            if let Some(rest) = rest {
+                self.remove_temporary(&BranchName::temporary(&format!("{effect}{rest}"))).await?;
             }
         }
         Ok(())
+    }
+
+    async fn remove_temporary(&self, branch: &BranchName) -> Result<(), Error> {
+        let doing = format!("delete branch {branch} of {}", self.name);
+        let request = self.request(Method::DELETE, format!("/git/refs/heads/{}", branch.path()), doing);
+        let answer = self.send(&request).await?;
+        // Somebody, or an earlier request of ours that came late, was quicker; or a rule refuses it.
+        if answer.status == StatusCode::UNPROCESSABLE_ENTITY && self.branch(branch).await?.is_none() {
+            return Ok(());
+        }
+        request.check(answer).map(drop)
     }
 }

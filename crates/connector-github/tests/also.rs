@@ -141,11 +141,29 @@ async fn files_that_cannot_stand_there_are_refused_before_anything() {
     }
     for params in [
         json!({ "repo": REPO, "branch": "x", "message": "M", "files": [{ "path": "a", "content": "" }, { "path": "a", "content": "" }] }),
+        json!({ "repo": REPO, "branch": "x", "message": "M", "files": [{ "path": "a/b/c", "content": "" }, { "path": "a", "content": "" }] }),
         json!({ "repo": REPO, "branch": "x", "message": " ", "files": [{ "path": "a", "content": "" }] }),
     ] {
         assert_eq!(hub.act("push_commit", params).await.unwrap_err().code(), ErrorCode::InvalidParameters);
     }
+    // A file that gives way to a folder is no contradiction.
+    let files = json!([{ "path": "README.md", "delete": true }, { "path": "README.md/x", "content": "x" }]);
+    let params = json!({ "repo": REPO, "branch": "feature", "message": "M", "files": files });
+    hub.prepare("push_commit", &params).unwrap();
     assert_eq!(hub.effects(), []);
+}
+
+#[tokio::test]
+async fn a_folder_that_is_not_shown_whole_is_not_taken_for_one_without_the_file() {
+    let hub = Hub::new();
+    let listing = json!({ "sha": "0".repeat(40), "tree": [], "truncated": true });
+    let cut = hub.server.fault(Fault::answer("GET", "/repos/octo/app/git/trees/*", 200, listing).times(2));
+    let files = json!([{ "path": "README.md", "delete": true }]);
+    let params = json!({ "repo": REPO, "branch": "feature", "message": "M", "files": files });
+    let error = hub.act("push_commit", params).await.unwrap_err();
+    assert!(cut.was_reached());
+    assert_eq!(error.code(), ErrorCode::PreconditionFailed, "{error}");
+    assert!(error.message().contains("more entries than GitHub shows"), "{error}");
 }
 
 #[tokio::test]
@@ -322,7 +340,7 @@ async fn an_enterprise_server_is_spoken_to_below_its_own_base() {
         let base = hub.server.enterprise_url();
         let toolbox = connect(&hub.server, &hub.token, |github| github.base_url(&base).unwrap());
         let identity = toolbox.identity().await.unwrap();
-        assert!(identity.0.contains("/api/v3 as user agent"), "{identity:?}");
+        assert!(identity.0.contains("/api/v3 as user "), "{identity:?}");
         let params = JsonText::encode(&json!({ "repo": REPO, "branch": "feature" })).unwrap();
         let action = toolbox.prepare("delete_branch", &params).unwrap();
         hub.carry_out(action, hub.cx(Direction::Forward, false)).await.unwrap();

@@ -134,3 +134,26 @@ fn the_private_key_is_in_no_error_and_no_debug_output() {
     let error = GitHub::open(config, &ConfigEnv { name: "github", dir: folder.path() }).unwrap_err();
     assert!(error.message().contains("private_key_file") && !format!("{error:?}").contains(line), "{error}");
 }
+
+#[tokio::test]
+async fn an_app_with_the_permissions_of_the_table_is_warned_of_nothing() {
+    let (hub, folder) = (Hub::new(), tempfile::tempdir().unwrap());
+    let warned = async |words: &[&str], allowed: &[&str]| {
+        let app = hub.server.app("helper", words.iter().copied());
+        let config = json!({
+            "app_id": app.id(), "installation_id": app.install("octo"), "private_key_file": "key.pem",
+            "base_url": hub.server.url(), "revert_pushes": true,
+        });
+        std::fs::write(folder.path().join("key.pem"), app.private_key_pem()).unwrap();
+        let config = JsonText::encode(&config).unwrap().decode().unwrap();
+        let github = GitHub::open(config, &ConfigEnv { name: "github", dir: folder.path() }).unwrap();
+        let warnings = github.allow(allowed.iter().copied()).unwrap().warnings().await.unwrap();
+        warnings.into_iter().filter(|warning| !warning.contains("settle_window_s")).collect::<Vec<_>>()
+    };
+    let read = ["contents:write", "pull_requests:read"];
+    assert_eq!(warned(&read, &["create_branch", "merge_pr", "push_commit"]).await, [""; 0]);
+    let lacks = warned(&["contents:write"], &["push_commit"]).await;
+    assert!(lacks[0].contains("'pull_requests: read'") && lacks[0].contains("revert_push"), "{lacks:?}");
+    let lacks = warned(&["pull_requests:write"], &["create_pr"]).await;
+    assert!(lacks.len() == 1 && lacks[0].contains("'contents: read'"), "{lacks:?}");
+}

@@ -168,6 +168,18 @@ async fn a_long_rate_limit_is_an_error_that_says_how_long() {
 }
 
 #[tokio::test]
+async fn a_rate_limit_of_graphql_is_told_as_any_other() {
+    let hub = Hub::new();
+    let limited = hub.server.fault(Fault::rate_limited("POST", "/graphql#updateRefs"));
+    let error = hub.act("delete_branch", json!({ "repo": REPO, "branch": "feature" })).await.unwrap_err();
+    assert!(limited.was_reached());
+    assert_eq!((error.code(), error.is_retryable()), (ErrorCode::RateLimited, true), "{error}");
+    // Until its hour ends, and not for the minute of a limit that says nothing.
+    assert!(error.wait().unwrap() > Duration::from_secs(60), "{:?}", error.wait());
+    assert_eq!(hub.effects(), []);
+}
+
+#[tokio::test]
 async fn a_limit_is_waited_for_only_as_long_as_the_action_has_time() {
     let hub = Hub::new();
     let limited = hub.server.fault(Fault::secondary("POST", "/repos/octo/app/issues", Some(30)));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use enact_core::Error;
 use secrecy::SecretString;
 
+use crate::settle::LONGEST_WINDOW;
 use crate::wrong;
 
 /// A larger file holds no token and no key.
@@ -65,17 +66,28 @@ pub fn timeout(seconds: u64) -> Result<Duration, Error> {
 /// The value of `settle_window_s`.
 ///
 /// # Errors
-/// `invalid_parameters`, where it is more than a day.
+/// `invalid_parameters`, where it is more than [`LONGEST_WINDOW`].
 pub fn settle_window(seconds: u64) -> Result<Duration, Error> {
-    if seconds > MAX_SECONDS {
-        return Err(wrong(format!("'settle_window_s': give at most {MAX_SECONDS} seconds, not {seconds}")));
+    let window = Duration::from_secs(seconds);
+    if window > LONGEST_WINDOW {
+        return Err(wrong(format!(
+            "'settle_window_s': give at most {} seconds, not {seconds}: what is waited for longer is not looked up any \
+             more",
+            LONGEST_WINDOW.as_secs()
+        )));
     }
-    Ok(Duration::from_secs(seconds))
+    Ok(window)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_window_that_could_never_be_waited_for_is_refused() {
+        assert_eq!(settle_window(900).unwrap(), LONGEST_WINDOW);
+        assert!(settle_window(901).unwrap_err().message().contains("at most 900 seconds"));
+    }
 
     #[test]
     fn a_secret_is_in_no_error() {

@@ -10,6 +10,10 @@ use enact_core::{Error, ErrorCode};
 /// The default of `settle_window_s`.
 pub const DEFAULT_WINDOW: Duration = Duration::from_secs(60);
 
+/// The longest window. A look-up that is asked to come back is repeated five times, each after five minutes at most: an
+/// action whose window is longer could never be settled.
+pub const LONGEST_WINDOW: Duration = Duration::from_secs(15 * 60);
+
 /// How long to wait between two looks.
 const PAUSE: Duration = Duration::from_secs(5);
 

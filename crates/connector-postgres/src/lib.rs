@@ -7,6 +7,7 @@ mod client;
 pub mod config;
 mod error;
 mod name;
+mod preview;
 mod reach;
 mod rows;
 mod tx;

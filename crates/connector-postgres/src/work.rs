@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use enact_core::Error;
-use enact_core::action::{Action, Captured, Doubt, EffectClass, FactKind, Facts, Left, Record, Undo};
+use enact_core::action::{
+    Action, Captured, Doubt, EffectClass, FactKind, Facts, Left, Preview, Record, Undo,
+};
 use enact_core::connector::{Cx, Perform};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -12,6 +14,7 @@ use serde_json::json;
 use crate::Postgres;
 use crate::actions::restore_rows::rehearse;
 use crate::catalog::{Table, is_stale};
+use crate::error::{internal, wrong};
 use crate::name::TableName;
 use crate::rows::{Kept, TableChange};
 use crate::tx::{Access, TransactionId, Tx, fate};
@@ -71,6 +74,17 @@ pub(crate) trait ChangesRows:
         cx: &Cx,
     ) -> impl Future<Output = Result<Tried<Self::Output>, Error>> + Send;
 
+    /// Looks at what it would change, in a transaction that can only read. What else the database would change along,
+    /// by foreign keys and triggers, is not looked at.
+    fn look(
+        &self,
+        postgres: &Postgres,
+        tx: &Tx,
+    ) -> impl Future<Output = Result<Preview<Self::Output>, Error>> + Send {
+        let _: (&Postgres, &Tx) = (postgres, tx);
+        async { Err(internal(format!("{} is an undo, which nobody plans", Self::NAME))) }
+    }
+
     /// What undoes it, from its record alone.
     fn undone_by(pre: &Self::PreState) -> Undo<Self::Undo>;
 }
@@ -99,6 +113,16 @@ impl<A: ChangesRows> Perform<A> for Postgres {
         let kept = Kept::keep(cx, output.clone()).await?;
         let pre = Written { transaction, changes, output: kept, warnings, irreversible };
         Ok(Captured::Ready { pre, facts, held: Open { tx, output } })
+    }
+
+    async fn preview(&self, _: &Cx, action: &A) -> Result<Preview<A::Output>, Error> {
+        match self.look(action).await {
+            Err(error) if is_stale(&error) => {
+                self.catalog.forget();
+                self.look(action).await
+            }
+            other => other,
+        }
     }
 
     /// COMMIT, the one effect.
@@ -151,6 +175,13 @@ impl Postgres {
         }
     }
 
+    async fn look<A: ChangesRows>(&self, action: &A) -> Result<Preview<A::Output>, Error> {
+        let tx = Tx::begin(&self.client, Access::Read).await?;
+        let seen = action.look(self, &tx).await;
+        tx.rollback().await;
+        seen
+    }
+
     /// Tries the undo, and takes that back, where rows may be changed that a constraint would not let in again.
     async fn rehearse(&self, tx: &Tx, changes: &[TableChange]) -> Result<(), Error> {
         let changes_rows = |change: &&TableChange| change.rows.iter().any(|row| row.before.is_some());
@@ -161,6 +192,14 @@ impl Postgres {
             }
         }
         Ok(())
+    }
+
+    /// More rows than are captured.
+    pub(crate) fn too_many(&self, table: &TableName) -> Error {
+        let max_rows = self.max_rows;
+        wrong(format!(
+            "'where' holds for more than {max_rows} rows of {table}; nothing was changed. Narrow it, or raise 'max_rows'"
+        ))
     }
 
     /// The table that a request names, which must be one that can be changed.

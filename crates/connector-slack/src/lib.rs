@@ -16,7 +16,7 @@ mod pace;
 use std::fmt::{self, Debug};
 use std::time::Duration;
 
-use enact_connector_http::settle::{DEFAULT_WINDOW, Settle};
+use enact_connector_http::settle::{DEFAULT_WINDOW, LONGEST_WINDOW, Settle};
 use enact_connector_http::{address, secret};
 use enact_core::Error;
 use enact_core::connector::{ActionSet, ConfigEnv, Connector, DEFAULT_REQUEST_TIMEOUT, Identity};
@@ -84,11 +84,11 @@ impl Slack {
         self
     }
 
-    /// Sets how long a message may stay invisible before "not there" counts. The default is 60 s; less than the time for
-    /// one request is for tests.
+    /// Sets how long a message may stay invisible before "not there" counts. The default is 60 s, the most 15 min; less
+    /// than the time for one request is for tests.
     #[must_use]
     pub fn settle_window(mut self, window: Duration) -> Self {
-        self.settle = Settle(window);
+        self.settle = Settle(window.min(LONGEST_WINDOW));
         self
     }
 }

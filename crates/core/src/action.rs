@@ -8,6 +8,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::json::JsonText;
+
 /// What the log can keep: any plain type with a stable JSON form.
 pub trait Record: Serialize + DeserializeOwned + Debug + Send + Sync + 'static {}
 
@@ -166,6 +168,36 @@ impl<A: Action, H> Captured<A, H> {
     pub fn ready(pre: A::PreState, held: H) -> Self {
         Self::Ready { pre, facts: Facts::new(), held }
     }
+}
+
+/// What an action would do, as far as looking tells. Nothing is changed for it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Preview<O> {
+    /// What it would give, where the wanted state is there already and nothing would be changed.
+    pub already_done: Option<O>,
+    /// What policies may ask about it, as capture would find it.
+    pub facts: Facts,
+    /// What is there and would change.
+    pub shown: Shown,
+    /// Why it could not be undone, where it is known that it could not.
+    pub irreversible: Option<String>,
+}
+
+impl<O> Preview<O> {
+    /// Nothing would be changed.
+    pub fn already_done(output: O) -> Self {
+        Self { already_done: Some(output), facts: Facts::new(), shown: Shown::default(), irreversible: None }
+    }
+}
+
+/// What would change, for people: JSON of whatever form says it best, without bulk. Text of several lines, such as a
+/// diff, is shown as it is.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Shown {
+    /// What is there now; `null`, where there is nothing or it is not told.
+    pub before: JsonText,
+    /// What would become of it.
+    pub change: JsonText,
 }
 
 /// What a probe found out about an intent whose outcome is unknown.

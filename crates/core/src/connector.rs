@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::action::{Action, Captured, Doubt, EffectClass, FactKind, Left, NoUndo, Undo};
+use crate::action::{Action, Captured, Doubt, EffectClass, FactKind, Left, NoUndo, Preview, Shown, Undo};
 use crate::blob::{BlobRef, BlobStore};
 use crate::catalog::{Catalog, Listed, unknown};
 use crate::erased::{Bound, ErasedAction, Prepared};
@@ -85,6 +85,30 @@ pub trait Perform<A: Action>: Connector {
         cx: &Cx,
         action: &A,
     ) -> impl Future<Output = Result<Captured<A, Self::Held>, Error>> + Send;
+
+    /// Looks at what the action would do, for a plan. Unlike capture it leaves no trace at all, not for a moment: no
+    /// lock, no statement that is rolled back. Where capture leaves none either, this default has it from there.
+    fn preview(&self, cx: &Cx, action: &A) -> impl Future<Output = Result<Preview<A::Output>, Error>> + Send {
+        async move {
+            Ok(match self.capture(cx, action).await? {
+                Captured::AlreadyDone(output) => Preview::already_done(output),
+                Captured::Ready { pre, facts, held } => {
+                    drop(held);
+                    let irreversible = match self.undo(action, &pre, Left::Partly) {
+                        Undo::Irreversible(why) => Some(why),
+                        Undo::By(_) | Undo::Nothing => None,
+                    };
+                    Preview { already_done: None, shown: self.show(action, &pre), facts, irreversible }
+                }
+            })
+        }
+    }
+
+    /// What would change, from what capture found. Pure.
+    fn show(&self, action: &A, pre: &A::PreState) -> Shown {
+        let _: (&A, &A::PreState) = (action, pre);
+        Shown::default()
+    }
 
     /// Does it.
     fn perform(

@@ -68,6 +68,12 @@ impl Content {
         }
     }
 
+    /// The bytes, where there are at most [`INLINE_BYTES`] of them.
+    #[must_use]
+    pub fn inline(&self) -> Option<&[u8]> {
+        self.inline.as_ref().map(|Base64(bytes)| &**bytes)
+    }
+
     /// The lower-case hexadecimal SHA-256 of the bytes.
     #[must_use]
     pub fn sha256(&self) -> &str {

@@ -9,12 +9,12 @@ use serde::Serialize;
 use crate::action::{EffectClass, Target};
 use crate::content::show_binary;
 use crate::error::{ErrorCode, ErrorRecord};
-use crate::event::StoredEvent;
+use crate::event::{ApprovalReason, ApprovalWord, StoredEvent};
 use crate::exact::Exact;
 use crate::ids::{RunId, Seq};
 use crate::json::JsonText;
 use crate::policy::VerdictRecord;
-use crate::run::{ActionEnd, ActionState, Outcome, RunState, RunStatus, UndoOutcome, Undoing};
+use crate::run::{ActionEnd, ActionState, ApprovalState, Outcome, RunState, RunStatus, UndoOutcome, Undoing};
 use crate::time::Timestamp;
 
 /// One run, as commands and services show it.
@@ -35,6 +35,9 @@ pub struct RunDocument {
     pub actions: Option<Vec<ActionResult>>,
     /// All verdicts, those on the run first.
     pub policy_results: Vec<PolicyResult>,
+    /// What of it was to be approved, and what became of that; left out where there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<ApprovalResult>,
     /// The newest rollback.
     pub rollback: Option<RollbackResult>,
     /// What failed.
@@ -103,6 +106,37 @@ pub struct PolicyResult {
     pub verdict: VerdictRecord,
     /// The action; `None` for the run as a whole.
     pub seq: Option<Seq>,
+}
+
+/// A request for approval and what became of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct ApprovalResult {
+    /// The action; `None` for the run as a whole.
+    pub seq: Option<Seq>,
+    /// The action's name, as `CONNECTOR.ACTION`.
+    pub action: Option<String>,
+    /// What it touches.
+    pub target: Option<Target>,
+    /// Its exact parameters, but for binary content.
+    pub params: Option<JsonText>,
+    /// What capture found, where that is a part of what is to be approved.
+    pub facts: Option<JsonText>,
+    /// Why it is asked for.
+    pub reasons: Vec<ApprovalReason>,
+    /// Who may approve; anybody but the run's user, where it is empty.
+    pub approvers: Vec<String>,
+    /// SHA-256 of exactly what is to be approved.
+    pub digest: String,
+    /// When it was asked for.
+    pub asked_at: Timestamp,
+    /// Until when it can be given, and used.
+    pub expires_at: Timestamp,
+    /// The word; `None` while it is waited for.
+    pub word: Option<ApprovalWord>,
+    /// Whose.
+    pub by: Option<String>,
+    /// The reason that was given.
+    pub reason: Option<String>,
 }
 
 /// The outcome of a rollback, newest action first.
@@ -177,6 +211,7 @@ impl RunDocument {
             status: state.status(),
             actions: None,
             policy_results: policy_results(state),
+            approvals: state.approvals.iter().map(ApprovalResult::new).collect(),
             rollback: state.rollback.is_some().then(|| RollbackResult::new(state)),
             error: state
                 .error
@@ -233,6 +268,34 @@ impl ActionResult {
             output,
             error,
             detail: None,
+        }
+    }
+}
+
+impl ApprovalResult {
+    fn new(approval: &ApprovalState) -> Self {
+        let request = &approval.request;
+        let call = request.call.as_ref();
+        let decided = approval.decided.as_ref();
+        let shown = |text: &JsonText| {
+            let mut text = text.clone();
+            abridge(&mut text);
+            text
+        };
+        Self {
+            seq: request.seq(),
+            action: call.map(|call| format!("{}.{}", call.connector, call.action)),
+            target: call.and_then(|call| call.target.clone()),
+            params: call.map(|call| shown(&call.params)),
+            facts: request.facts.as_ref().map(shown),
+            reasons: request.reasons.clone(),
+            approvers: request.approvers.clone(),
+            digest: request.digest.clone(),
+            asked_at: approval.asked_at,
+            expires_at: request.expires_at,
+            word: decided.map(|decided| decided.word),
+            by: decided.and_then(|decided| decided.by.clone()),
+            reason: decided.and_then(|decided| decided.reason.clone()),
         }
     }
 }

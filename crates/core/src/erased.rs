@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-use crate::action::{Action, Captured, Doubt, EffectClass, Facts, Left, LockKey, Record, Target, Undo};
+use crate::action::{
+    Action, Captured, Doubt, EffectClass, Facts, Left, LockKey, Preview, Record, Target, Undo,
+};
 use crate::connector::{ActionSpec, Connector, Cx, Perform};
 use crate::error::{Error, ErrorCode};
 use crate::json::{JsonText, MAX_BYTES};
@@ -122,6 +124,14 @@ impl Prepared {
         self.0.capture(cx).await
     }
 
+    /// See [`Perform::preview`]. Where capture did not say anything to show, it is what policies may ask about.
+    ///
+    /// # Errors
+    /// What the connector found.
+    pub async fn preview(&self, cx: &Cx) -> Result<Preview<JsonText>, Error> {
+        self.0.preview(cx).await
+    }
+
     /// See [`Perform::perform`].
     ///
     /// # Errors
@@ -153,6 +163,7 @@ trait ErasedRequest: Debug + Send + Sync {
     fn target(&self) -> Target;
     fn lock(&self) -> Option<LockKey>;
     fn capture<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<Capture, Error>>;
+    fn preview<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<Preview<JsonText>, Error>>;
     fn perform<'a>(&'a self, cx: &'a Cx, ready: Ready) -> BoxFuture<'a, Result<JsonText, Error>>;
     fn probe<'a>(&'a self, cx: &'a Cx, pre: &'a JsonText) -> BoxFuture<'a, Result<Doubt<JsonText>, Error>>;
     fn undo(&self, pre: &JsonText, output: Option<&JsonText>) -> Result<Undo<UndoAction>, Error>;
@@ -197,6 +208,18 @@ impl<C: Connector + Perform<A>, A: Action> ErasedRequest for Request<C, A> {
                     ready: Ready(Box::new((pre, held))),
                 },
             })
+        })
+    }
+
+    fn preview<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<Preview<JsonText>, Error>> {
+        Box::pin(async move {
+            let Preview { already_done, facts, mut shown, irreversible } =
+                self.connector.preview(cx, &self.action).await?;
+            let already_done = already_done.map(|output| JsonText::encode(&output)).transpose()?;
+            if shown.before == JsonText::null() && !facts.is_empty() {
+                shown.before = JsonText::encode(&facts)?;
+            }
+            Ok(Preview { already_done, facts, shown, irreversible })
         })
     }
 

@@ -53,6 +53,10 @@ events! {
     2 PoliciesEvaluated(PoliciesEvaluated),
     /// Refused before any effect. The run has ended.
     3 RunBlocked(RunBlocked),
+    /// The run, or one of its actions, waits for a person's approval. Durable before anybody is told.
+    4 ApprovalRequested(Arc<ApprovalRequested>),
+    /// A person's word on it, or that there is no more time for one.
+    5 ApprovalDecided(ApprovalDecided),
     /// The action was refused: by the allowlist, a policy, or because its parameters are wrong.
     10 ActionRefused(ActionRefused),
     /// A read-only action and what it gave.
@@ -158,6 +162,64 @@ pub struct PoliciesEvaluated {
 pub struct RunBlocked {
     /// The refusal.
     pub error: ErrorRecord,
+}
+
+/// See [`Event::ApprovalRequested`]. The digest is of exactly what would be approved, and no approval is good for anything
+/// else.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ApprovalRequested {
+    /// The action; `None` where it is the run as a whole.
+    pub call: Option<Arc<ActionCall>>,
+    /// All verdicts on it.
+    pub verdicts: Vec<VerdictRecord>,
+    /// What capture found, where that is a part of what is to be approved; a JSON object.
+    pub facts: Option<JsonText>,
+    /// Why it is asked for: each policy that wants it, or the workflow, with its reason.
+    pub reasons: Vec<ApprovalReason>,
+    /// Who may approve; anybody but the run's user, where it is empty.
+    pub approvers: Vec<String>,
+    /// SHA-256 of the run or the action, with its facts, in hexadecimal digits.
+    pub digest: String,
+    /// SHA-256 of all policies as they were, in hexadecimal digits.
+    pub policies: String,
+    /// Until when it can be given, and used.
+    pub expires_at: Timestamp,
+}
+
+/// Who wants an approval, and why.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ApprovalReason {
+    /// The policy's name; `workflow`, where the workflow itself wants it.
+    pub policy: String,
+    /// The reason.
+    pub reason: String,
+}
+
+/// See [`Event::ApprovalDecided`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ApprovalDecided {
+    /// The action; `None` where it is the run as a whole.
+    pub seq: Option<Seq>,
+    /// The digest of what was decided on.
+    pub digest: String,
+    /// The word.
+    pub word: ApprovalWord,
+    /// Whose; `None` where the time was over.
+    pub by: Option<String>,
+    /// The reason that was given.
+    pub reason: Option<String>,
+}
+
+/// What became of a request for approval.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApprovalWord {
+    /// Yes.
+    Approved,
+    /// No.
+    Denied,
+    /// Nobody said anything in time.
+    Expired,
 }
 
 /// An action as it was asked for: said once, in the first event of the action, and again with each intent.

@@ -28,6 +28,24 @@ fn logs() -> Vec<(&'static str, Vec<Event>)> {
         ("completed", then(two(), [read(3), already_done(4), run_succeeded()])),
         ("refused", then(one(), [refused(2), run_failed(), undo_intended(1, 1, 1), undo_succeeded(1, 1)])),
         (
+            "approved, and not",
+            then(
+                one(),
+                [
+                    approval_requested(Some(2), "two", u64::from(u32::MAX)),
+                    approval_decided(Some(2), "two", ApprovalWord::Approved, Some("boss@company.com")),
+                    intended(&call(2), 1),
+                    succeeded(2, 1),
+                    approval_requested(Some(3), "three", u64::from(u32::MAX)),
+                    approval_decided(Some(3), "three", ApprovalWord::Denied, Some("boss@company.com")),
+                    refused(3),
+                    run_failed(),
+                    undo_intended(2, 1, 1),
+                    undo_succeeded(2, 1),
+                ],
+            ),
+        ),
+        (
             "retried",
             then(
                 running(),
@@ -395,7 +413,18 @@ fn any_event() -> impl Strategy<Value = Event> {
     let code =
         prop_oneof![Just(ErrorCode::InDoubt), Just(ErrorCode::Unavailable), Just(ErrorCode::Forbidden)];
     let remains = prop_oneof![Just(Remains::Nothing), Just(Remains::Perhaps)];
+    let on = proptest::option::of(1..4_u64);
+    let digest = proptest::sample::select(vec!["one", "two"]);
+    let word = proptest::sample::select(vec![
+        (ApprovalWord::Approved, Some("boss@company.com")),
+        (ApprovalWord::Approved, Some("Agent@company.com ")),
+        (ApprovalWord::Denied, Some("agent@company.com")),
+        (ApprovalWord::Expired, None),
+    ]);
     prop_oneof![
+        (on.clone(), digest.clone(), prop_oneof![Just(0_u64), Just(u64::from(u32::MAX))])
+            .prop_map(|(seq, digest, seconds)| approval_requested(seq, digest, seconds)),
+        (on, digest, word).prop_map(|(seq, digest, (word, by))| approval_decided(seq, digest, word, by)),
         any::<bool>().prop_map(judged),
         of.clone().prop_map(|(seq, attempt)| intended(&call(seq), attempt)),
         of.clone().prop_map(|(seq, attempt)| succeeded(seq, attempt)),

@@ -87,8 +87,9 @@ pub use enact_core::{
 };
 pub use enact_runtime as runtime;
 pub use enact_runtime::{
-    Acted, Builder, Clock, DynWorkflow, Enact, Foreseen, LoadText, Note, Observer, Recovery, RollbackOptions,
-    Run, RunRequest, Stage, Step, Submitted, SystemClock, Tool, Tries, Workflow, WorkflowCx,
+    Acted, Builder, Clock, DynWorkflow, Enact, Foreseen, LoadText, Note, Observer, Plan, PlannedAction,
+    Planner, Recovery, RollbackOptions, Run, RunRequest, Stage, Step, Submitted, SystemClock, Tool, Tries,
+    Workflow, WorkflowCx,
 };
 pub use enact_store::{MemoryStore, SledStore};
 

@@ -40,11 +40,13 @@ pub(crate) enum CoordinatorMsg {
     Watch { run: RunId, watcher: Watcher },
     /// A workflow actor is done with its run, or had to leave it.
     Done { run: RunId, actor: ActorId, end: Result<Arc<RunState>, Error> },
+    /// A run waits for a person's approval, and is as it stands; or does not any more.
+    PutOff { run: RunId, actor: ActorId, state: Option<Arc<RunState>> },
     /// A workflow actor is gone.
     Gone { actor: ActorId, why: String },
     /// It is time to start the actor of a run again.
     Restart(RunId),
-    /// Take no new runs; tell when none is carried any more.
+    /// Take no new runs; tell when none is carried any more but such as wait for a person.
     Drain(oneshot::Sender<()>),
 }
 
@@ -75,6 +77,8 @@ struct Entry {
     go: Go,
     /// Whether its actor is gone, and another follows later.
     rests: bool,
+    /// The run as it stands, while a person's approval is waited for.
+    put_off: Option<Arc<RunState>>,
 }
 
 impl Actor for Coordinator {
@@ -139,15 +143,9 @@ impl Carried {
                 let expected = runs.into_iter().map(|Found { run, guards }| (run, (guards, Vec::new())));
                 self.expected.extend(expected);
             }
-            CoordinatorMsg::Watch { run, watcher } => {
-                let carried = self.runs.get_mut(&run).map(|entry| &mut entry.watchers);
-                let expected = self.expected.get_mut(&run).map(|(_, watchers)| watchers);
-                match carried.or(expected) {
-                    Some(watchers) => watchers.push(watcher),
-                    None => self.tell_from_log(run, watcher),
-                }
-            }
+            CoordinatorMsg::Watch { run, watcher } => self.watch(run, watcher),
             CoordinatorMsg::Done { run, actor, end } => self.done(myself, run, actor, end),
+            CoordinatorMsg::PutOff { run, actor, state } => self.put_off(run, actor, state),
             CoordinatorMsg::Gone { actor, why } => self.actor_died(myself, actor, &why),
             CoordinatorMsg::Restart(run) => self.restart(myself, run),
             CoordinatorMsg::Drain(reply) => {
@@ -157,6 +155,32 @@ impl Carried {
                 self.tell_drained();
             }
         }
+    }
+
+    fn watch(&mut self, run: RunId, watcher: Watcher) {
+        if let Some(state) = self.runs.get(&run).and_then(|entry| entry.put_off.as_ref()) {
+            return tell_all(vec![watcher], &Ok(Arc::clone(state)));
+        }
+        let carried = self.runs.get_mut(&run).map(|entry| &mut entry.watchers);
+        let expected = self.expected.get_mut(&run).map(|(_, watchers)| watchers);
+        match carried.or(expected) {
+            Some(watchers) => watchers.push(watcher),
+            None => self.tell_from_log(run, watcher),
+        }
+    }
+
+    /// Whoever waits for the run is told that it waits for a person. Its actor stays.
+    fn put_off(&mut self, run: RunId, actor: ActorId, state: Option<Arc<RunState>>) {
+        if self.actors.get(&actor) != Some(&run) {
+            return;
+        }
+        if let Some(entry) = self.runs.get_mut(&run) {
+            if let Some(state) = &state {
+                tell_all(std::mem::take(&mut entry.watchers), &Ok(Arc::clone(state)));
+            }
+            entry.put_off = state;
+        }
+        self.tell_drained();
     }
 
     fn adopt(
@@ -224,7 +248,7 @@ impl Carried {
         match ActorRuntime::spawn_linked_instant(None, RunActor, Box::new(args), myself.get_cell()) {
             Ok((actor, _)) => {
                 self.actors.insert(actor.get_id(), run);
-                self.runs.insert(run, Entry { actor, watchers, restarts, go, rests: false });
+                self.runs.insert(run, Entry { actor, watchers, restarts, go, rests: false, put_off: None });
             }
             Err(error) => {
                 let error = Error::new(ErrorCode::Internal, format!("run {run} got no actor: {error}"));
@@ -255,6 +279,8 @@ impl Carried {
         if let Some(entry) = self.runs.get_mut(&run) {
             // What is asked may be recorded when the actor dies.
             entry.go = Go::On;
+            // Its actor says so again, where the request changes nothing.
+            entry.put_off = None;
             // A dropped reply tells whoever asked to ask again.
             drop(entry.actor.send_message(RunMsg::Command(command, reply)));
         }
@@ -312,6 +338,7 @@ impl Carried {
     fn restart_later(&mut self, myself: &ActorRef<CoordinatorMsg>, run: RunId) -> bool {
         let Some(entry) = self.runs.get_mut(&run) else { return false };
         entry.rests = true;
+        entry.put_off = None;
         let wait = if entry.restarts < RESTARTS {
             entry.restarts += 1;
             Duration::from_secs(u64::from(entry.restarts).saturating_mul(2))
@@ -341,7 +368,8 @@ impl Carried {
     }
 
     fn tell_drained(&mut self) {
-        if self.draining && self.runs.is_empty() {
+        // Who waits for a person may wait long; the log has that too.
+        if self.draining && self.runs.values().all(|entry| entry.put_off.is_some()) {
             for drained in self.drained.drain(..) {
                 if drained.send(()).is_err() {
                     tracing::debug!("nobody waits any more for the runs to end");

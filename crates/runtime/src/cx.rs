@@ -38,11 +38,13 @@ pub struct Tries {
     /// The time for each half of an attempt: for looking at what is there, and then for doing it. A write that takes
     /// longer is in doubt, and probed.
     pub timeout: Duration,
+    /// Whether a person has to approve it first, whatever the policies say.
+    pub approval: bool,
 }
 
 impl Default for Tries {
     fn default() -> Self {
-        Self { max_attempts: DEFAULT_ATTEMPTS, timeout: DEFAULT_TIMEOUT }
+        Self { max_attempts: DEFAULT_ATTEMPTS, timeout: DEFAULT_TIMEOUT, approval: false }
     }
 }
 

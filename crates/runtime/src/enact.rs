@@ -24,7 +24,7 @@ use tokio::sync::oneshot;
 use crate::coordinator::CoordinatorMsg;
 use crate::foreseen::Foreseen;
 use crate::history;
-use crate::run::{Command, RollbackOptions, Word};
+use crate::run::{Approving, Command, RollbackOptions, Word};
 use crate::shared::Shared;
 use crate::supervisor::{CoordinatorRef, SupervisorMsg};
 use crate::workflow::Workflow;
@@ -284,6 +284,33 @@ impl Enact {
         by: impl Into<String>,
     ) -> Result<Run, Error> {
         self.command(run, Command::Decide(Word { by: by.into(), seq: Some(seq), decision })).await
+    }
+
+    /// Approves what of a run waits for that: the action, or where `seq` is `None` the one thing that waits. Carries the
+    /// run on, and waits for its end.
+    ///
+    /// # Errors
+    /// As [`Enact::wait`]; `conflict`, where nothing of it waits, several things do and none is named, or the time for it is
+    /// over; `approval_denied`, where `by` asked for the run or is not one of those who may approve it. It waits on then.
+    pub async fn approve(&self, run: RunId, seq: Option<Seq>, by: impl Into<String>) -> Result<Run, Error> {
+        let word = Approving { by: by.into(), seq, approved: true, reason: None };
+        self.command(run, Command::Approve(word)).await
+    }
+
+    /// Denies what of a run waits for an approval, as [`Enact::approve`] approves it. Whoever asked for the run may do so
+    /// too.
+    ///
+    /// # Errors
+    /// As [`Enact::approve`].
+    pub async fn deny(
+        &self,
+        run: RunId,
+        seq: Option<Seq>,
+        by: impl Into<String>,
+        reason: Option<String>,
+    ) -> Result<Run, Error> {
+        let word = Approving { by: by.into(), seq, approved: false, reason };
+        self.command(run, Command::Approve(word)).await
     }
 
     /// The state of a run as it is durable in the log.

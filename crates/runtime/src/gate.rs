@@ -11,11 +11,13 @@ use enact_core::error::{Error, ErrorCode};
 use enact_core::event::{ActionCall, CompensationIntended};
 use enact_core::ids::{CallPath, Seq};
 use enact_core::json::JsonText;
-use enact_core::policy::{ActionRequest, Counted, Recent, Request, Stage, Verdict, VerdictRecord};
+use enact_core::policy::{ActionRequest, Approval, Policy, Request, Stage, Verdict, VerdictRecord};
 use enact_core::run::{Attempt, Outcome, RunState};
-use enact_core::time::Timestamp;
+use serde::Serialize;
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
+use crate::recent::{Admitted, Shown};
 use crate::shared::Shared;
 
 /// A typed request that may be handed to a connector. Made here only.
@@ -64,20 +66,27 @@ impl Subject {
     }
 }
 
-/// Judges the run as a whole.
-pub(crate) fn judge_run(shared: &Shared, state: &RunState, subject: &Subject) -> Vec<VerdictRecord> {
-    judge(shared, state, subject, Stage::Run)
+/// What the policies said, all of them.
+#[derive(Debug, Default)]
+pub(crate) struct Judged {
+    pub(crate) verdicts: Vec<VerdictRecord>,
+    /// What a person has to approve, and which policy wants it.
+    pub(crate) wanted: Vec<(String, Approval)>,
 }
 
-/// The first refusal among verdicts.
-pub(crate) fn refusal(verdicts: &[VerdictRecord]) -> Option<Error> {
-    verdicts.iter().find(|verdict| !verdict.passed).map(|verdict| {
-        Error::new(
-            ErrorCode::PolicyDenied,
-            format!("policy '{}' denied it: {}", verdict.policy, verdict.reason),
-        )
-        .left_nothing()
-    })
+impl Judged {
+    /// The first refusal among the verdicts.
+    pub(crate) fn refusal(&self) -> Option<Error> {
+        self.verdicts.iter().find(|verdict| !verdict.passed).map(|verdict| {
+            let message = format!("policy '{}' denied it: {}", verdict.policy, verdict.reason);
+            Error::new(ErrorCode::PolicyDenied, message).left_nothing()
+        })
+    }
+}
+
+/// Judges the run as a whole.
+pub(crate) fn judge_run(shared: &Shared, state: &RunState, subject: &Subject) -> Judged {
+    shared.recent.look(|admitted| judge(shared, state, subject, Stage::Run, admitted))
 }
 
 /// An action as the workflow's code asks for it.
@@ -96,7 +105,7 @@ pub(crate) fn admit(
     state: &RunState,
     subject: &Subject,
     asked: &Asked<'_>,
-) -> Result<(Permitted, Vec<VerdictRecord>), Box<Refusal>> {
+) -> Result<(Permitted, Judged), Box<Refusal>> {
     let refused =
         |error| Box::new(Refusal { call: Arc::new(unread_call(asked)), verdicts: Vec::new(), error });
     let toolbox = shared.connector(asked.connector).map_err(refused)?.toolbox();
@@ -111,10 +120,17 @@ pub(crate) fn admit(
         ..unread_call(asked)
     });
     let permitted = Permitted { call, prepared };
-    let verdicts = judge_action(shared, state, subject, &permitted.call, None);
-    match refusal(&verdicts) {
-        Some(error) => Err(Box::new(Refusal { call: permitted.call, verdicts, error })),
-        None => Ok((permitted, verdicts)),
+    // Counted and admitted in one step: two runs cannot both be the last that a limit allows.
+    let judged = shared.recent.look(|admitted| {
+        let judged = judge_action(shared, state, subject, &permitted.call, None, admitted);
+        if judged.refusal().is_none() {
+            admitted.admit(shared, state, &permitted.call);
+        }
+        judged
+    });
+    match judged.refusal() {
+        Some(error) => Err(Box::new(Refusal { call: permitted.call, verdicts: judged.verdicts, error })),
+        None => Ok((permitted, judged)),
     }
 }
 
@@ -138,8 +154,8 @@ pub(crate) fn judge_captured(
     subject: &Subject,
     call: &ActionCall,
     facts: &Facts,
-) -> Vec<VerdictRecord> {
-    judge_action(shared, state, subject, call, Some(facts))
+) -> Judged {
+    shared.recent.look(|admitted| judge_action(shared, state, subject, call, Some(facts), admitted))
 }
 
 fn judge_action(
@@ -148,9 +164,10 @@ fn judge_action(
     subject: &Subject,
     call: &ActionCall,
     facts: Option<&Facts>,
-) -> Vec<VerdictRecord> {
+    admitted: &Admitted,
+) -> Judged {
     if shared.policies.is_empty() {
-        return Vec::new();
+        return Judged::default();
     }
     let kind = shared.connector(&call.connector).map_or("", |connector| connector.toolbox().kind());
     let params = call.params.value();
@@ -168,11 +185,22 @@ fn judge_action(
         Some(facts) => Stage::Captured(action, facts),
         None => Stage::Action(action),
     };
-    judge(shared, state, subject, stage)
+    judge(shared, state, subject, stage, admitted)
 }
 
 /// All policies are asked and all verdicts kept. A policy that panics has said no.
-fn judge(shared: &Shared, state: &RunState, subject: &Subject, stage: Stage<'_>) -> Vec<VerdictRecord> {
+fn judge(
+    shared: &Shared,
+    state: &RunState,
+    subject: &Subject,
+    stage: Stage<'_>,
+    admitted: &Admitted,
+) -> Judged {
+    let but = match &stage {
+        Stage::Action(action) | Stage::Captured(action, _) => Some((state.id, action.seq)),
+        _ => None,
+    };
+    let recent = Shown { admitted, but, store: &*shared.store };
     let request = Request {
         run: state.id,
         workflow: &state.accepted.workflow,
@@ -181,37 +209,38 @@ fn judge(shared: &Shared, state: &RunState, subject: &Subject, stage: Stage<'_>)
         payload: &subject.payload,
         now: shared.clock.now(),
         actions: &state.actions,
-        recent: &Nothing,
+        recent: &recent,
         stage,
     };
-    shared
-        .policies
-        .iter()
-        .map(|policy| {
-            let verdict = catch_unwind(AssertUnwindSafe(|| policy.judge(&request)));
-            let reason = match verdict {
-                Ok(Verdict::Pass) => None,
-                Ok(Verdict::Deny(reason)) => Some(reason),
-                Ok(Verdict::NeedsApproval(_)) => Some("approvals are not there yet".to_owned()),
-                Ok(_) => Some("the policy gave a verdict that this runtime does not know".to_owned()),
-                Err(_) => Some("the policy panicked".to_owned()),
-            };
-            VerdictRecord {
-                policy: policy.name().to_owned(),
-                passed: reason.is_none(),
-                reason: reason.unwrap_or_default(),
+    let mut judged = Judged::default();
+    for policy in &shared.policies {
+        let verdict = catch_unwind(AssertUnwindSafe(|| policy.judge(&request)));
+        let (passed, reason) = match verdict {
+            Ok(Verdict::Pass) => (true, String::new()),
+            Ok(Verdict::Deny(reason)) => (false, reason),
+            Ok(Verdict::NeedsApproval(approval)) => {
+                let reason = format!("needs a person's approval: {}", approval.reason);
+                judged.wanted.push((policy.name().to_owned(), approval));
+                (true, reason)
             }
-        })
-        .collect()
+            Ok(_) => (false, "the policy gave a verdict that this runtime does not know".to_owned()),
+            Err(_) => (false, "the policy panicked".to_owned()),
+        };
+        judged.verdicts.push(VerdictRecord { policy: policy.name().to_owned(), passed, reason });
+    }
+    judged
 }
 
-#[derive(Debug)]
-struct Nothing;
+/// SHA-256 of all policies, in their order: an approval that was given under others is none.
+pub(crate) fn digest_of_policies(policies: &[Arc<dyn Policy>]) -> String {
+    let all: Vec<(&str, String)> = policies.iter().map(|policy| (policy.name(), policy.version())).collect();
+    digest(&all)
+}
 
-impl Recent for Nothing {
-    fn count(&self, _: &Counted<'_>, _: Timestamp) -> u64 {
-        0
-    }
+/// SHA-256 of something as JSON, in hexadecimal digits. JSON says where each part ends.
+pub(crate) fn digest(what: &impl Serialize) -> String {
+    let text = serde_json::to_vec(what).unwrap_or_default();
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The right to probe an intent: that it is recorded.

@@ -21,6 +21,8 @@ pub mod history;
 mod job;
 mod locks;
 mod observe;
+mod plan;
+mod recent;
 mod recovery;
 mod replay;
 mod run;
@@ -34,6 +36,7 @@ pub use cx::{Acted, DEFAULT_ATTEMPTS, DEFAULT_TIMEOUT, MAX_PARALLEL, Tool, Tries
 pub use enact::{Builder, DEFAULT_MAX_RUNS, Enact, Recovery, Run, RunRequest, Submitted};
 pub use foreseen::Foreseen;
 pub use observe::{Note, Observer, Stage, Step};
+pub use plan::{Plan, PlannedAction, Planner};
 pub use replay::{Divergence, RecordedRun, Replay};
 pub use run::RollbackOptions;
 pub use workflow::{DynWorkflow, LoadText, Workflow, erase};

@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::connector_actor::ConnectorMsg;
 use crate::locks::Locks;
 use crate::observe::{Note, Observer, Stage, Step};
+use crate::recent::Recollection;
 use crate::under_way::UnderWay;
 use crate::workflow::Workflows;
 
@@ -28,6 +29,10 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn EventStore>,
     pub(crate) connectors: BTreeMap<String, ConnectorHandle>,
     pub(crate) policies: Vec<Arc<dyn Policy>>,
+    /// What they are, in short.
+    pub(crate) policies_digest: String,
+    /// What they may ask about other runs.
+    pub(crate) recent: Recollection,
     pub(crate) workflows: Workflows,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observers: Vec<Arc<dyn Observer>>,

@@ -47,7 +47,7 @@ impl Declarative {
     /// Reads a workflow's text, at most 1 MiB of YAML.
     ///
     /// # Errors
-    /// `invalid_parameters` with line, column and field; `unsupported` for what this build cannot do.
+    /// `invalid_parameters` with line, column and field.
     pub fn parse(text: impl Into<String>) -> Result<Self, Error> {
         let text = text.into();
         let definition = parse::parse(&text)?;
@@ -67,6 +67,10 @@ impl Declarative {
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    pub(crate) fn steps(&self) -> &[Step] {
+        &self.definition.steps
     }
 
     async fn carry_out(&self, cx: &WorkflowCx, input: &JsonText) -> Result<JsonText, Error> {
@@ -104,7 +108,7 @@ fn in_step(step: &Step) -> String {
 }
 
 /// The payload: a JSON object; `null`, which says "no input", is an empty one.
-fn payload(input: &JsonText) -> Result<JsonText, Error> {
+pub(crate) fn payload(input: &JsonText) -> Result<JsonText, Error> {
     let kind = match input.exact() {
         Exact::Null => return JsonText::parse("{}"),
         Exact::Object(_) => return Ok(input.clone()),

@@ -103,7 +103,7 @@ impl Param {
 /// Reads a workflow's text.
 ///
 /// # Errors
-/// `invalid_parameters` with line, column and field; `unsupported` for what this build cannot do.
+/// `invalid_parameters` with line, column and field.
 pub(crate) fn parse(text: &str) -> Result<Definition, Error> {
     let mut fields = Fields::of(yaml::read(text)?, "", &OF_A_WORKFLOW)?;
     Ok(Definition {
@@ -164,7 +164,7 @@ fn steps(field: Field) -> Result<Vec<Step>, Error> {
         return Err(field.node.place.invalid(&field.path, message));
     }
     let mut steps = Vec::<Step>::with_capacity(nodes.len());
-    for (index, node) in nodes.into_iter().enumerate() {
+    for (index, node) in in_order(nodes) {
         let before = steps.iter().map(|step| step.id.as_str()).collect::<Vec<_>>();
         let step = step(node, &format!("steps[{index}]"), &before)?;
         steps.push(step);
@@ -172,12 +172,26 @@ fn steps(field: Field) -> Result<Vec<Step>, Error> {
     Ok(steps)
 }
 
+/// The steps in the order in which they come: those that are deferred when all others have succeeded.
+fn in_order(nodes: Vec<Node>) -> Vec<(usize, Node)> {
+    let is_deferred = |node: &Node| match &node.value {
+        Yaml::Map(entries) => {
+            entries.iter().any(|entry| entry.key == "defer" && matches!(entry.value.value, Yaml::Bool(true)))
+        }
+        _ => false,
+    };
+    let (last, first): (Vec<_>, Vec<_>) =
+        nodes.into_iter().enumerate().partition(|(_, node)| is_deferred(node));
+    [first, last].into_iter().flatten().collect()
+}
+
 fn step(node: Node, path: &str, before: &[&str]) -> Result<Step, Error> {
     let mut fields = Fields::of(node, path, &OF_A_STEP)?;
     let id = fields.required("id").and_then(|field| step_id(field, before))?;
     fields.rename(format!("steps.{id}"));
     let (connector, action) = fields.required("action").and_then(action_name)?;
-    not_yet(&mut fields)?;
+    // It has its place already: see `in_order`.
+    fields.optional("defer").map(Field::bool).transpose()?;
     Ok(Step {
         connector,
         action,
@@ -225,19 +239,6 @@ fn action_name(field: Field) -> Result<(String, String), Error> {
             Err(place.invalid(&path, message))
         }
     }
-}
-
-/// What the format knows and this build cannot do is refused: it would be dangerous to ignore.
-fn not_yet(fields: &mut Fields) -> Result<(), Error> {
-    for (key, what) in [("approval", "waiting for a person's approval"), ("defer", "deferring a step")] {
-        let Some(field) = fields.optional(key) else { continue };
-        let (path, place) = (field.path.clone(), field.node.place);
-        if field.bool()? {
-            let message = format!("{what} is not supported by this build; remove '{key}: true'");
-            return Err(place.error(ErrorCode::Unsupported, &path, message));
-        }
-    }
-    Ok(())
 }
 
 fn when(field: Field, before: &[&str]) -> Result<When, Error> {
@@ -305,6 +306,7 @@ fn tries(fields: &mut Fields) -> Result<Tries, Error> {
     Ok(Tries {
         max_attempts: fields.optional("retry").map_or(Ok(DEFAULT_ATTEMPTS), max_attempts)?,
         timeout: fields.optional("timeout").map_or(Ok(DEFAULT_TIMEOUT), timeout)?,
+        approval: fields.optional("approval").map_or(Ok(false), Field::bool)?,
     })
 }
 

@@ -39,6 +39,8 @@ pub(crate) struct Template {
     field: String,
     source: String,
     kind: Kind,
+    /// What it asks for: `payload.repo`, `steps.branch.output.sha`.
+    names: Vec<String>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -82,10 +84,15 @@ impl Template {
         names.sort();
         // A name that a statement sets may still be defined later; only evaluation can tell.
         let sets_names = kind == Kind::Text && source.contains("{%");
-        for name in names {
-            check_name(&name, steps, sets_names)?;
+        for name in &names {
+            check_name(name, steps, sets_names)?;
         }
-        Ok(Self { field: field.to_owned(), source: source.to_owned(), kind })
+        Ok(Self { field: field.to_owned(), source: source.to_owned(), kind, names })
+    }
+
+    /// What it asks for, as far as that stands in it.
+    pub(crate) fn names(&self) -> &[String] {
+        &self.names
     }
 
     /// Whether the text is one single expression.

@@ -34,13 +34,9 @@ pub(crate) struct Place {
 impl Place {
     /// An error about what stands here, in the field of that path.
     pub(crate) fn invalid(self, field: &str, message: impl fmt::Display) -> Error {
-        self.error(ErrorCode::InvalidParameters, field, message)
-    }
-
-    /// As [`Place::invalid`], with a code of its own.
-    pub(crate) fn error(self, code: ErrorCode, field: &str, message: impl fmt::Display) -> Error {
         let colon = if field.is_empty() { "" } else { ": " };
-        Error::new(code, format!("{self}: {field}{colon}{message}")).left_nothing()
+        let message = format!("{self}: {field}{colon}{message}");
+        Error::new(ErrorCode::InvalidParameters, message).left_nothing()
     }
 }
 

@@ -265,14 +265,19 @@ fn when_is_a_truth_value_or_one_expression() {
 }
 
 #[test]
-fn what_is_not_there_yet_is_refused_and_never_ignored() {
-    for key in ["approval", "defer"] {
-        let error = refused(&with_step(&format!("{key}: true")));
-        assert_eq!(error.code(), ErrorCode::Unsupported);
-        assert!(error.message().starts_with("line 5, column "), "{error}");
-        assert!(error.message().contains("is not supported by this build; remove"), "{error}");
-        Declarative::parse(with_step(&format!("{key}: false"))).unwrap();
-    }
+fn a_deferred_step_comes_last_and_only_other_deferred_ones_see_it() {
+    let text = |defers: bool, uses: &str| {
+        format!(
+            "name: w\nsteps:\n  - {{ id: last, action: a.b, defer: {defers}, with: {{ x: \"{{{{ steps.{uses}.output }}}}\" }} }}\n  \
+             - {{ id: first, action: a.b }}\n"
+        )
+    };
+    let workflow = Declarative::parse(text(true, "first")).unwrap();
+    let places: Vec<_> = workflow.foreseen().into_iter().map(|step| step.place).collect();
+    assert_eq!(places, ["step 'first'", "step 'last'"]);
+    assert!(complaint(&text(false, "first")).contains("steps.last"));
+    let other = "name: w\nsteps:\n  - { id: late, action: a.b, defer: true }\n  - { id: next, action: a.b, with: { x: \"{{ steps.late.output }}\" } }\n";
+    assert!(complaint(other).contains("late"));
 }
 
 #[test]

@@ -89,7 +89,8 @@ impl Step {
 impl One {
     async fn take(self, cx: &WorkflowCx) -> Result<(), Error> {
         let world = cx.connector::<World>("world")?;
-        let tries = Tries { max_attempts: self.attempts, timeout: Duration::from_secs(5) };
+        let tries =
+            Tries { max_attempts: self.attempts, timeout: Duration::from_secs(5), ..Tries::default() };
         let gave = match self.call {
             Call::Put(key, value) => world.act_with(Put::new(key, &value), tries).await.map(drop),
             Call::Remove(key) => world.act_with(Remove { key: key.to_owned() }, tries).await.map(drop),

@@ -4,8 +4,10 @@ mod demo;
 mod init;
 mod keep;
 mod look;
+mod plan;
 mod policy;
 mod runs;
+mod start;
 
 use std::path::Path;
 
@@ -40,6 +42,10 @@ pub(crate) async fn carry_out(command: Command, config: Option<&Path>, out: Out)
         Command::Resolve { run, seq, word, by } => {
             runs::resolve(&load()?, &run, seq, word, by.name(), out).await
         }
+        Command::Approve { run, seq, by } => runs::approve(&load()?, &run, (seq, by.name()), out).await,
+        Command::Deny { run, seq, by, reason } => {
+            runs::deny(&load()?, &run, (seq, by.name()), reason, out).await
+        }
         Command::Runs { status, user, workflow, limit } => {
             look::runs(&load()?, status, user, workflow, limit, out).await
         }
@@ -50,12 +56,10 @@ pub(crate) async fn carry_out(command: Command, config: Option<&Path>, out: Out)
         Command::Replay { run, until } => look::replay(&load()?, &run, until, out).await,
         Command::Connectors => look::connectors(&load()?, out).await,
         Command::Store { command } => keep::store(command, load, out).await,
-        Command::Plan(_) => not_yet("plan"),
+        Command::Plan(start) => plan::plan(&load()?, start, out).await,
         Command::Receipt { .. } => not_yet("receipt"),
         Command::Audit { command: Audit::Verify } => not_yet("audit verify"),
         Command::Audit { command: Audit::Export { .. } } => not_yet("audit export"),
-        Command::Approve { .. } => not_yet("approve"),
-        Command::Deny { .. } => not_yet("deny"),
         Command::Policy { command: Policy::Check } => policy::check(&load()?, out),
         Command::Policy { command: Policy::Test { file } } => policy::test(&load()?, &file, out),
         Command::Serve { .. } => not_yet("serve"),

@@ -2,23 +2,21 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::Path;
-use std::sync::Arc;
 
 use enact::blob::{BlobRef, BlobStore};
 use enact::document::RunDocument;
 use enact::error::Error;
 use enact::event::Decision;
 use enact::ids::{RunId, Seq};
-use enact::json::{JsonText, MAX_BYTES};
+use enact::json::JsonText;
 use enact::run::{RunStatus, UndoOutcome};
 use enact::runtime::history;
 use enact::store::{EventStore, StoreError};
-use enact::yaml::{Declarative, Folder};
 use enact::{DynWorkflow, Enact, RollbackOptions, Run, RunRequest};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use super::start;
 use crate::args::{Start, Word, os_user};
 use crate::config::Config;
 use crate::failure::{Exit, Failure, usage};
@@ -26,7 +24,6 @@ use crate::narrate::Progress;
 use crate::out::{Out, Tone, clean};
 use crate::render;
 use crate::session::Session;
-use crate::text;
 
 /// A session with every connector, or with those at least that are `needed`: others that lack their secret are left out,
 /// and runs that another command left and that need them wait.
@@ -40,13 +37,10 @@ async fn session(config: &Config, needed: Option<BTreeSet<String>>, out: Out) ->
 
 /// `enact run`.
 pub(crate) async fn run(config: &Config, start: Start, out: Out) -> Result<Exit, Failure> {
-    let workflow = workflow(config, &start.workflow)?;
-    let input = input(start.payload.as_deref(), "--payload")?;
-    let attributes = attributes(&start.attributes)?;
+    let has_key = start.key.is_some();
+    let (workflow, request) = start::request(config, start)?;
     // The run that a key already has may be one of an earlier text, with other connectors.
-    let needed =
-        start.key.is_none().then(|| workflow.foreseen().into_iter().map(|it| it.connector).collect());
-    let request = RunRequest::new(&*workflow, start.user, input).attributes(attributes).key(start.key);
+    let needed = (!has_key).then(|| workflow.foreseen().into_iter().map(|it| it.connector).collect());
     let session = session(config, needed, out).await?;
     let blobs = session.store.blobs();
     let tell = |run: Run| show(&run, false, &*blobs, out);
@@ -65,7 +59,7 @@ pub(crate) async fn act(
         return Err(usage(format!("'{name}' is not CONNECTOR.ACTION, such as files.write_file")));
     };
     let params = match params {
-        Some(params) => input(Some(&params), "--params")?,
+        Some(params) => start::input(Some(&params), "--params")?,
         None => JsonText::parse("{}")?,
     };
     let session = session(config, Some(BTreeSet::from([connector.to_owned()])), out).await?;
@@ -206,6 +200,39 @@ pub(crate) async fn resolve(
     Ok(session.carry(out, work, tell).await)
 }
 
+/// `enact approve`.
+pub(crate) async fn approve(
+    config: &Config,
+    run: &str,
+    (seq, by): (Option<u64>, String),
+    out: Out,
+) -> Result<Exit, Failure> {
+    let work = async |enact: &Enact| {
+        let id = history::find(&**enact.store(), run).await?;
+        enact.approve(id, seq.map(Seq), by).await
+    };
+    let session = session(config, None, out).await?;
+    let blobs = session.store.blobs();
+    Ok(session.carry(out, work, |run: Run| show(&run, false, &*blobs, out)).await)
+}
+
+/// `enact deny`.
+pub(crate) async fn deny(
+    config: &Config,
+    run: &str,
+    (seq, by): (Option<u64>, String),
+    reason: Option<String>,
+    out: Out,
+) -> Result<Exit, Failure> {
+    let work = async |enact: &Enact| {
+        let id = history::find(&**enact.store(), run).await?;
+        enact.deny(id, seq.map(Seq), by, reason).await
+    };
+    let session = session(config, None, out).await?;
+    let blobs = session.store.blobs();
+    Ok(session.carry(out, work, |run: Run| show(&run, false, &*blobs, out)).await)
+}
+
 fn show(run: &Run, undoing: bool, blobs: &dyn BlobStore, out: Out) -> Exit {
     if out.json {
         out.document(&run.document());
@@ -237,42 +264,4 @@ fn corruption(blobs: &dyn BlobStore, blob: &BlobRef) -> Option<String> {
     let error = read.err()?;
     let of_the_store = error.get_ref().and_then(|error| error.downcast_ref());
     matches!(of_the_store, Some(StoreError::Corrupt { .. })).then(|| error.to_string())
-}
-
-/// A workflow by its name or its file.
-fn workflow(config: &Config, name: &str) -> Result<Arc<Declarative>, Failure> {
-    if name.contains('/') || name.ends_with(".yaml") {
-        return Ok(Arc::new(Declarative::load(name)?));
-    }
-    match config.workflows() {
-        Some(dir) => Ok(Folder::open(dir)?.find(name)?),
-        None => Err(usage(format!(
-            "no workflow '{name}': {} names no folder of workflows; add [workflows] dir, or give a file",
-            config.file().display()
-        ))),
-    }
-}
-
-/// JSON from the command line, or from a file where it begins with '@'; `null` where none is given.
-fn input(given: Option<&str>, option: &str) -> Result<JsonText, Failure> {
-    let Some(given) = given else { return Ok(JsonText::null()) };
-    let text = match given.strip_prefix('@') {
-        Some(file) => text::read(Path::new(file), MAX_BYTES)
-            .map_err(|error| usage(format!("{option}: the file {file} cannot be read: {error}")))?,
-        None => given.to_owned(),
-    };
-    Ok(JsonText::parse(&text).map_err(|error| error.context(option))?)
-}
-
-fn attributes(given: &[String]) -> Result<Map<String, Value>, Failure> {
-    let mut attributes = Map::new();
-    for attribute in given {
-        let Some((name, value)) = attribute.split_once('=').filter(|(name, _)| !name.is_empty()) else {
-            return Err(usage(format!("--attr '{attribute}' is not K=V")));
-        };
-        if attributes.insert(name.to_owned(), Value::String(value.to_owned())).is_some() {
-            return Err(usage(format!("--attr '{name}' is given twice")));
-        }
-    }
-    Ok(attributes)
 }

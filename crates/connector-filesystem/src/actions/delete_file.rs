@@ -1,7 +1,9 @@
 //! `delete_file`: a file or a symbolic link, never what a link leads to.
 
 use enact_core::Error;
-use enact_core::action::{Action, Captured, Doubt, EffectClass, FactKind, Left, LockKey, Target, Undo};
+use enact_core::action::{
+    Action, Captured, Doubt, EffectClass, FactKind, Left, LockKey, Shown, Target, Undo,
+};
 use enact_core::connector::{Cx, Perform};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,6 +15,7 @@ use crate::client::{Last, Root};
 use crate::error::{naming, precondition};
 use crate::meta::{Kind, Meta};
 use crate::path::FilePath;
+use crate::show;
 use crate::state::{Node, Seen, Shape, check_unchanged, keep};
 use crate::work::Step;
 
@@ -105,6 +108,13 @@ impl Perform<DeleteFile> for Filesystem {
         } else {
             Doubt::Unknown(format!("'{}' is {seen} now, not what was to be deleted", pre.path))
         })
+    }
+
+    fn show(&self, action: &DeleteFile, pre: &DeleteFilePre) -> Shown {
+        Shown {
+            before: show::node(Some(&pre.before)),
+            change: show::change(&action.path, Some(&pre.before), None),
+        }
     }
 
     fn undo(&self, _: &DeleteFile, pre: &DeleteFilePre, _: Left<'_, FileDeleted>) -> Undo<RestoreFile> {

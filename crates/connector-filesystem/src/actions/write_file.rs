@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use enact_core::Error;
 use enact_core::action::{
-    Action, Captured, Doubt, EffectClass, FactKind, Facts, Left, LockKey, Target, Undo,
+    Action, Captured, Doubt, EffectClass, FactKind, Facts, Left, LockKey, Shown, Target, Undo,
 };
 use enact_core::connector::{Cx, Perform};
 use schemars::JsonSchema;
@@ -23,6 +23,7 @@ use crate::error::{os, precondition};
 use crate::meta::{Kind, Meta};
 use crate::mode::Mode;
 use crate::path::{DirPath, FilePath};
+use crate::show;
 use crate::stage::{Looks, Stage, make_file, temporary_name};
 use crate::state::{Node, Seen, Shape, check_unchanged, keep};
 use crate::work::Step;
@@ -223,6 +224,13 @@ impl Perform<WriteFile> for Filesystem {
         } else {
             Doubt::Unknown(format!("'{}' is {seen} now, neither what it was nor what was written", pre.path))
         })
+    }
+
+    fn show(&self, action: &WriteFile, pre: &WriteFilePre) -> Shown {
+        Shown {
+            before: show::node(pre.before.as_ref()),
+            change: show::change(&action.path, pre.before.as_ref(), Some(action.content())),
+        }
     }
 
     fn undo(&self, _: &WriteFile, pre: &WriteFilePre, _: Left<'_, FileWritten>) -> Undo<RestoreFile> {

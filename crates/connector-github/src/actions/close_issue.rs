@@ -81,7 +81,9 @@ impl Perform<CloseIssue> for GitHub {
     type Held = ();
 
     async fn capture(&self, cx: &Cx, action: &CloseIssue) -> Result<Captured<CloseIssue, ()>, Error> {
-        let found = action.find(&self.repo(cx, &action.repo)).await?;
+        let repo = self.repo(cx, &action.repo);
+        repo.still(&action.made).await?;
+        let found = action.find(&repo).await?;
         Ok(match found {
             Some(issue) if issue.state == "open" => {
                 Captured::ready(CloseIssuePre { issue_number: issue.number }, ())

@@ -43,7 +43,7 @@ pub struct ClosePrPre {
 impl ClosePr {
     async fn find(&self, repo: &Repo<'_>) -> Result<Option<Pull>, Error> {
         match self.pr_number {
-            Some(number) => repo.pull(number).await,
+            Some(number) => repo.pull(number).await.map(Some),
             None => {
                 let look = || repo.marked_pull(&self.made);
                 repo.github.settled(repo.cx, self.made.at, look).await
@@ -83,7 +83,9 @@ impl Perform<ClosePr> for GitHub {
     type Held = ();
 
     async fn capture(&self, cx: &Cx, action: &ClosePr) -> Result<Captured<ClosePr, ()>, Error> {
-        let found = action.find(&self.repo(cx, &action.repo)).await?;
+        let repo = self.repo(cx, &action.repo);
+        repo.still(&action.made).await?;
+        let found = action.find(&repo).await?;
         Ok(match found {
             Some(pull) if pull.is_merged() => return Err(action.merged(pull.number)),
             Some(pull) if pull.is_open() => Captured::ready(ClosePrPre { pr_number: pull.number }, ()),
@@ -98,7 +100,7 @@ impl Perform<ClosePr> for GitHub {
             .request(Method::PATCH, format!("/pulls/{number}"), format!("close {}#{number}", action.repo))
             .body(json!({ "state": "closed" }));
         let answer = repo.send(&request).await?;
-        if answer.status.is_client_error() && repo.pull(number).await?.is_some_and(|pull| pull.is_merged()) {
+        if answer.status.is_client_error() && repo.pull(number).await?.is_merged() {
             return Err(action.merged(number));
         }
         let pull: Pull = request.check(answer)?.read(&request.doing)?;
@@ -111,10 +113,10 @@ impl Perform<ClosePr> for GitHub {
 
     /// Closing what is closed changes nothing, so an answer needs no window.
     async fn probe(&self, cx: &Cx, action: &ClosePr, pre: &ClosePrPre) -> Result<Doubt<PrClosed>, Error> {
-        let found = self.repo(cx, &action.repo).pull(pre.pr_number).await?;
-        Ok(match found {
-            Some(pull) if pull.is_open() || pull.is_merged() => Doubt::NotApplied,
-            _ => Doubt::Applied(PrClosed { pr_number: Some(pre.pr_number) }),
+        let pull = self.repo(cx, &action.repo).pull(pre.pr_number).await?;
+        Ok(match pull.is_open() || pull.is_merged() {
+            true => Doubt::NotApplied,
+            false => Doubt::Applied(PrClosed { pr_number: Some(pre.pr_number) }),
         })
     }
 

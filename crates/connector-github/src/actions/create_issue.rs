@@ -83,10 +83,15 @@ impl From<&Issue> for IssueCreated {
 impl Repo<'_> {
     /// The issue that carries the mark of an effect, among all that were opened since it was intended.
     pub(crate) async fn marked_issue(&self, made: &Looked) -> Result<Option<Issue>, Error> {
-        let Looked { at, effect } = made;
+        let Looked { since, effect, .. } = made;
+        let us = self.github.client.us(self.cx).await?;
         let doing = format!("look for the issue of {effect} in {}", self.name);
-        let is_it = |issue: &Issue| !issue.is_pull() && marker::carries(issue.body.as_deref(), effect);
-        let enough = |issue: &Issue| is_it(issue) || is_before(issue.created_at, *at);
+        let is_it = |issue: &Issue| {
+            !issue.is_pull()
+                && us.may_be(issue.user.as_ref())
+                && marker::carries(issue.body.as_deref(), effect)
+        };
+        let enough = |issue: &Issue| is_it(issue) || is_before(issue.created_at, *since);
         let tail = "/issues?state=all&sort=created&direction=desc";
         Ok(self.list(tail, &doing, is_it, enough).await?.into_iter().next())
     }
@@ -119,7 +124,7 @@ impl Perform<CreateIssue> for GitHub {
             return Err(precondition(format!("issues are turned off in {}", action.repo)));
         }
         let facts = facts(json!({ "default_branch": info.default_branch }));
-        Ok(Captured::Ready { pre: Looked::now(cx), facts, held: () })
+        Ok(Captured::Ready { pre: Looked::now(cx, &info), facts, held: () })
     }
 
     async fn perform(

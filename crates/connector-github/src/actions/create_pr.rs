@@ -148,10 +148,12 @@ impl CreatePr {
 impl Repo<'_> {
     /// The pull request that carries the mark of an effect, among all that were opened since it was intended.
     pub(crate) async fn marked_pull(&self, made: &Looked) -> Result<Option<Pull>, Error> {
-        let Looked { at, effect } = made;
+        let Looked { since, effect, .. } = made;
+        let us = self.github.client.us(self.cx).await?;
         let doing = format!("look for the pull request of {effect} in {}", self.name);
-        let is_it = |pull: &Pull| marker::carries(pull.body.as_deref(), effect);
-        let enough = |pull: &Pull| is_it(pull) || is_before(pull.created_at, *at);
+        let is_it =
+            |pull: &Pull| us.may_be(pull.user.as_ref()) && marker::carries(pull.body.as_deref(), effect);
+        let enough = |pull: &Pull| is_it(pull) || is_before(pull.created_at, *since);
         let tail = "/pulls?state=all&sort=created&direction=desc";
         Ok(self.list(tail, &doing, is_it, enough).await?.into_iter().next())
     }
@@ -201,10 +203,12 @@ impl Perform<CreatePr> for GitHub {
         let repo = self.repo(cx, &action.repo);
         let info = repo.writable().await?;
         let base = action.base_of(&info)?;
-        let made = Looked::now(cx);
+        let made = Looked::now(cx, &info);
         let mut found = None;
         if let Some(pull) = action.same(&repo, &base).await? {
-            if !marker::is_of_same_action(pull.body.as_deref(), cx.effect()) {
+            let is_ours = marker::is_of_same_action(pull.body.as_deref(), cx.effect())
+                && self.client.us(cx).await?.may_be(pull.user.as_ref());
+            if !is_ours {
                 return Ok(Captured::AlreadyDone(PrCreated::from(&pull)));
             }
             found = Some(pull.number);
@@ -225,8 +229,7 @@ impl Perform<CreatePr> for GitHub {
         let cx = &self.in_time(cx, pre.made.at);
         let repo = self.repo(cx, &action.repo);
         if let Some(number) = pre.found {
-            let gone = || precondition(format!("{}#{number} is gone", action.repo));
-            return Ok(PrCreated::from(&repo.pull(number).await?.ok_or_else(gone)?));
+            return Ok(PrCreated::from(&repo.pull(number).await?));
         }
         let fields = json!({
             "title": action.title,
@@ -248,7 +251,7 @@ impl Perform<CreatePr> for GitHub {
         let repo = self.repo(cx, &action.repo);
         let look = || async {
             match pre.found {
-                Some(number) => repo.pull(number).await,
+                Some(number) => repo.pull(number).await.map(Some),
                 None => repo.marked_pull(&pre.made).await,
             }
         };

@@ -116,14 +116,19 @@ impl Perform<DeleteBranch> for GitHub {
         let cx = &self.in_time(cx, pre.at);
         match self.repo(cx, &action.repo).remove_branch(&action.branch, &pre.sha).await? {
             Swap::Done => Ok(action.output(pre)),
-            Swap::Elsewhere(now) => {
-                let now = now.map_or_else(|| "gone".to_owned(), |now| format!("at {}", now.short()));
-                Err(conflict(format!(
-                    "branch {} of {} was moved by somebody else ({now}) while the action was being prepared; \
-                     nothing was deleted",
-                    action.branch, action.repo
-                )))
-            }
+            // Looked at again, it is done already, and not by this run.
+            Swap::Elsewhere(None) => Err(conflict(format!(
+                "branch {} of {} was deleted by somebody else while the action was being prepared",
+                action.branch, action.repo
+            ))
+            .retryable()),
+            Swap::Elsewhere(Some(now)) => Err(conflict(format!(
+                "branch {} of {} was moved by somebody else (to {}) while the action was being prepared; nothing \
+                 was deleted",
+                action.branch,
+                action.repo,
+                now.short()
+            ))),
         }
     }
 
@@ -133,11 +138,23 @@ impl Perform<DeleteBranch> for GitHub {
         action: &DeleteBranch,
         pre: &DeleteBranchPre,
     ) -> Result<Doubt<BranchDeleted>, Error> {
+        let repo = self.repo(cx, &action.repo);
         let pointed = Pointed { at: pre.at, found: pre.sha.clone() };
-        Ok(match is_gone(&self.repo(cx, &action.repo), &action.branch, &pointed).await? {
+        Ok(match is_gone(&repo, &action.branch, &pointed).await? {
             Doubt::Applied(()) => Doubt::Applied(action.output(pre)),
-            Doubt::NotApplied => Doubt::NotApplied,
             Doubt::Unknown(seen) => Doubt::Unknown(seen),
+            Doubt::NotApplied => match repo.branch(&action.branch).await? {
+                None => Doubt::Applied(action.output(pre)),
+                Some(now) if now == pre.sha => Doubt::NotApplied,
+                // Deleted once more, it would take with it what others have made since.
+                Some(now) => Doubt::Unknown(format!(
+                    "branch {} of {} is at {}, and was to be deleted at {}: somebody moved it, or made it again",
+                    action.branch,
+                    action.repo,
+                    now.short(),
+                    pre.sha.short()
+                )),
+            },
         })
     }
 

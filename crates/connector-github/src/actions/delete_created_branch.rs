@@ -81,9 +81,15 @@ pub(super) async fn deletable(
 }
 
 /// Whether all that came onto a branch since `sha` are pushes of this very run, each taken back again, and commits that
-/// change nothing: then nothing of anybody is lost with the branch.
+/// change nothing, and nothing is left of them: then nothing of anybody is lost with the branch. What a commit says of
+/// itself is no proof of what is in it: somebody may have amended it.
 async fn is_only_undone(repo: &Repo<'_>, sha: &Sha, found: &Sha) -> Result<bool, Error> {
     let Some(since) = repo.since(found, sha).await? else { return Ok(false) };
+    let tree_of =
+        |sha: &Sha| since.iter().find(|commit| commit.sha == *sha).map(|commit| &commit.commit.tree.sha);
+    if tree_of(found) != tree_of(sha) {
+        return Ok(false);
+    }
     let run = format!("{UNDOES}: {}-", repo.cx.effect().run);
     let says = |commit: &Listed, fits: &dyn Fn(&str) -> bool| commit.commit.message.lines().any(fits);
     let undoes = |commit: &Listed| says(commit, &|line| line.starts_with(&run));
@@ -92,11 +98,13 @@ async fn is_only_undone(repo: &Repo<'_>, sha: &Sha, found: &Sha) -> Result<bool,
         since.iter().any(|by| undoes(by) && says(by, &|line| line == wanted))
     };
     let changes_nothing = |commit: &Listed| {
-        let parent = since.iter().find(|other| commit.parents.iter().any(|parent| parent.sha == other.sha));
-        commit.parents.len() == 1
-            && parent.is_some_and(|parent| parent.commit.tree.sha == commit.commit.tree.sha)
+        let before = commit.parents.first().and_then(|parent| tree_of(&parent.sha));
+        before == Some(&commit.commit.tree.sha)
     };
-    let is_ours = |commit: &Listed| undoes(commit) || is_undone(commit) || changes_nothing(commit);
+    // A merge has brought what others made.
+    let is_ours = |commit: &Listed| {
+        commit.parents.len() == 1 && (undoes(commit) || is_undone(commit) || changes_nothing(commit))
+    };
     Ok(since.iter().all(|commit| commit.sha == *sha || is_ours(commit)))
 }
 
@@ -110,7 +118,7 @@ pub(super) async fn delete(repo: &Repo<'_>, branch: &BranchName, pre: &Pointed) 
     }
 }
 
-/// Whether a branch that was to be deleted is gone.
+/// Whether a branch that was to be deleted is gone. An undo that is tried again compares where it is by itself.
 pub(super) async fn is_gone(repo: &Repo<'_>, branch: &BranchName, pre: &Pointed) -> Result<Doubt<()>, Error> {
     // A late request could still delete it, if it is where that request expects it.
     let gone = repo

@@ -1,8 +1,8 @@
 //! `merge_pr`: a pull request is merged, as it was when it was looked at and not otherwise.
 
+use enact_core::Error;
 use enact_core::action::{Action, Captured, Doubt, EffectClass, FactKind, Left, LockKey, Target, Undo};
 use enact_core::connector::{Cx, Perform};
-use enact_core::{Error, ErrorCode};
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::revert_merge::RevertMerge;
 use super::{Looked, facts, number, pull_lock, target};
 use crate::GitHub;
+use crate::account::Us;
 use crate::error::{conflict, odd, precondition, wrong};
 use crate::marker::{self, EFFECT};
 use crate::name::{BranchName, RepoName, Sha};
@@ -92,14 +93,6 @@ impl MergePr {
         self
     }
 
-    /// The pull request, which has to be there.
-    async fn pull(&self, repo: &Repo<'_>) -> Result<Pull, Error> {
-        repo.pull(self.pr_number).await?.ok_or_else(|| {
-            let message = format!("{} has no pull request #{}", self.repo, self.pr_number);
-            Error::new(ErrorCode::NotFound, message).left_nothing()
-        })
-    }
-
     /// An error where it is not to be merged.
     fn check(&self, pull: &Pull) -> Result<(), Error> {
         let refuse = |why: String| Err(precondition(format!("{}#{} {why}", self.repo, self.pr_number)));
@@ -124,14 +117,34 @@ impl MergePr {
         }
     }
 
+    /// The pull request, as long as it is one that was judged: GitHub compares its head itself, and its base not.
+    async fn unchanged(&self, repo: &Repo<'_>, pre: &MergePrPre) -> Result<Pull, Error> {
+        let pull = repo.pull(self.pr_number).await?;
+        self.check(&pull).map_err(Error::retryable)?;
+        if pull.base.name != pre.base.as_str() {
+            let message = format!(
+                "{}#{} is to be merged into {} now, and was into {}; it is left as it is",
+                self.repo, self.pr_number, pull.base.name, pre.base
+            );
+            return Err(precondition(message).retryable());
+        }
+        Ok(pull)
+    }
+
     /// The body of the request. Title and message are as GitHub makes them, with the effect at the end; commits that
     /// are rebased keep theirs.
     async fn fields(&self, repo: &Repo<'_>, pre: &MergePrPre) -> Result<Value, Error> {
         let mut fields = json!({ "sha": pre.head, "merge_method": self.method });
+        let commits = match self.method {
+            Method::Squash => repo.pull_commits(self.pr_number).await?,
+            Method::Merge | Method::Rebase => Vec::new(),
+        };
+        // The last look before the request.
+        let pull = self.unchanged(repo, pre).await?;
         let message = match self.method {
             Method::Rebase => return Ok(fields),
-            Method::Merge => self.pull(repo).await?.title,
-            Method::Squash => squashed(&repo.pull_commits(self.pr_number).await?),
+            Method::Merge => pull.title,
+            Method::Squash => squashed(&commits),
         };
         let message = marker::with_trailer(&message, EFFECT, &pre.made.effect);
         if let Some(fields) = fields.as_object_mut() {
@@ -175,7 +188,10 @@ impl Repo<'_> {
         made: &Looked,
         head: &Sha,
     ) -> Result<Option<Sha>, Error> {
-        let Some(sha) = pull.merge_commit_sha.clone().filter(|_| pull.is_merged()) else { return Ok(None) };
+        if !pull.is_merged() {
+            return Ok(None);
+        }
+        let sha = pull.merge_commit()?;
         let ours = match method {
             Method::Merge | Method::Squash => {
                 marker::has_trailer(&self.commit(&sha).await?.message, EFFECT, &made.effect)
@@ -187,10 +203,12 @@ impl Repo<'_> {
     }
 
     async fn is_by_us(&self, pull: &Pull) -> Result<bool, Error> {
-        let by = pull.merged_by.as_ref().map(|by| by.login.as_str()).unwrap_or_default();
-        let us = self.github.client.login(self.cx).await?;
-        // A token of no user is one of a workflow, whose deeds are shown under this name.
-        Ok(us.unwrap_or("github-actions[bot]").eq_ignore_ascii_case(by))
+        let us = match self.github.client.us(self.cx).await? {
+            // A token of no user is one of a workflow, whose deeds are shown under this name.
+            Us::Unknown => Us::Bot("github-actions[bot]"),
+            us => us,
+        };
+        Ok(us.may_be(pull.merged_by.as_ref()))
     }
 }
 
@@ -227,15 +245,10 @@ impl Perform<MergePr> for GitHub {
     async fn capture(&self, cx: &Cx, action: &MergePr) -> Result<Captured<MergePr, ()>, Error> {
         let repo = self.repo(cx, &action.repo);
         let info = repo.writable().await?;
-        let pull = action.pull(&repo).await?;
+        let pull = repo.pull(action.pr_number).await?;
         let mut landed = false;
         if pull.is_merged() {
-            let sha = pull.merge_commit_sha.clone().ok_or_else(|| {
-                precondition(format!(
-                    "{}#{} was merged, and its merge commit is not known",
-                    action.repo, action.pr_number
-                ))
-            })?;
+            let sha = pull.merge_commit()?;
             let message = repo.commit(&sha).await?.message;
             landed = marker::is_of_same_action(Some(&message), cx.effect());
             if !landed {
@@ -253,7 +266,7 @@ impl Perform<MergePr> for GitHub {
             "commits": pull.commits,
             "title": pull.title,
         }));
-        let pre = MergePrPre { made: Looked::now(cx), head: pull.head.sha, base, landed };
+        let pre = MergePrPre { made: Looked::now(cx, &info), head: pull.head.sha, base, landed };
         Ok(Captured::Ready { pre, facts, held: () })
     }
 
@@ -261,8 +274,7 @@ impl Perform<MergePr> for GitHub {
         let cx = &self.in_time(cx, pre.made.at);
         let repo = self.repo(cx, &action.repo);
         if pre.landed {
-            let sha = action.pull(&repo).await?.merge_commit_sha;
-            let sha = sha.ok_or_else(|| precondition("the merge commit is not known any more"))?;
+            let sha = repo.pull(action.pr_number).await?.merge_commit()?;
             return Ok(PrMerged { merged: true, sha });
         }
         let fields = action.fields(&repo, pre).await?;
@@ -287,11 +299,10 @@ impl Perform<MergePr> for GitHub {
 
     async fn probe(&self, cx: &Cx, action: &MergePr, pre: &MergePrPre) -> Result<Doubt<PrMerged>, Error> {
         let repo = self.repo(cx, &action.repo);
-        let merged = || async { Ok(Some(action.pull(&repo).await?).filter(Pull::is_merged)) };
+        let merged = || async { Ok(Some(repo.pull(action.pr_number).await?).filter(Pull::is_merged)) };
         let Some(pull) = self.settled(cx, pre.made.at, merged).await? else { return Ok(Doubt::NotApplied) };
         if pre.landed {
-            let sha = pull.merge_commit_sha;
-            return Ok(sha.map_or(Doubt::NotApplied, |sha| Doubt::Applied(PrMerged { merged: true, sha })));
+            return Ok(Doubt::Applied(PrMerged { merged: true, sha: pull.merge_commit()? }));
         }
         // Merged by somebody else, it cannot be merged by our request any more.
         let ours = repo.is_merge_of(&pull, action.method, &pre.made, &pre.head).await?;

@@ -16,6 +16,7 @@ pub mod revert_push;
 
 use std::fmt::Display;
 
+use enact_core::Error;
 use enact_core::action::{Facts, LockKey, Target};
 use enact_core::connector::Cx;
 use enact_core::time::Timestamp;
@@ -35,7 +36,9 @@ pub use self::push_commit::PushCommit;
 pub use self::restore_branch::RestoreBranch;
 pub use self::revert_merge::RevertMerge;
 pub use self::revert_push::RevertPush;
+use crate::error::precondition;
 use crate::name::{BranchName, RepoName};
+use crate::repo::{Info, Repo};
 
 /// The longest title or message, in bytes; GitHub's limit for a title is 256 characters, for a body 65,536.
 const MAX_BODY_BYTES: usize = 65_000;
@@ -51,11 +54,32 @@ pub struct Looked {
     pub at: Timestamp,
     /// The effect id: by it, what was made is known again.
     pub effect: String,
+    /// What the server's clock said then. What is older is of no request of this intent.
+    pub since: Timestamp,
+    /// GitHub's number of the repository, which stays whatever it is called.
+    pub repo_id: u64,
 }
 
 impl Looked {
-    fn now(cx: &Cx) -> Self {
-        Self { at: cx.now(), effect: cx.effect().to_string() }
+    fn now(cx: &Cx, info: &Info) -> Self {
+        let at = cx.now();
+        let since = info.date.unwrap_or(at);
+        Self { at, effect: cx.effect().to_string(), since, repo_id: info.id }
+    }
+}
+
+impl Repo<'_> {
+    /// An error where nothing can be changed, or where the name leads to another repository than it did for an intent:
+    /// its numbers are those of other things.
+    async fn still(&self, made: &Looked) -> Result<(), Error> {
+        let info = self.writable().await?;
+        if info.id == made.repo_id {
+            return Ok(());
+        }
+        Err(precondition(format!(
+            "{} is another repository now (number {}) and is left as it is; that of the action has the number {}",
+            self.name, info.id, made.repo_id
+        )))
     }
 }
 

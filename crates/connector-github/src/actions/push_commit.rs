@@ -1,6 +1,6 @@
 //! `push_commit`: a commit of many files on a branch, and never by force.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use enact_core::action::{Action, Captured, Doubt, EffectClass, FactKind, Left, LockKey, Target, Undo};
@@ -18,7 +18,7 @@ use crate::GitHub;
 use crate::error::{conflict, precondition, wrong};
 use crate::name::{BranchName, RepoName, Sha};
 use crate::objects::Entry;
-use crate::refs::Swap;
+use crate::refs::{Swap, place};
 use crate::repo::{Relation, Repo};
 
 /// The most files of one commit.
@@ -81,6 +81,13 @@ impl TryFrom<Params> for PushCommit {
             paths.windows(2).find_map(|pair| (pair.first() == pair.last()).then_some(pair.first()))
         {
             return Err(format!("'files': '{}' is there twice", twice.copied().unwrap_or_default()));
+        }
+        let filled: BTreeSet<&str> =
+            files.iter().filter(|file| file.content().is_some()).map(File::path).collect();
+        for path in &filled {
+            if let Some(above) = ancestors(path).find(|above| above != path && filled.contains(above)) {
+                return Err(format!("'files': '{above}' cannot be a file and the folder of '{path}'"));
+            }
         }
         Ok(Self { repo, branch, message, files, expected_head_sha })
     }
@@ -247,7 +254,7 @@ impl Repo<'_> {
     /// Whether a branch has a commit.
     pub(crate) async fn has_commit(&self, branch: &BranchName, commit: &Sha) -> Result<bool, Error> {
         let Some(head) = self.branch(branch).await? else { return Ok(false) };
-        Ok(matches!(self.relation(commit, &head).await?, Relation::Same | Relation::Contains))
+        Ok(matches!(self.relation(commit, &head).await?, Some(Relation::Same | Relation::Contains)))
     }
 }
 
@@ -291,7 +298,7 @@ impl Perform<PushCommit> for GitHub {
         let (before, parent) = action.start(&repo, &info.default_branch).await?;
         let base = repo.commit(&parent).await?.tree.sha;
         let tree = action.tree(&repo, &base).await?;
-        let made = Looked::now(cx);
+        let made = Looked::now(cx, &info);
         let commit = repo.make_commit(&tree, &[&parent], &action.message, made.at).await?;
         let paths: Vec<&str> = action.files.iter().map(File::path).collect();
         let facts = facts(json!({
@@ -320,13 +327,12 @@ impl Perform<PushCommit> for GitHub {
         };
         match swap {
             Swap::Done => Ok(CommitPushed { sha: pre.commit.clone() }),
-            Swap::Elsewhere(now) => {
-                let now = now.map_or_else(|| "gone".to_owned(), |now| format!("at {}", now.short()));
-                Err(conflict(format!(
-                    "branch {} of {} was moved by somebody else ({now}); nothing was pushed",
-                    action.branch, action.repo
-                )))
-            }
+            Swap::Elsewhere(now) => Err(conflict(format!(
+                "branch {} of {} was moved by somebody else ({}); nothing was pushed",
+                action.branch,
+                action.repo,
+                place(now.as_ref())
+            ))),
         }
     }
 
@@ -338,10 +344,28 @@ impl Perform<PushCommit> for GitHub {
     ) -> Result<Doubt<CommitPushed>, Error> {
         let repo = self.repo(cx, &action.repo);
         let look = || async { Ok(repo.has_commit(&action.branch, &pre.commit).await?.then_some(())) };
-        Ok(match self.settled(cx, pre.made.at, look).await? {
-            Some(()) => Doubt::Applied(CommitPushed { sha: pre.commit.clone() }),
-            None => Doubt::NotApplied,
-        })
+        if self.settled(cx, pre.made.at, look).await?.is_some() {
+            return Ok(Doubt::Applied(CommitPushed { sha: pre.commit.clone() }));
+        }
+        let now = repo.branch(&action.branch).await?;
+        let moved_on = match (&pre.before, &now) {
+            (Some(before), Some(now)) => {
+                matches!(repo.relation(before, now).await?, Some(Relation::Same | Relation::Contains))
+            }
+            (before, now) => before == now,
+        };
+        if moved_on {
+            return Ok(Doubt::NotApplied);
+        }
+        // It may have been pushed, and taken away since. Pushed again, it would undo what somebody did.
+        Ok(Doubt::Unknown(format!(
+            "branch {} of {} was {} and is {}, without {}: somebody set it back, deleted or made it",
+            action.branch,
+            action.repo,
+            pre.before.as_ref().map_or_else(|| "not there".to_owned(), |before| place(Some(before))),
+            place(now.as_ref()),
+            pre.commit.short()
+        )))
     }
 
     fn undo(

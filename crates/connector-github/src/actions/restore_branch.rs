@@ -6,7 +6,7 @@ use enact_core::ErrorCode;
 use enact_core::action::{Action, Captured, Doubt, EffectClass, Left, LockKey, NoUndo, Target, Undo};
 use enact_core::connector::{Cx, Perform};
 use enact_core::time::Timestamp;
-use http::Method;
+use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -14,8 +14,8 @@ use super::{branch_lock, branch_target};
 use crate::GitHub;
 use crate::error::{conflict, moving};
 use crate::name::{BranchName, RepoName, Sha};
-use crate::refs::Swap;
-use crate::repo::Repo;
+use crate::refs::{Swap, place};
+use crate::repo::{Relation, Repo};
 
 /// Makes a branch again that was deleted.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -40,6 +40,9 @@ pub struct BranchRestored {
     pub sha: Sha,
     /// The pull requests that GitHub does not open again.
     pub not_reopened: Vec<u64>,
+    /// What GitHub says of each of them, in the same order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<String>,
 }
 
 /// What the probe needs to know.
@@ -53,15 +56,17 @@ pub struct RestoreBranchPre {
 }
 
 impl RestoreBranch {
-    fn output(&self, not_reopened: Vec<u64>) -> BranchRestored {
-        BranchRestored { branch: self.branch.clone(), sha: self.sha.clone(), not_reopened }
+    fn output(&self, refused: Vec<(u64, String)>) -> BranchRestored {
+        let (not_reopened, reasons) = refused.into_iter().unzip();
+        BranchRestored { branch: self.branch.clone(), sha: self.sha.clone(), not_reopened, reasons }
     }
 
     /// The pull requests that are closed still.
     async fn closed(&self, repo: &Repo<'_>) -> Result<Vec<u64>, Error> {
         let mut closed = Vec::new();
         for number in &self.prs {
-            if repo.pull(*number).await?.is_some_and(|pull| !pull.is_open() && !pull.is_merged()) {
+            let pull = repo.pull(*number).await?;
+            if !pull.is_open() && !pull.is_merged() {
                 closed.push(*number);
             }
         }
@@ -94,8 +99,8 @@ impl RestoreBranch {
         error.context(message)
     }
 
-    /// Opens what can be opened; gives what cannot.
-    async fn reopen(&self, repo: &Repo<'_>) -> Result<Vec<u64>, Error> {
+    /// Opens what can be opened; gives what GitHub does not open, and why.
+    async fn reopen(&self, repo: &Repo<'_>) -> Result<Vec<(u64, String)>, Error> {
         let mut refused = Vec::new();
         for number in self.closed(repo).await? {
             let doing = format!("reopen {}#{number}", repo.name);
@@ -103,9 +108,9 @@ impl RestoreBranch {
                 .request(Method::PATCH, format!("/pulls/{number}"), doing)
                 .body(json!({ "state": "open" }));
             let answer = repo.send(&request).await?;
-            if answer.status.is_client_error() {
-                tracing::info!(repo = %repo.name, number, why = answer.words(), "it is not reopened");
-                refused.push(number);
+            // Any other refusal is of the token, not of the pull request.
+            if answer.status == StatusCode::UNPROCESSABLE_ENTITY {
+                refused.push((number, answer.words()));
             } else {
                 request.check(answer)?;
             }
@@ -170,7 +175,9 @@ impl Perform<RestoreBranch> for GitHub {
         let not_reopened = action.reopen(&repo).await.map_err(|error| {
             let message =
                 format!("the branch is restored, and its pull requests are not: {}", error.message());
-            Error::new(ErrorCode::InDoubt, message).with_source(error)
+            // What may pass is tried again, by way of the probe.
+            let code = if error.is_retryable() { ErrorCode::InDoubt } else { error.code() };
+            Error::new(code, message).with_source(error)
         })?;
         Ok(action.output(not_reopened))
     }
@@ -182,14 +189,37 @@ impl Perform<RestoreBranch> for GitHub {
         pre: &RestoreBranchPre,
     ) -> Result<Doubt<BranchRestored>, Error> {
         let repo = self.repo(cx, &action.repo);
-        let restored = || async { Ok(repo.branch(&action.branch).await?.filter(|now| *now == action.sha)) };
-        if self.settled(cx, pre.at, restored).await?.is_none() {
-            return Ok(Doubt::NotApplied);
+        let changed = || async {
+            let now = repo.branch(&action.branch).await?;
+            let is_back = now.as_ref() == Some(&action.sha);
+            Ok((is_back || now != pre.found).then_some(now))
+        };
+        let Some(now) = self.settled(cx, pre.at, changed).await? else { return Ok(Doubt::NotApplied) };
+        let is_back = now.as_ref() == Some(&action.sha);
+        let moved_on = match &now {
+            // Somebody went on from it, unless it was to be moved away from others' commits, which may contain it.
+            Some(now) if pre.found.is_none() => {
+                repo.relation(&action.sha, now).await? == Some(Relation::Contains)
+            }
+            _ => false,
+        };
+        let seen = |what: &str| {
+            let now = place(now.as_ref());
+            Doubt::Unknown(format!("branch {} of {} is {now}: {what}", action.branch, action.repo))
+        };
+        if !is_back && !moved_on {
+            let to = action.sha.short();
+            return Ok(seen(&format!("somebody changed it since it was to be at {to} again, or made it")));
         }
-        // What is closed still is tried again; restoring what is restored changes nothing.
-        Ok(match action.closed(&repo).await?.is_empty() {
-            true => Doubt::Applied(action.output(Vec::new())),
-            false => Doubt::NotApplied,
+        let closed = action.closed(&repo).await?;
+        Ok(if closed.is_empty() {
+            Doubt::Applied(action.output(Vec::new()))
+        } else if is_back {
+            // What is closed still is tried again; restoring what is restored changes nothing.
+            Doubt::NotApplied
+        } else {
+            let numbers = closed.iter().map(|number| format!("#{number}")).collect::<Vec<_>>().join(", ");
+            seen(&format!("it was restored and moved on, and the pull requests {numbers} are closed still"))
         })
     }
 

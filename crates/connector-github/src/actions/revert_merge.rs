@@ -10,7 +10,7 @@ use super::{Looked, branch_lock, target};
 use crate::GitHub;
 use crate::error::conflict;
 use crate::name::{BranchName, RepoName, Sha};
-use crate::repo::{Commit, Repo};
+use crate::repo::{Commit, Pull, Repo};
 use crate::revert::{Revert, RevertPre, Reverted};
 
 /// Takes a merge back.
@@ -74,17 +74,31 @@ impl RevertMerge {
     /// The merge, where it was made.
     async fn merged(&self, repo: &Repo<'_>) -> Result<Option<Sha>, Error> {
         if let Some(merge) = &self.merge {
+            self.check_base(&repo.pull(self.pr_number).await?)?;
             return Ok(Some(merge.clone()));
         }
-        let look = || async {
-            let pull = repo.pull(self.pr_number).await?;
-            Ok(pull.filter(crate::repo::Pull::is_merged))
-        };
+        let look = || async { Ok(Some(repo.pull(self.pr_number).await?).filter(Pull::is_merged)) };
         let Some(pull) = repo.github.settled(repo.cx, self.made.at, look).await? else { return Ok(None) };
-        if self.landed {
-            return Ok(pull.merge_commit_sha);
+        let merge = if self.landed {
+            Some(pull.merge_commit()?)
+        } else {
+            repo.is_merge_of(&pull, self.method, &self.made, &self.head).await?
+        };
+        if merge.is_some() {
+            self.check_base(&pull)?;
         }
-        repo.is_merge_of(&pull, self.method, &self.made, &self.head).await
+        Ok(merge)
+    }
+
+    /// Between the last look and the merge, somebody may have chosen another base, which is final then.
+    fn check_base(&self, pull: &Pull) -> Result<(), Error> {
+        if pull.base.name == self.base.as_str() {
+            return Ok(());
+        }
+        Err(conflict(format!(
+            "the merge of {}#{} is left as it is: somebody had it go into {}, and not into {}, for which it was asked",
+            self.repo, self.pr_number, pull.base.name, self.base
+        )))
     }
 
     /// The commit before all that the merge brought, by the way in which it was merged.
@@ -102,6 +116,12 @@ impl RevertMerge {
     async fn before_rebased(&self, repo: &Repo<'_>, merge: &Sha) -> Result<Sha, Error> {
         let mut at = merge.clone();
         let originals = repo.pull_commits(self.pr_number).await?;
+        if originals.is_empty() {
+            return Err(conflict(format!(
+                "the merge of {}#{} is left as it is: GitHub lists no commit of it",
+                self.repo, self.pr_number
+            )));
+        }
         for original in originals.iter().rev() {
             let copy = repo.commit(&at).await?;
             let same = copy.message.trim_end() == original.commit.message.trim_end()
@@ -158,6 +178,7 @@ impl Perform<RevertMerge> for GitHub {
 
     async fn capture(&self, cx: &Cx, action: &RevertMerge) -> Result<Captured<RevertMerge, ()>, Error> {
         let repo = self.repo(cx, &action.repo);
+        repo.still(&action.made).await?;
         let Some(merge) = action.merged(&repo).await? else {
             return Ok(Captured::AlreadyDone(action.output(None)));
         };

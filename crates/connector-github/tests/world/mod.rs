@@ -201,8 +201,17 @@ impl Hub {
         self.undo_from(&done.action, &done.pre)
     }
 
+    /// What undoes it, from its record and its output.
+    pub(crate) fn undo_of_known(&self, done: &Done) -> Prepared {
+        self.undo_by(&done.action, &done.pre, Some(&JsonText::encode(&done.output).unwrap()))
+    }
+
     pub(crate) fn undo_from(&self, action: &Prepared, pre: &JsonText) -> Prepared {
-        match action.undo(pre, None).unwrap() {
+        self.undo_by(action, pre, None)
+    }
+
+    fn undo_by(&self, action: &Prepared, pre: &JsonText, output: Option<&JsonText>) -> Prepared {
+        match action.undo(pre, output).unwrap() {
             Undo::By(undo) => self.toolbox.prepare_undo(undo.name, &undo.params).unwrap(),
             other => panic!("no undo: {other:?}"),
         }

@@ -1,7 +1,7 @@
 //! `delete_row`: the rows that a condition holds for are taken away.
 
 use enact_core::Error;
-use enact_core::action::{Action, EffectClass, FactKind, LockKey, Target, Undo};
+use enact_core::action::{Action, EffectClass, FactKind, LockKey, Preview, Target, Undo};
 use enact_core::connector::Cx;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,7 @@ use crate::Postgres;
 use crate::catalog::Table;
 use crate::error::precondition;
 use crate::name::TableName;
+use crate::preview::Matched;
 use crate::reach::{Happens, Search, outcome, recorded, warnings};
 use crate::rows::{RowChange, TableChange};
 use crate::tx::{Param, Tx};
@@ -87,7 +88,7 @@ impl ChangesRows for DeleteRow {
     async fn attempt(&self, postgres: &Postgres, tx: &Tx, _: &Cx) -> Result<Tried<RowsDeleted>, Error> {
         let table = postgres.writable(tx, &self.table).await?;
         check_reversible(&table, postgres.allow_irreversible)?;
-        let locked = lock_rows(tx, (&table, &self.table), &self.rows, postgres.max_rows).await?;
+        let locked = lock_rows(tx, (&table, &self.table), &self.rows, postgres).await?;
         if locked.rows.is_empty() {
             return Ok(Tried::AlreadyDone(RowsDeleted { rows_deleted: 0 }));
         }
@@ -113,6 +114,15 @@ impl ChangesRows for DeleteRow {
         let facts = facts(&table, own.rows.len(), &others);
         let changes = std::iter::once(own).chain(others).collect();
         Ok(Tried::Changed(Box::new(Change { xid, changes, output, warnings, facts })))
+    }
+
+    async fn look(&self, postgres: &Postgres, tx: &Tx) -> Result<Preview<RowsDeleted>, Error> {
+        let matched = Matched::find(postgres, tx, (&self.table, &self.rows)).await?;
+        check_reversible(&matched.table, postgres.allow_irreversible)?;
+        if matched.count == 0 {
+            return Ok(Preview::already_done(RowsDeleted { rows_deleted: 0 }));
+        }
+        matched.preview(None)
     }
 
     fn undone_by(pre: &Written<RowsDeleted>) -> Undo<RestoreRows> {

@@ -1,7 +1,7 @@
 //! `insert_row`: one new row.
 
 use enact_core::Error;
-use enact_core::action::{Action, EffectClass, FactKind, LockKey, Target, Undo};
+use enact_core::action::{Action, EffectClass, FactKind, LockKey, Preview, Target, Undo};
 use enact_core::connector::Cx;
 use enact_core::json::JsonText;
 use schemars::JsonSchema;
@@ -115,6 +115,13 @@ impl ChangesRows for InsertRow {
             output: RowInserted { row: inserted.json },
             warnings: table.warnings(),
         })))
+    }
+
+    async fn look(&self, postgres: &Postgres, tx: &Tx) -> Result<Preview<RowInserted>, Error> {
+        let table = postgres.writable(tx, &self.table).await?;
+        self.data.params(&table)?;
+        let preview = table.preview(JsonText::null(), 1, Some(&self.data))?;
+        Ok(Preview { irreversible: None, ..preview })
     }
 
     fn undone_by(pre: &Written<RowInserted>) -> Undo<RestoreRows> {

@@ -20,6 +20,7 @@ pub use self::insert_row::InsertRow;
 pub use self::restore_rows::RestoreRows;
 pub use self::select_rows::SelectRows;
 pub use self::update_row::UpdateRow;
+use crate::Postgres;
 use crate::catalog::Table;
 use crate::name::{TableName, quoted};
 use crate::rows::{Image, image, literal, same_key, shapes, unnested};
@@ -65,7 +66,7 @@ impl Values {
     }
 
     /// The condition that all of them hold of the row `enact_t`, as SQL, with its parameters from `$1` on.
-    fn condition(&self, table: &Table) -> Result<(String, Vec<Text>), Error> {
+    pub(crate) fn condition(&self, table: &Table) -> Result<(String, Vec<Text>), Error> {
         let (mut terms, mut params) = (Vec::new(), Vec::new());
         for (name, value) in &self.0 {
             let column = table.column(name)?;
@@ -135,7 +136,7 @@ async fn lock_rows(
     tx: &Tx,
     (table, name): (&Table, &TableName),
     rows: &Values,
-    max_rows: usize,
+    postgres: &Postgres,
 ) -> Result<Locked, Error> {
     let (condition, params) = rows.condition(table)?;
     let json = if table.triggers.is_empty() { "NULL" } else { "pg_catalog.to_json(enact_t.*)" };
@@ -144,15 +145,13 @@ async fn lock_rows(
         table.image("enact_t"),
         table.sql(),
         table.lock_order("enact_t"),
-        max_rows.saturating_add(1)
+        postgres.max_rows.saturating_add(1)
     );
     let params: Vec<Param<'_>> = params.iter().map(|text| text as Param<'_>).collect();
     let doing = format!("read the rows of {name}");
     let found = tx.query_table(&doing, (table, name), &sql, &params).await?;
-    if found.len() > max_rows {
-        return Err(crate::error::wrong(format!(
-            "'where' holds for more than {max_rows} rows of {name}; nothing was changed. Narrow it, or raise 'max_rows'"
-        )));
+    if found.len() > postgres.max_rows {
+        return Err(postgres.too_many(name));
     }
     let rows = found.iter().map(|row| image(row, 1)).collect();
     let places = found.iter().map(|row| row.get(0)).collect();

@@ -83,7 +83,12 @@ impl SelectRows {
         rows
     }
 
-    async fn rows(&self, postgres: &Postgres, tx: &Tx, limit: usize) -> Result<RowsSelected, Error> {
+    pub(crate) async fn rows(
+        &self,
+        postgres: &Postgres,
+        tx: &Tx,
+        limit: usize,
+    ) -> Result<RowsSelected, Error> {
         let table = postgres.catalog.table(tx, &self.table).await?;
         let (sql, params) = self.statement(&table, limit)?;
         let params: Vec<Param<'_>> = params.iter().map(|text| text as Param<'_>).collect();

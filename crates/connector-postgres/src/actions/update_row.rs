@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use enact_core::Error;
-use enact_core::action::{Action, EffectClass, FactKind, LockKey, Target, Undo};
+use enact_core::action::{Action, EffectClass, FactKind, LockKey, Preview, Target, Undo};
 use enact_core::connector::Cx;
 use enact_core::json::JsonText;
 use schemars::JsonSchema;
@@ -14,6 +14,7 @@ use crate::Postgres;
 use crate::catalog::Table;
 use crate::error::precondition;
 use crate::name::TableName;
+use crate::preview::Matched;
 use crate::reach::{Happens, Reached, Search, outcome, recorded, warnings};
 use crate::rows::{Found, Image, RowChange, TableChange, find_whole, wanted};
 use crate::tx::{Param, Tx};
@@ -161,7 +162,7 @@ impl ChangesRows for UpdateRow {
         let table = postgres.writable(tx, &self.table).await?;
         check_reversible(&table, postgres.allow_irreversible)?;
         let values = self.data.params(&table)?;
-        let locked = lock_rows(tx, (&table, &self.table), &self.rows, postgres.max_rows).await?;
+        let locked = lock_rows(tx, (&table, &self.table), &self.rows, postgres).await?;
         if locked.rows.is_empty() {
             return Ok(Tried::AlreadyDone(RowsUpdated { rows_updated: 0, rows: Vec::new() }));
         }
@@ -187,6 +188,16 @@ impl ChangesRows for UpdateRow {
                 return Ok(Tried::Changed(Box::new(Change { warnings, ..change })));
             }
         }
+    }
+
+    async fn look(&self, postgres: &Postgres, tx: &Tx) -> Result<Preview<RowsUpdated>, Error> {
+        let matched = Matched::find(postgres, tx, (&self.table, &self.rows)).await?;
+        check_reversible(&matched.table, postgres.allow_irreversible)?;
+        self.data.params(&matched.table)?;
+        if matched.count == 0 {
+            return Ok(Preview::already_done(RowsUpdated { rows_updated: 0, rows: Vec::new() }));
+        }
+        matched.preview(Some(&self.data))
     }
 
     fn undone_by(pre: &Written<RowsUpdated>) -> Undo<RestoreRows> {

@@ -62,6 +62,7 @@ impl RunState {
             phase: Phase::Judging,
             verdicts: Vec::new(),
             is_passed: false,
+            approvals: Vec::new(),
             actions: BTreeMap::new(),
             calls: BTreeMap::new(),
             intents: Vec::new(),
@@ -77,7 +78,7 @@ impl RunState {
     /// # Errors
     /// Where the event may not follow those before it.
     pub fn apply(&mut self, at: Timestamp, event: &Event) -> Result<(), IllegalTransition> {
-        self.transition(event).map_err(|why| IllegalTransition {
+        self.transition(at, event).map_err(|why| IllegalTransition {
             run: self.id,
             number: self.version.next(),
             event: event.name(),
@@ -89,11 +90,13 @@ impl RunState {
     }
 
     /// The table. Rows that share a phase stand together; the helpers check what the phase does not tell.
-    fn transition(&mut self, event: &Event) -> Result<(), Refusal> {
+    fn transition(&mut self, at: Timestamp, event: &Event) -> Result<(), Refusal> {
         use Phase::{Ended, Judging, Quarantined, RollingBack, Running};
         match (self.phase, event) {
             (Judging, Event::PoliciesEvaluated(e)) => self.judged(e),
             (Judging | Running, Event::RunBlocked(e)) => self.blocked(&e.error),
+            (Judging | Running, Event::ApprovalRequested(e)) => self.approval_requested(at, e),
+            (Judging | Running, Event::ApprovalDecided(e)) => self.approval_decided(at, e),
 
             (Running, Event::ActionRefused(e)) => {
                 self.end_call(&e.call, &e.verdicts, ActionEnd::Refused(e.error.clone()))

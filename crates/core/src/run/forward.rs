@@ -42,6 +42,7 @@ impl RunState {
         if matches!(end, ActionEnd::AlreadyDone(_)) {
             self.refuse_own_effect(call.seq)?;
         }
+        self.withdraw_approval(Some(call.seq));
         let action = self.action_of(call);
         action.verdicts = verdicts.to_vec();
         action.end = Some(end);
@@ -56,6 +57,7 @@ impl RunState {
         if intent.attempt != number {
             return Err(format!("attempt {number} of action {seq} comes next"));
         }
+        self.withdraw_approval(Some(seq));
         let attempt = Attempt::new(Arc::clone(intent), self.intents.len());
         self.due.file(&attempt, true);
         self.intents.push((seq, number));
@@ -66,7 +68,7 @@ impl RunState {
     }
 
     /// Whether the call may come to an end or to an intent: it is a new one, or waits for its next attempt.
-    fn check_call(&self, call: &ActionCall) -> Result<(), Refusal> {
+    pub(super) fn check_call(&self, call: &ActionCall) -> Result<(), Refusal> {
         let seq = call.seq;
         match self.calls.get(&call.path) {
             None if self.actions.contains_key(&seq) || seq == Seq(0) => {
@@ -97,7 +99,7 @@ impl RunState {
         if own { Err(format!("action {seq} may have an effect of its own")) } else { Ok(()) }
     }
 
-    fn action_of(&mut self, call: &Arc<ActionCall>) -> &mut ActionState {
+    pub(super) fn action_of(&mut self, call: &Arc<ActionCall>) -> &mut ActionState {
         self.calls.entry(call.path.clone()).or_insert(Call::Action(call.seq));
         self.actions.entry(call.seq).or_insert_with(|| ActionState {
             call: Arc::clone(call),

@@ -8,6 +8,7 @@
 //! each undo is tried until it succeeds, turns out to be impossible, or its budget is spent.
 
 mod apply;
+mod approval;
 mod attempt;
 mod back;
 mod due;
@@ -28,6 +29,7 @@ use crate::policy::VerdictRecord;
 use crate::time::Timestamp;
 
 pub use apply::IllegalTransition;
+pub use approval::{ApprovalState, is_same_person};
 pub use next::Next;
 
 use due::Due;
@@ -65,6 +67,8 @@ pub struct RunState {
     is_passed: bool,
     /// Its actions.
     pub actions: BTreeMap<Seq, ActionState>,
+    /// What of it was to be approved, in the order in which that was asked for.
+    pub approvals: Vec<ApprovalState>,
     /// What the workflow's code asked for, by its place in the code.
     pub calls: BTreeMap<CallPath, Call>,
     /// All forward intents, in the order of the log.
@@ -414,6 +418,9 @@ impl RunState {
     #[must_use]
     pub fn status(&self) -> RunStatus {
         match self.phase {
+            Phase::Judging | Phase::Running if self.open_approvals().next().is_some() => {
+                RunStatus::AwaitingApproval
+            }
             Phase::Judging | Phase::Running => RunStatus::Running,
             Phase::RollingBack => RunStatus::RollingBack,
             Phase::Quarantined => RunStatus::Quarantined,

@@ -7,7 +7,7 @@ use super::{Phase, RunState, Undoing};
 /// What comes next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Next {
-    /// The policies judge the run.
+    /// The policies judge the run; or it waits for a person, where they wanted that.
     Judge,
     /// The workflow's code decides.
     AskWorkflow,

@@ -15,6 +15,7 @@ impl RunState {
     /// A refusal that was cut off before its conclusion leaves the run unjudged: it is judged anew.
     pub(super) fn judged(&mut self, event: &PoliciesEvaluated) -> Result<(), Refusal> {
         self.verdicts.clone_from(&event.verdicts);
+        self.withdraw_approval(None);
         self.is_passed = self.verdicts.iter().all(|verdict| verdict.passed);
         if self.is_passed {
             self.phase = Phase::Running;

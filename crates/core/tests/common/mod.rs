@@ -56,6 +56,29 @@ pub(crate) fn judged(passed: bool) -> Event {
     Event::PoliciesEvaluated(PoliciesEvaluated { verdicts: vec![verdict(passed)] })
 }
 
+pub(crate) fn approval_requested(seq: Option<u64>, digest: &str, seconds: u64) -> Event {
+    Event::ApprovalRequested(Arc::new(ApprovalRequested {
+        call: seq.map(call),
+        verdicts: vec![verdict(true)],
+        facts: None,
+        reasons: vec![ApprovalReason { policy: "house".into(), reason: "look".into() }],
+        approvers: Vec::new(),
+        digest: digest.into(),
+        policies: "all".into(),
+        expires_at: Timestamp::from_unix_us(seconds * 1_000_000),
+    }))
+}
+
+pub(crate) fn approval_decided(
+    seq: Option<u64>,
+    digest: &str,
+    word: ApprovalWord,
+    by: Option<&str>,
+) -> Event {
+    let (seq, by) = (seq.map(Seq), by.map(Into::into));
+    Event::ApprovalDecided(ApprovalDecided { seq, digest: digest.into(), word, by, reason: None })
+}
+
 pub(crate) fn path(number: u64) -> CallPath {
     CallPath::root(u32::try_from(number).unwrap())
 }

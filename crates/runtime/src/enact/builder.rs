@@ -15,8 +15,11 @@ use tokio::sync::Semaphore;
 use super::Enact;
 use crate::act::ActWorkflow;
 use crate::clock::{Clock, SystemClock};
+use crate::gate::digest_of_policies;
 use crate::locks::Locks;
 use crate::observe::Observer;
+use crate::plan::Planner;
+use crate::recent::Recollection;
 use crate::recovery;
 use crate::run::Go;
 use crate::shared::{AGAIN_AT_ONCE, ConnectorHandle, Shared};
@@ -141,7 +144,39 @@ impl Builder {
     /// # Errors
     /// `invalid_parameters`, where no store is given, two connectors have one name, or two workflows one name and version
     /// (`act` is the runtime's own); what the store says.
-    pub async fn start(mut self) -> Result<Enact, Error> {
+    pub async fn start(self) -> Result<Enact, Error> {
+        let (recovery, max_runs) = (self.recovery, self.max_runs.unwrap_or(DEFAULT_MAX_RUNS));
+        let shared = self.shared().await?;
+        let go = match recovery {
+            Recovery::Automatic => Go::On,
+            Recovery::OnRequest => Go::SettleOnly,
+        };
+        let coordinator: CoordinatorRef = Arc::new(RwLock::new(None));
+        let args = SupervisorArgs {
+            shared: Arc::clone(&shared),
+            coordinator: Arc::clone(&coordinator),
+            max_runs,
+            go,
+        };
+        let (supervisor, _) = Supervisor::spawn(None, Supervisor, args).await.map_err(|error| {
+            Error::new(ErrorCode::Internal, format!("the runtime's supervisor did not start: {error}"))
+        })?;
+        let enact = Enact { shared, coordinator, supervisor };
+        recovery::recover(&enact.shared, &enact.coordinator()?, go).await?;
+        Ok(enact)
+    }
+
+    /// Looks at what runs would do, and starts nothing. The store is read for policies that look back; any will do where
+    /// none does.
+    ///
+    /// # Errors
+    /// As [`Builder::start`].
+    pub async fn planner(self) -> Result<Planner, Error> {
+        Ok(Planner::new(self.shared().await?))
+    }
+
+    /// What all of its parts share.
+    async fn shared(mut self) -> Result<Arc<Shared>, Error> {
         let store =
             self.store.ok_or_else(|| Error::new(ErrorCode::InvalidParameters, "a runtime needs a store"))?;
         if let Some(message) = self.mistake {
@@ -153,33 +188,21 @@ impl Builder {
             .into_iter()
             .map(|(name, toolbox)| (name.clone(), ConnectorHandle::new(name, toolbox)))
             .collect();
-        let shared = Arc::new(Shared {
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
+        let looks_back = self.policies.iter().map(|policy| policy.looks_back()).max().unwrap_or_default();
+        let recent = Recollection::load(&*store, looks_back, clock.now()).await?;
+        Ok(Arc::new(Shared {
             store,
             connectors,
+            recent,
+            policies_digest: digest_of_policies(&self.policies),
             policies: self.policies,
             workflows: self.workflows,
-            clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
+            clock,
             observers: self.observers,
             locks: Locks::default(),
             under_way: UnderWay::default(),
             again: Semaphore::new(AGAIN_AT_ONCE),
-        });
-        let go = match self.recovery {
-            Recovery::Automatic => Go::On,
-            Recovery::OnRequest => Go::SettleOnly,
-        };
-        let coordinator: CoordinatorRef = Arc::new(RwLock::new(None));
-        let args = SupervisorArgs {
-            shared: Arc::clone(&shared),
-            coordinator: Arc::clone(&coordinator),
-            max_runs: self.max_runs.unwrap_or(DEFAULT_MAX_RUNS),
-            go,
-        };
-        let (supervisor, _) = Supervisor::spawn(None, Supervisor, args).await.map_err(|error| {
-            Error::new(ErrorCode::Internal, format!("the runtime's supervisor did not start: {error}"))
-        })?;
-        let enact = Enact { shared, coordinator, supervisor };
-        recovery::recover(&enact.shared, &enact.coordinator()?, go).await?;
-        Ok(enact)
+        }))
     }
 }

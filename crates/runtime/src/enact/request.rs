@@ -22,7 +22,7 @@ pub struct RunRequest {
     input: JsonText,
     pub(super) key: Option<String>,
     checked: Result<(), Error>,
-    pub(super) foreseen: Vec<Foreseen>,
+    pub(crate) foreseen: Vec<Foreseen>,
 }
 
 impl RunRequest {
@@ -77,7 +77,7 @@ impl RunRequest {
         self
     }
 
-    pub(super) fn accepted(self) -> Result<RunAccepted, Error> {
+    pub(crate) fn accepted(self) -> Result<RunAccepted, Error> {
         self.checked?;
         if self.user.trim().is_empty() {
             return Err(Error::new(ErrorCode::InvalidParameters, "a run needs a user").left_nothing());

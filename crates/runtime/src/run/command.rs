@@ -1,9 +1,11 @@
 //! What people ask of a run: to stop it, to undo it, to decide what it cannot.
 
 use enact_core::error::{Error, ErrorCode};
-use enact_core::event::{CancelRequested, Decision, Event, OperatorDecided, RollbackRequested};
+use enact_core::event::{
+    ApprovalDecided, ApprovalWord, CancelRequested, Decision, Event, OperatorDecided, RollbackRequested,
+};
 use enact_core::ids::Seq;
-use enact_core::run::{Phase, RunEnd};
+use enact_core::run::{ApprovalState, Phase, RunEnd};
 use enact_core::store::Durability;
 use tokio::sync::oneshot;
 
@@ -20,6 +22,18 @@ pub(crate) enum Command {
     Rollback(RollbackOptions),
     /// An operator's word.
     Decide(Word),
+    /// A person's word on what waits for an approval.
+    Approve(Approving),
+}
+
+/// A person's word on what waits for an approval.
+#[derive(Clone, Debug)]
+pub(crate) struct Approving {
+    pub(crate) by: String,
+    /// The action; where it is not said, the one thing that waits.
+    pub(crate) seq: Option<Seq>,
+    pub(crate) approved: bool,
+    pub(crate) reason: Option<String>,
 }
 
 impl Command {
@@ -29,6 +43,7 @@ impl Command {
             Self::Resume { by } | Self::Cancel { by, .. } => by,
             Self::Rollback(options) => &options.by,
             Self::Decide(word) => &word.by,
+            Self::Approve(word) => &word.by,
         }
     }
 }
@@ -91,6 +106,10 @@ impl Run {
                 return if self.go == Go::Wait { self.finish().await } else { Ok(()) };
             }
         };
+        let decided = events.iter().find_map(|event| match event {
+            Event::ApprovalDecided(decided) => decided.seq,
+            _ => None,
+        });
         if !events.is_empty() {
             if let Err(error) = self.record_durably(events).await {
                 drop(reply.send(Err(error.clone())));
@@ -100,7 +119,10 @@ impl Run {
         }
         self.go = Go::On;
         drop(reply.send(Ok(())));
-        Ok(())
+        match decided {
+            Some(seq) => self.retry(seq).await,
+            None => Ok(()),
+        }
     }
 
     async fn record_durably(&mut self, events: Vec<Event>) -> Result<(), Error> {
@@ -147,15 +169,44 @@ impl Run {
                 let Word { by, seq, decision } = word;
                 let event = Event::OperatorDecided(OperatorDecided { by, seq, decision });
                 // Tried on a copy: a word on an action that is not in doubt changes nothing.
-                state.clone().apply(self.shared.clock.now(), &event).map_err(|illegal| {
-                    Error::new(
-                        ErrorCode::Conflict,
-                        format!("run {} cannot be resolved: {}", self.id, illegal.why),
-                    )
-                })?;
+                self.check(&event).map_err(|why| self.refused(&format!("resolved: {why}")))?;
                 Ok(vec![event])
             }
+            Command::Approve(word) => self.approval_events(word),
         }
+    }
+
+    /// Tries an event on a copy: what it contradicts.
+    fn check(&self, event: &Event) -> Result<(), String> {
+        let mut state = self.state().map_err(|error| error.to_string())?.clone();
+        state.apply(self.shared.clock.now(), event).map_err(|illegal| illegal.why)
+    }
+
+    fn approval_events(&self, word: Approving) -> Result<Vec<Event>, Error> {
+        let Approving { by, seq, approved, reason } = word;
+        let what = if approved { "approved" } else { "denied" };
+        let open: Vec<_> = self.state()?.open_approvals().collect();
+        let wanted = |open: &&&ApprovalState| seq.is_none() || open.seq() == seq;
+        let request = match open.iter().filter(wanted).collect::<Vec<_>>()[..] {
+            [one] => &one.request,
+            [] => return Err(self.refused(&format!("{what}: nothing of it waits for an approval"))),
+            _ => {
+                let all: Vec<_> =
+                    open.iter().filter_map(|open| open.seq()).map(|seq| seq.to_string()).collect();
+                let why = format!("{what}: actions {} wait for an approval; say which one", all.join(", "));
+                return Err(self.refused(&why));
+            }
+        };
+        if approved && let Some(why) = request.refuses(&by, &self.state()?.accepted.user) {
+            let message = format!("run {} was not approved: {why}; it waits on", self.id);
+            return Err(Error::new(ErrorCode::ApprovalDenied, message).left_nothing());
+        }
+        let word = if approved { ApprovalWord::Approved } else { ApprovalWord::Denied };
+        let digest = request.digest.clone();
+        let decided = ApprovalDecided { seq: request.seq(), digest, word, by: Some(by), reason };
+        let event = Event::ApprovalDecided(decided);
+        self.check(&event).map_err(|why| self.refused(&format!("{what}: {why}")))?;
+        Ok(vec![event])
     }
 
     fn rollback_events(&self, options: RollbackOptions, phase: Phase) -> Vec<Event> {
@@ -196,6 +247,7 @@ pub(super) fn asker(events: &[Event]) -> Option<&str> {
         Event::CancelRequested(event) => Some(event.by.as_str()),
         Event::RollbackRequested(event) => Some(event.by.as_str()),
         Event::OperatorDecided(event) => Some(event.by.as_str()),
+        Event::ApprovalDecided(event) => event.by.as_deref(),
         _ => None,
     })
 }

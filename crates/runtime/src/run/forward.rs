@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use enact_core::error::{Error, ErrorCode, ErrorRecord};
 use enact_core::event::{
-    ActionCall, ActionCaptureFailed, ActionRefused, Event, PoliciesEvaluated, RunAccepted, RunBlocked,
-    RunFailed, RunQuarantined, RunSucceeded, TimerFired, TimerSet, ValueRecorded,
+    ActionCall, ActionCaptureFailed, ActionRefused, ApprovalReason, Event, PoliciesEvaluated, RunAccepted,
+    RunBlocked, RunFailed, RunQuarantined, RunSucceeded, TimerFired, TimerSet, ValueRecorded,
 };
 use enact_core::ids::{CallPath, Direction, EventSeq, Seq};
 use enact_core::json::JsonText;
@@ -24,11 +24,12 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::connector_actor::ConnectorMsg;
 use crate::cx::{Desk, Tries, WorkflowCx, stopped};
-use crate::gate::{self, Asked, Permitted};
+use crate::gate::{self, Asked, Judged, Permitted};
 use crate::job::{Job, What, panic_text};
 use crate::replay::{self, Divergence, Recorded};
 use crate::shared::Shared;
 
+use super::approval::Leave;
 use super::{Ack, Ask, AskedAction, Call, Life, Reply, Run, RunMsg, Told};
 
 /// An action that the code waits for.
@@ -38,6 +39,10 @@ pub(super) struct Asking {
     path: CallPath,
     pub(super) call: Option<Arc<ActionCall>>,
     pub(super) verdicts: Vec<VerdictRecord>,
+    /// Which policies wanted an approval at the gate of the parameters, and why.
+    pub(super) wanted: Vec<ApprovalReason>,
+    /// Whether a person's approval is waited for.
+    pub(super) is_put_off: bool,
     pub(super) failures: u32,
     pub(super) reply: oneshot::Sender<Result<Reply, Error>>,
 }
@@ -74,13 +79,11 @@ impl Run {
         let acceptance = Event::RunAccepted(accepted);
         let now = self.shared.clock.now();
         let first = RunState::begin(self.id, EventSeq(1), now, &acceptance).map_err(super::defect)?;
-        let verdicts = gate::judge_run(&self.shared, &first, &gate::Subject::new(&first));
-        let refusal = gate::refusal(&verdicts);
-        let mut events = vec![acceptance, Event::PoliciesEvaluated(PoliciesEvaluated { verdicts })];
-        if let Some(error) = &refusal {
-            events.push(Event::RunBlocked(RunBlocked { error: error.record() }));
-        }
-        let wait = barrier || refusal.is_some();
+        let judged = gate::judge_run(&self.shared, &first, &gate::Subject::new(&first));
+        let judgement = self.conclude_judgement(&first, judged);
+        let goes_on = matches!(judgement[..], [Event::PoliciesEvaluated(_)]);
+        let events = [vec![acceptance], judgement].concat();
+        let wait = barrier || !goes_on;
         let durability = if wait { Durability::Barrier } else { Durability::Enqueued };
         let appended = self.record_with_key(events, durability, key).await?;
         Ok(wait.then_some(appended))
@@ -88,14 +91,36 @@ impl Run {
 
     pub(super) async fn judge(&mut self) -> Result<bool, Error> {
         let subject = self.subject()?;
-        let verdicts = gate::judge_run(&self.shared, self.state()?, &subject);
-        let refusal = gate::refusal(&verdicts);
-        let mut events = vec![Event::PoliciesEvaluated(PoliciesEvaluated { verdicts })];
-        if let Some(error) = refusal {
-            events.push(Event::RunBlocked(RunBlocked { error: error.record() }));
+        let state = self.state()?;
+        let judged = gate::judge_run(&self.shared, state, &subject);
+        let events = self.conclude_judgement(state, judged);
+        if !events.is_empty() {
+            self.record_end(events).await?;
         }
-        self.record_end(events).await?;
-        Ok(true)
+        let open = self.state()?.open_approvals().next().map(|open| open.request.expires_at);
+        if let Some(expires_at) = open {
+            self.put_off(None, expires_at);
+        }
+        Ok(open.is_none())
+    }
+
+    /// What follows from the policies' verdicts on the run: it goes on, it has ended, or it waits for a person. Nothing,
+    /// where it waits already.
+    fn conclude_judgement(&self, state: &RunState, judged: Judged) -> Vec<Event> {
+        let refused = judged.refusal();
+        let verdicts = judged.verdicts.clone();
+        let passed = Event::PoliciesEvaluated(PoliciesEvaluated { verdicts });
+        if let Some(error) = refused {
+            return vec![passed, Event::RunBlocked(RunBlocked { error: error.record() })];
+        }
+        let blocked = |error: Error| Event::RunBlocked(RunBlocked { error: error.record() });
+        match self.leave(state, None, None, judged.verdicts, judged.wanted) {
+            Leave::Given => vec![passed],
+            Leave::Asked => Vec::new(),
+            Leave::Ask(request) => vec![Event::ApprovalRequested(request)],
+            Leave::Refused(error) => vec![blocked(error)],
+            Leave::TooLate(expired, error) => vec![Event::ApprovalDecided(expired), blocked(error)],
+        }
     }
 
     /// Starts the workflow's code, or draws the conclusion from its end.
@@ -268,7 +293,17 @@ impl Run {
         };
         let tries = action.tries;
         let failures = self.failures_so_far(seq)?;
-        let asking = Asking { tries, action, path, call: None, verdicts: Vec::new(), failures, reply };
+        let asking = Asking {
+            tries,
+            action,
+            path,
+            call: None,
+            verdicts: Vec::new(),
+            wanted: Vec::new(),
+            is_put_off: false,
+            failures,
+            reply,
+        };
         self.asked.insert(seq, asking);
         // Whoever recorded the last failure may not have known how many attempts there are.
         if failures > 0 && failures >= tries.max_attempts {
@@ -333,13 +368,12 @@ impl Run {
                 self.record_one(Event::ActionRefused(event)).await?;
                 self.hand_back(seq)
             }
-            Ok((permitted, verdicts)) => {
+            Ok((permitted, judged)) => {
+                if !self.has_leave(seq, permitted.call(), judged).await? {
+                    return Ok(());
+                }
                 let attempts = self.state()?.actions.get(&seq).map_or(0, |action| action.attempts.len());
                 let attempt = u32::try_from(attempts).unwrap_or(u32::MAX).saturating_add(1);
-                if let Some(asking) = self.asked.get_mut(&seq) {
-                    asking.call = Some(Arc::clone(permitted.call()));
-                    asking.verdicts = verdicts;
-                }
                 let what = What::Act { force: false, undoes: None };
                 match self.send_job(permitted, seq, attempt, (Direction::Forward, 0), what) {
                     Ok(()) => Ok(()),

@@ -57,6 +57,9 @@ impl Run {
                 return self.halt(error);
             }
             lived = self.live_again(error).await;
+            if lived.is_ok() {
+                lived = self.say_who_is_waited_for().await;
+            }
         }
     }
 
@@ -106,6 +109,7 @@ impl Run {
         self.last = None;
         self.finished = false;
         self.subject = None;
+        self.is_put_off = false;
     }
 
     /// Takes what is held for an outcome until the outcome has its place in the log, whatever life that is in.

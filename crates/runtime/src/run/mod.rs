@@ -6,6 +6,7 @@
 //! coordinator and stops; the log has everything to start another. Where the store fails it, it begins another
 //! life itself: see `life.rs`.
 
+mod approval;
 mod back;
 mod command;
 mod forward;
@@ -37,8 +38,9 @@ use crate::locks::Guards;
 use crate::shared::Shared;
 use crate::under_way::Jobs;
 
-pub(crate) use command::Command;
+pub(crate) use approval::WORKFLOW;
 pub use command::RollbackOptions;
+pub(crate) use command::{Approving, Command};
 
 /// What a workflow actor is told.
 pub(crate) enum RunMsg {
@@ -67,6 +69,8 @@ pub(crate) enum Told {
     LookUpDue,
     /// A sleep is over.
     TimerDue(CallPath),
+    /// The time to approve an action, or the run, is over.
+    ApprovalDue(Option<Seq>),
 }
 
 /// A call of the workflow's code.
@@ -159,6 +163,8 @@ pub(crate) struct Run {
     /// What the actor will tell itself.
     later: Vec<Later>,
     undo_waits: bool,
+    /// Whether the coordinator was told that a person is waited for, and for nothing else.
+    is_put_off: bool,
     /// Whether the undo that was sent last may overwrite what others changed.
     undo_force: bool,
     /// What the run ended or stopped with, to be durable before anybody is told.
@@ -196,6 +202,10 @@ impl Actor for RunActor {
     async fn post_start(&self, _: ActorRef<RunMsg>, run: &mut Self::State) -> Result<(), ActorProcessingErr> {
         let begun = match run.begin().await {
             Ok(()) => run.advance().await,
+            Err(error) => Err(error),
+        };
+        let begun = match begun {
+            Ok(()) => run.say_who_is_waited_for().await,
             Err(error) => Err(error),
         };
         run.outlast(begun).await;
@@ -245,6 +255,7 @@ impl Run {
             code_end: None,
             later: Vec::new(),
             undo_waits: false,
+            is_put_off: false,
             undo_force: false,
             last: None,
             finished: false,
@@ -260,9 +271,14 @@ impl Run {
             RunMsg::Of(life, told) if life == self.life => self.told(told).await?,
             RunMsg::Of(..) => return Ok(()),
             RunMsg::Report(report) => self.reported(*report).await?,
-            RunMsg::Command(command, reply) => self.commanded(command, reply).await?,
+            RunMsg::Command(command, reply) => {
+                // Whoever brought it forgot what was said before.
+                self.is_put_off = false;
+                self.commanded(command, reply).await?;
+            }
         }
-        self.advance().await
+        self.advance().await?;
+        self.say_who_is_waited_for().await
     }
 
     async fn told(&mut self, told: Told) -> Result<(), Error> {
@@ -280,6 +296,9 @@ impl Run {
             // What is due is done when this is taken.
             Told::LookUpDue => Ok(()),
             Told::TimerDue(path) => self.fire(path).await,
+            Told::ApprovalDue(Some(seq)) => self.retry(seq).await,
+            // It is judged anew when this is taken.
+            Told::ApprovalDue(None) => Ok(()),
         }
     }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use enact_core::error::{Error, ErrorCode, Remains};
 use enact_core::event::{
-    ActionAlreadyDone, ActionCaptureFailed, ActionFailed, ActionIntended, ActionRead, ActionRefused,
-    ActionResolved, ActionSucceeded, Event, Finding,
+    ActionAlreadyDone, ActionCaptureFailed, ActionFailed, ActionIntended, ActionRead, ActionResolved,
+    ActionSucceeded, Event, Finding,
 };
 use enact_core::ids::{Direction, Seq};
 use enact_core::json::JsonText;
@@ -117,12 +117,11 @@ impl Run {
         };
         if !self.shared.policies.is_empty() {
             let subject = self.subject()?;
-            verdicts = gate::judge_captured(&self.shared, self.state()?, &subject, &call, &captured.facts);
-            if let Some(error) = gate::refusal(&verdicts) {
+            let judged = gate::judge_captured(&self.shared, self.state()?, &subject, &call, &captured.facts);
+            verdicts.clone_from(&judged.verdicts);
+            if !self.has_leave_on(seq, &call, &captured.facts, judged).await? {
                 self.jobs.remove(&(seq, attempt, Direction::Forward));
-                let event = ActionRefused { call, verdicts, error: error.record() };
-                self.record_one(Event::ActionRefused(event)).await?;
-                return self.hand_back(seq);
+                return Ok(());
             }
         }
         let intended = ActionIntended {

@@ -54,6 +54,8 @@ kinds! {
     1 v 1 RunAccepted,
     2 v 1 PoliciesEvaluated,
     3 v 1 RunBlocked,
+    4 v 1 ApprovalRequested,
+    5 v 1 ApprovalDecided,
     10 v 1 ActionRefused,
     11 v 1 ActionRead,
     12 v 1 ActionAlreadyDone,

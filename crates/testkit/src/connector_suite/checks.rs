@@ -1,8 +1,8 @@
 //! The checks, one function each; the function's name says what holds.
 
-use enact_core::ErrorCode;
 use enact_core::action::{Doubt, EffectClass};
 use enact_core::ids::Direction;
+use enact_core::{Capture, ErrorCode};
 use futures::future::{Either, select};
 use serde_json::Value;
 
@@ -25,6 +25,7 @@ pub(super) async fn all<W: World>(case: &Case<W>, fresh: &impl AsyncFn() -> W) -
         capture_changes_nothing,
         facts_are_declared,
     ];
+    run![a_plan_changes_nothing_and_sees_what_capture_sees,];
     match prepare(&fresh().await.toolbox(), &case.action, &case.params) {
         Ok(action) if action.spec().effect == EffectClass::ReadOnly => run![a_read_changes_nothing,],
         Ok(action) if action.spec().effect == EffectClass::Reversible => run![
@@ -108,6 +109,28 @@ async fn capture_changes_nothing<W: World>(case: &Case<W>, fresh: &impl AsyncFn(
     let stage = Stage::set(case, fresh).await?;
     drop(stage.intend().await?);
     stage.same_as(&stage.before, "capture").await
+}
+
+/// What policies may ask about is the same in a plan, but for what only the change itself shows.
+async fn a_plan_changes_nothing_and_sees_what_capture_sees<W: World>(
+    case: &Case<W>,
+    fresh: &impl AsyncFn() -> W,
+) -> Outcome {
+    let stage = Stage::set(case, fresh).await?;
+    let preview = stage.action.preview(&stage.cx(Direction::Forward, false)).await;
+    let preview = preview.map_err(|error| format!("it cannot be looked at: {error}"))?;
+    stage.same_as(&stage.before, "a plan").await?;
+    if preview.already_done.is_some() {
+        return Err("a plan says that it is already done".into());
+    }
+    let captured = stage.action.capture(&stage.cx(Direction::Forward, false)).await;
+    match captured.map_err(|error| format!("capture failed: {error}"))? {
+        Capture::Ready { facts, .. } if facts.keys().eq(preview.facts.keys()) => Ok(()),
+        Capture::Ready { facts, .. } => {
+            Err(format!("capture finds {facts:?}, and a plan finds {:?}", preview.facts))
+        }
+        Capture::AlreadyDone(_) => Err("capture says that it is already done".into()),
+    }
 }
 
 async fn a_read_changes_nothing<W: World>(case: &Case<W>, fresh: &impl AsyncFn() -> W) -> Outcome {

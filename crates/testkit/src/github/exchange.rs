@@ -73,7 +73,7 @@ impl Asked {
         }
     }
 
-    fn is_graphql(&self) -> bool {
+    pub(super) fn is_graphql(&self) -> bool {
         self.path.starts_with("/graphql#")
     }
 }
@@ -114,13 +114,15 @@ impl Shared {
         let mut state = self.state.lock();
         let caller = state.authenticate(asked.authorization.as_deref()).unwrap_or(Caller::Anonymous);
         state.leave(&caller, 0);
-        let mut reply = match state.count(&caller) {
+        let mut reply = match state.count(asked, &caller) {
             Err(Stop::Refused(reply)) => *reply,
             _ => Reply::error(status, "API rate limit exceeded"),
         };
-        reply.status = status;
-        if let Some(Value::Object(body)) = &mut reply.body {
-            body.insert("status".to_owned(), json!(status.to_string()));
+        if !asked.is_graphql() {
+            reply.status = status;
+            if let Some(Value::Object(body)) = &mut reply.body {
+                body.insert("status".to_owned(), json!(status.to_string()));
+            }
         }
         state.finish(asked, &caller, reply)
     }
@@ -151,7 +153,7 @@ impl State {
             return Err(Stop::refuse(400, &format!("{version} is not a supported API version")));
         }
         if asked.path != "/rate_limit" {
-            self.count(caller)?;
+            self.count(asked, caller)?;
         }
         if asked.is_graphql() {
             return graphql::answer(self, asked.number, &asked.method, caller, &asked.body);

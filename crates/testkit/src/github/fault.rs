@@ -129,7 +129,7 @@ impl Fault {
         Self::new(method, path, Deed::Reply(Reply::new(status, body)))
     }
 
-    /// 403: the primary rate limit is used up until its hour ends.
+    /// 403: the primary rate limit is used up until its hour ends. GraphQL says so with 200, whatever the status.
     #[must_use]
     pub fn rate_limited(method: &str, path: &str) -> Self {
         Self::new(method, path, Deed::Limited(403))

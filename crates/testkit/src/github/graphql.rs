@@ -37,6 +37,12 @@ fn error(kind: Option<&str>, message: &str, path: Option<&str>) -> Value {
     error
 }
 
+/// The refusal of a request for its rate, which is 200 here. Source: GitHub's "Rate limits and query limits for the
+/// GraphQL API".
+pub(super) fn limited(message: &str) -> Reply {
+    Reply::new(200, json!({"errors": [{"type": "RATE_LIMITED", "message": message}]}))
+}
+
 pub(super) fn answer(state: &mut State, number: u64, method: &str, caller: &Caller, body: &Bytes) -> Answer {
     if method != "POST" {
         return Err(Stop::not_found());

@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 use super::account::{Grant, Kind};
 use super::auth::Caller;
+use super::exchange::Asked;
+use super::graphql;
 use super::reply::{Reply, Stop};
 use super::state::State;
 
@@ -33,7 +35,7 @@ impl State {
     }
 
     /// Counts a request, or refuses it.
-    pub(super) fn count(&mut self, caller: &Caller) -> Result<(), Stop> {
+    pub(super) fn count(&mut self, asked: &Asked, caller: &Caller) -> Result<(), Stop> {
         let grant = self.counted(caller);
         if grant.remaining() > 0 {
             grant.used += 1;
@@ -44,7 +46,7 @@ impl State {
             Caller::Token(..) => format!("API rate limit exceeded for user ID {}.", grant.id),
             Caller::App(id) => format!("API rate limit exceeded for app ID {id}."),
         };
-        Err(Stop::refuse(403, &message))
+        Err(if asked.is_graphql() { graphql::limited(&message).into() } else { Stop::refuse(403, &message) })
     }
 
     /// What the present hour has left, as headers.

@@ -124,6 +124,12 @@ impl Person {
         self.edit_with(number, ItemEdit { labels, ..ItemEdit::default() });
     }
 
+    /// Chooses another base for an open pull request.
+    #[track_caller]
+    pub fn retarget(&self, number: u64, base: &str) {
+        self.edit_with(number, ItemEdit { base: Some(base.to_owned()), ..ItemEdit::default() });
+    }
+
     /// Closes an issue, or a pull request without a merge.
     #[track_caller]
     pub fn close(&self, number: u64) {

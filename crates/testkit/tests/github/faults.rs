@@ -87,6 +87,8 @@ async fn limits_are_told_by_status_and_headers() {
         assert!(reset > hub.now());
         got.refuses(status, "API rate limit exceeded for user ID");
         client.get(ISSUES).await.refuses(403, "API rate limit exceeded");
+        let refused = client.post("/graphql", json!({"query": "{ viewer { login } }"})).await.is(200);
+        assert_eq!((&refused["errors"][0]["type"], refused.get("data")), (&json!("RATE_LIMITED"), None));
         assert_eq!(client.get("/rate_limit").await.is(200)["rate"]["remaining"], 0);
         hub.advance_clock(reset - hub.now());
         client.get(ISSUES).await.is(200);

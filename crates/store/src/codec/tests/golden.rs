@@ -29,6 +29,7 @@ pub(super) fn runs() -> Vec<Run> {
         run("blocked", blocked()),
         run("cancelled", cancelled()),
         run("failed-and-kept", failed_and_kept()),
+        run("approved", approved()),
     ]
 }
 
@@ -265,6 +266,54 @@ fn blocked() -> Vec<Event> {
         accepted(WorkflowSource::Code, OnFailure::Rollback, None),
         judged(false),
         Event::RunBlocked(RunBlocked { error }),
+    ]
+}
+
+fn approval_requested(call: Option<Arc<ActionCall>>, facts: Option<JsonText>, digest: &str) -> Event {
+    let reasons = vec![ApprovalReason { policy: "weekdays".into(), reason: "it is Friday".into() }];
+    Event::ApprovalRequested(Arc::new(ApprovalRequested {
+        call,
+        verdicts: verdicts(true),
+        facts,
+        reasons,
+        approvers: vec!["boss@example.org".into()],
+        digest: digest.repeat(32),
+        policies: "cd".repeat(32),
+        expires_at: Timestamp::from_unix_us(4_000_000_000_000_000),
+    }))
+}
+
+fn approval_decided(seq: Option<u64>, digest: &str, word: ApprovalWord, reason: Option<&str>) -> Event {
+    let (digest, by) = (digest.repeat(32), Some("boss@example.org".into()));
+    Event::ApprovalDecided(ApprovalDecided {
+        seq: seq.map(Seq),
+        digest,
+        word,
+        by,
+        reason: reason.map(Into::into),
+    })
+}
+
+/// The run and one action are approved, another is not.
+fn approved() -> Vec<Event> {
+    let error = error(ErrorCode::ApprovalDenied, "boss@example.org did not approve it: no", false);
+    vec![
+        accepted(WorkflowSource::Code, OnFailure::Keep, None),
+        approval_requested(None, None, "01"),
+        approval_decided(None, "01", ApprovalWord::Approved, None),
+        judged(true),
+        approval_requested(Some(call(1, EffectClass::Reversible)), Some(json(r#"{"rows":3}"#)), "02"),
+        approval_decided(Some(1), "02", ApprovalWord::Approved, Some("fine")),
+        intended(1, 1),
+        succeeded(1, 1),
+        approval_requested(Some(call(2, EffectClass::Reversible)), None, "03"),
+        approval_decided(Some(2), "03", ApprovalWord::Denied, Some("no")),
+        Event::ActionRefused(ActionRefused {
+            call: call(2, EffectClass::Reversible),
+            verdicts: verdicts(true),
+            error: error.clone(),
+        }),
+        Event::RunFailed(RunFailed { error }),
     ]
 }
 

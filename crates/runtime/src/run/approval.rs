@@ -1,0 +1,247 @@
+//! Leave to go on: what a policy or the workflow wants a person to approve.
+//!
+//! Nothing is held while a person is waited for: no key, no permit, no transaction. When the word comes, the action goes
+//! through the gate again, and what it then asks leave for has to be exactly what was approved.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use enact_core::action::Facts;
+use enact_core::error::{Error, ErrorCode};
+use enact_core::event::{
+    ActionCall, ActionRefused, ApprovalDecided, ApprovalReason, ApprovalRequested, ApprovalWord, Event,
+};
+use enact_core::ids::Seq;
+use enact_core::json::JsonText;
+use enact_core::policy::{Approval, VerdictRecord};
+use enact_core::run::{ApprovalState, Phase, RunState, RunStatus, is_same_person};
+use enact_core::store::Durability;
+use enact_core::time::Timestamp;
+
+use super::{Run, Told};
+use crate::coordinator::CoordinatorMsg;
+use crate::gate::{Judged, digest};
+
+/// Under which name the workflow itself wants an approval.
+pub(crate) const WORKFLOW: &str = "workflow";
+
+/// Whether something may go on.
+pub(super) enum Leave {
+    /// It may.
+    Given,
+    /// A person is asked already.
+    Asked,
+    /// A person has to be asked this.
+    Ask(Arc<ApprovalRequested>),
+    /// It may not.
+    Refused(Error),
+    /// Nobody said anything in time.
+    TooLate(ApprovalDecided, Error),
+}
+
+impl Run {
+    /// Whether an action, or the run, may go on where that much is wanted.
+    pub(super) fn leave(
+        &self,
+        state: &RunState,
+        call: Option<&Arc<ActionCall>>,
+        facts: Option<JsonText>,
+        verdicts: Vec<VerdictRecord>,
+        wanted: Vec<(String, Approval)>,
+    ) -> Leave {
+        if wanted.is_empty() {
+            return Leave::Given;
+        }
+        let (seq, now) = (call.map(|call| call.seq), self.shared.clock.now());
+        let digest = match call {
+            Some(call) => digest(&("action", self.id, call, &facts)),
+            None => digest(&("run", self.id, &state.accepted)),
+        };
+        let policies = &self.shared.policies_digest;
+        if let Some(known) = state.approval(seq, &digest) {
+            let (request, in_time) = (&known.request, now < known.request.expires_at);
+            let is_current = request.policies == *policies && in_time;
+            match known.decided.as_ref().map(|decided| decided.word) {
+                Some(ApprovalWord::Approved) if is_current => return Leave::Given,
+                Some(ApprovalWord::Denied) => return Leave::Refused(denied(known)),
+                Some(ApprovalWord::Expired) => return Leave::Refused(expired(request.expires_at)),
+                None if !in_time => {
+                    let word = ApprovalWord::Expired;
+                    let decided = ApprovalDecided { seq, digest, word, by: None, reason: None };
+                    return Leave::TooLate(decided, expired(request.expires_at));
+                }
+                None if is_current => return Leave::Asked,
+                // What was approved, or asked for, under other policies or too long ago is asked for again.
+                Some(ApprovalWord::Approved) | None => {}
+            }
+        }
+        let (reasons, approvers, within) = match merged(wanted) {
+            Ok(merged) => merged,
+            Err(error) => return Leave::Refused(error),
+        };
+        Leave::Ask(Arc::new(ApprovalRequested {
+            call: call.map(Arc::clone),
+            verdicts,
+            facts,
+            reasons,
+            approvers,
+            digest,
+            policies: policies.clone(),
+            expires_at: now.after(within),
+        }))
+    }
+
+    /// Leave for an action on its parameters. Where it is not given, the action waits or has ended.
+    pub(super) async fn has_leave(
+        &mut self,
+        seq: Seq,
+        call: &Arc<ActionCall>,
+        judged: Judged,
+    ) -> Result<bool, Error> {
+        let Judged { verdicts, mut wanted } = judged;
+        let Some(asking) = self.asked.get_mut(&seq) else { return Ok(false) };
+        if asking.tries.approval {
+            let reason = format!("the workflow wants {}.{} approved", call.connector, call.action);
+            wanted.push((WORKFLOW.to_owned(), Approval::new(reason)));
+        }
+        asking.call = Some(Arc::clone(call));
+        asking.verdicts.clone_from(&verdicts);
+        asking.wanted = wanted.iter().map(reason_of).collect();
+        asking.is_put_off = false;
+        self.ask_leave(call, None, verdicts, wanted).await
+    }
+
+    /// Leave for an action on what capture found. What was approved with the parameters is not asked for again.
+    pub(super) async fn has_leave_on(
+        &mut self,
+        seq: Seq,
+        call: &Arc<ActionCall>,
+        facts: &Facts,
+        judged: Judged,
+    ) -> Result<bool, Error> {
+        if let Some(error) = judged.refusal() {
+            self.refuse(call, judged.verdicts, &error).await?;
+            return Ok(false);
+        }
+        let Judged { verdicts, mut wanted } = judged;
+        if let Some(asking) = self.asked.get(&seq) {
+            wanted.retain(|want| !asking.wanted.contains(&reason_of(want)));
+        }
+        let facts = if wanted.is_empty() { None } else { Some(JsonText::encode(facts)?) };
+        self.ask_leave(call, facts, verdicts, wanted).await
+    }
+
+    async fn ask_leave(
+        &mut self,
+        call: &Arc<ActionCall>,
+        facts: Option<JsonText>,
+        verdicts: Vec<VerdictRecord>,
+        wanted: Vec<(String, Approval)>,
+    ) -> Result<bool, Error> {
+        let leave = self.leave(self.state()?, Some(call), facts, verdicts.clone(), wanted);
+        match leave {
+            Leave::Given => return Ok(true),
+            Leave::Asked => {}
+            Leave::Ask(request) => {
+                let events = vec![Event::ApprovalRequested(request)];
+                self.last = Some(self.record(events, Durability::Barrier).await?);
+            }
+            Leave::Refused(error) => self.refuse(call, verdicts, &error).await?,
+            Leave::TooLate(decided, error) => {
+                self.record_one(Event::ApprovalDecided(decided)).await?;
+                self.refuse(call, verdicts, &error).await?;
+            }
+        }
+        let open = self.state()?.open_approvals().find(|open| open.seq() == Some(call.seq));
+        if let Some(expires_at) = open.map(|open| open.request.expires_at) {
+            self.put_off(Some(call.seq), expires_at);
+        }
+        Ok(false)
+    }
+
+    async fn refuse(
+        &mut self,
+        call: &Arc<ActionCall>,
+        verdicts: Vec<VerdictRecord>,
+        error: &Error,
+    ) -> Result<(), Error> {
+        let event = ActionRefused { call: Arc::clone(call), verdicts, error: error.record() };
+        self.record_one(Event::ActionRefused(event)).await?;
+        self.hand_back(call.seq)
+    }
+
+    /// It goes on when there is a word, or no more time for one.
+    pub(super) fn put_off(&mut self, seq: Option<Seq>, until: Timestamp) {
+        if let Some(asking) = seq.and_then(|seq| self.asked.get_mut(&seq)) {
+            asking.is_put_off = true;
+        }
+        self.tell_later(until.since(self.shared.clock.now()), Told::ApprovalDue(seq));
+    }
+
+    /// Tells the coordinator when a person is waited for and nothing else, and when that is over.
+    pub(super) async fn say_who_is_waited_for(&mut self) -> Result<(), Error> {
+        let waits = !self.finished && self.waits_for_a_person();
+        if waits == self.is_put_off {
+            return Ok(());
+        }
+        let state = if waits {
+            // Whoever is told may ask the log.
+            self.shared.store.flush().await?;
+            self.state.as_ref().map(|state| Arc::new((**state).clone()))
+        } else {
+            None
+        };
+        self.is_put_off = waits;
+        let told = CoordinatorMsg::PutOff { run: self.id, actor: self.myself.get_id(), state };
+        if self.coordinator.send_message(told).is_err() {
+            tracing::debug!(run = %self.id, "the runtime is gone");
+        }
+        Ok(())
+    }
+
+    fn waits_for_a_person(&self) -> bool {
+        let Some(state) = &self.state else { return false };
+        // The code of this life has to have come as far, and may ask otherwise by now.
+        let has_asked = |seq| self.asked.contains_key(&seq);
+        state.status() == RunStatus::AwaitingApproval
+            && (state.phase == Phase::Judging || self.code.is_some())
+            && state.open_approvals().filter_map(ApprovalState::seq).all(has_asked)
+            && self.jobs.is_empty()
+            && self.timers.is_empty()
+            && self.asked.values().all(|asking| asking.is_put_off)
+    }
+}
+
+fn reason_of((policy, approval): &(String, Approval)) -> ApprovalReason {
+    ApprovalReason { policy: policy.clone(), reason: approval.reason.clone() }
+}
+
+/// What several policies want together: whoever approves may do so for each of them, within the shortest time.
+fn merged(wanted: Vec<(String, Approval)>) -> Result<(Vec<ApprovalReason>, Vec<String>, Duration), Error> {
+    let reasons = wanted.iter().map(reason_of).collect();
+    let within = wanted.iter().map(|(_, approval)| approval.expires_after).min().unwrap_or_default();
+    let mut lists =
+        wanted.into_iter().map(|(_, approval)| approval.approvers).filter(|list| !list.is_empty());
+    let Some(mut approvers) = lists.next() else { return Ok((reasons, Vec::new(), within)) };
+    for list in lists {
+        approvers.retain(|one| list.iter().any(|other| is_same_person(one, other)));
+    }
+    if approvers.is_empty() {
+        let message = "the policies that want an approval name nobody who may give it for all of them";
+        return Err(Error::new(ErrorCode::PolicyDenied, message).left_nothing());
+    }
+    Ok((reasons, approvers, within))
+}
+
+fn denied(approval: &ApprovalState) -> Error {
+    let decided = approval.decided.as_ref();
+    let by = decided.and_then(|decided| decided.by.as_deref()).unwrap_or_default();
+    let reason = decided.and_then(|decided| decided.reason.as_deref());
+    let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+    Error::new(ErrorCode::ApprovalDenied, format!("{by} did not approve it{reason}")).left_nothing()
+}
+
+fn expired(at: Timestamp) -> Error {
+    let message = format!("nobody approved it until {at}; ask for it again");
+    Error::new(ErrorCode::ApprovalExpired, message).left_nothing()
+}
