@@ -11,6 +11,7 @@ use std::time::Duration;
 use enact::action::{Action, Captured, Doubt, EffectClass, Left, LockKey, Target, Undo};
 use enact::connector::{ActionSet, ConfigEnv, Connector, Cx, Identity, Perform, Toolbox};
 use enact::prelude::{Allow, Error, Workflow, WorkflowCx};
+use enact::schemars::{self, JsonSchema};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
@@ -77,7 +78,7 @@ impl Map {
 }
 
 /// Puts a number.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Put {
     /// Where.

@@ -5,8 +5,10 @@ use std::env;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use enact::catalog::Catalog;
 use enact::connector::{ConfigEnv, Toolbox};
 use enact::error::{Error, ErrorCode};
+use enact::policies::cedar::Attribute;
 use serde::Deserialize;
 use toml::{Spanned, Table};
 
@@ -45,7 +47,7 @@ struct Raw {
     #[serde(default)]
     policies: Option<Spanned<toml::Value>>,
     #[serde(default)]
-    policy: Option<Spanned<toml::Value>>,
+    policy: Policy,
     #[serde(default)]
     workflows: Workflows,
 }
@@ -61,6 +63,15 @@ struct Store {
 #[serde(deny_unknown_fields)]
 struct Audit {
     signing_key_file: Spanned<PathBuf>,
+}
+
+/// Declarative policies.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Policy {
+    cedar_file: Option<Spanned<PathBuf>>,
+    /// What rules can speak of that is said of users, and its types.
+    attributes: Option<BTreeMap<String, Attribute>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -106,12 +117,11 @@ impl Config {
     }
 
     fn refuse_what_this_build_cannot_do(&self) -> Result<(), Error> {
-        let Raw { store, audit, policies, policy, .. } = &self.raw;
+        let Raw { store, audit, policies, .. } = &self.raw;
         let url = store.postgres_url_env.as_ref().map(|key| (key.span(), "store.postgres_url_env"));
         let signing = audit.as_ref().map(|audit| (audit.signing_key_file.span(), "audit.signing_key_file"));
         let policies = policies.as_ref().map(|key| (key.span(), "policies"));
-        let policy = policy.as_ref().map(|key| (key.span(), "policy"));
-        let Some((span, key)) = url.or(signing).or(policies).or(policy) else { return Ok(()) };
+        let Some((span, key)) = url.or(signing).or(policies) else { return Ok(()) };
         let message = format!(
             "'{key}' is not supported by this build yet, and is not silently left out; nothing was opened"
         );
@@ -119,13 +129,20 @@ impl Config {
     }
 
     fn refuse_what_is_no_path(&self) -> Result<(), Error> {
-        let Some(path) = &self.raw.store.path else { return Ok(()) };
-        let bytes = path.get_ref().as_os_str().as_encoded_bytes();
-        if !bytes.is_empty() && !bytes.contains(&0) {
-            return Ok(());
-        }
-        let what = "[store] path: a folder is wanted; this is empty or has a NUL in it";
-        Err(bad(&self.file, &self.text, Some(path.span()), what))
+        let paths = [
+            (&self.raw.store.path, "[store] path: a folder is wanted"),
+            (&self.raw.policy.cedar_file, "[policy] cedar_file: a file is wanted"),
+        ];
+        paths.into_iter().filter_map(|(path, wanted)| Some((path.as_ref()?, wanted))).try_for_each(
+            |(path, wanted)| {
+                let bytes = path.get_ref().as_os_str().as_encoded_bytes();
+                if !bytes.is_empty() && !bytes.contains(&0) {
+                    return Ok(());
+                }
+                let what = format!("{wanted}; this is empty or has a NUL in it");
+                Err(bad(&self.file, &self.text, Some(path.span()), &what))
+            },
+        )
     }
 
     /// Where the store is.
@@ -136,6 +153,18 @@ impl Config {
     /// Where declarative workflows are, where that is said.
     pub(crate) fn workflows(&self) -> Option<PathBuf> {
         self.raw.workflows.dir.as_ref().map(|dir| self.dir.join(dir))
+    }
+
+    /// The file of the rules in Cedar as it is named, relative to `dir`, where one is named.
+    pub(crate) fn cedar_file(&self) -> Option<&Path> {
+        self.raw.policy.cedar_file.as_ref().map(|file| file.get_ref().as_path())
+    }
+
+    /// What rules in Cedar can speak of that is said of users.
+    pub(crate) fn attributes(&self) -> BTreeMap<String, Attribute> {
+        let mut attributes = Attribute::usual();
+        attributes.extend(self.raw.policy.attributes.clone().unwrap_or_default());
+        attributes
     }
 
     /// The file, for messages.
@@ -165,6 +194,12 @@ impl Config {
             path,
             whole: false,
             harm: "an agent could rewrite what others run in their own names",
+        }));
+        guarded.extend(self.cedar_file().map(|path| Guarded {
+            key: "[policy] cedar_file".into(),
+            path: self.dir.join(path),
+            whole: false,
+            harm: "an agent could lift the rules that it is held by",
         }));
         guarded.extend(self.secrets());
         guarded
@@ -208,6 +243,15 @@ impl Config {
                 .insert(name.clone(), toolbox.map_err(|error| self.in_connector(name, table, error))?);
         }
         Ok(opened)
+    }
+
+    /// What there is to be known of every connector by its kind, without opening it.
+    pub(crate) fn catalogs(&self) -> Result<BTreeMap<String, Catalog>, Error> {
+        let one = |(name, table): (&String, &Spanned<Table>)| {
+            let (common, _) = common(name, table.get_ref().clone())?;
+            Ok((name.clone(), kinds::catalog(&common.kind)?))
+        };
+        self.raw.connectors.iter().map(one).collect()
     }
 
     /// Reads every connector's part without opening it: a mistake is one for every command.

@@ -1,5 +1,6 @@
 //! The kinds of connectors that this build has: one line each.
 
+use enact::catalog::Catalog;
 use enact::connector::{Allow, ConfigEnv, Connector, Toolbox};
 use enact::error::{Error, ErrorCode};
 use enact::filesystem::Filesystem;
@@ -13,16 +14,22 @@ use crate::reach::{self, Guarded};
 
 type Open = fn(Table, &ConfigEnv<'_>, &[String]) -> Result<Toolbox, Error>;
 
-/// A kind: its name, how its configuration is read and how one is opened, and the key that names the folder below which
-/// its actions read and write.
-type Kind = (&'static str, fn(Table) -> Result<(), Error>, Open, Option<&'static str>);
+/// A kind: its name, how its configuration is read and how one is opened, the key that names the folder below which
+/// its actions read and write; and what its actions are.
+type Kind = (&'static str, fn(Table) -> Result<(), Error>, Open, Option<&'static str>, fn() -> Catalog);
 
 /// Every kind.
 const KINDS: &[Kind] = &[
-    (Filesystem::KIND, check_config::<Filesystem>, connector::<Filesystem>, Some("root")),
-    (GitHub::KIND, check_config::<GitHub>, connector::<GitHub>, None),
-    (Postgres::KIND, check_config::<Postgres>, connector::<Postgres>, None),
-    (Slack::KIND, check_config::<Slack>, connector::<Slack>, None),
+    (
+        Filesystem::KIND,
+        check_config::<Filesystem>,
+        connector::<Filesystem>,
+        Some("root"),
+        Catalog::of::<Filesystem>,
+    ),
+    (GitHub::KIND, check_config::<GitHub>, connector::<GitHub>, None, Catalog::of::<GitHub>),
+    (Postgres::KIND, check_config::<Postgres>, connector::<Postgres>, None, Catalog::of::<Postgres>),
+    (Slack::KIND, check_config::<Slack>, connector::<Slack>, None, Catalog::of::<Slack>),
 ];
 
 fn find(kind: &str) -> Result<&'static Kind, Error> {
@@ -39,6 +46,12 @@ pub(crate) fn check(kind: &str, config: Table) -> Result<(), Error> {
     check(config)
 }
 
+/// What the actions of a kind are.
+pub(crate) fn catalog(kind: &str) -> Result<Catalog, Error> {
+    let (.., catalog) = find(kind)?;
+    Ok(catalog())
+}
+
 /// Opens a connector of a kind with its part of the configuration and its allowlist.
 pub(crate) fn open(
     kind: &str,
@@ -47,7 +60,7 @@ pub(crate) fn open(
     allowed: &[String],
     guarded: &[Guarded<'_>],
 ) -> Result<Toolbox, Error> {
-    let (_, _, open, folder) = find(kind)?;
+    let (_, _, open, folder, _) = find(kind)?;
     if let Some((key, folder)) = folder.and_then(|key| Some((key, config.get(key)?.as_str()?))) {
         reach::check(key, &env.dir.join(folder), guarded)?;
     }

@@ -7,6 +7,7 @@ mod failure;
 mod kinds;
 mod narrate;
 mod out;
+mod policies;
 mod reach;
 mod render;
 mod session;

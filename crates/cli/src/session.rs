@@ -17,6 +17,7 @@ use enact::{Enact, MemoryStore, Observer, Recovery, SledStore};
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
 use crate::out::{Out, clean};
+use crate::policies;
 use crate::signals::Listener;
 
 /// How long an interrupted command waits for what is under way.
@@ -70,17 +71,19 @@ impl Observer for Begun {
 }
 
 impl Session {
-    /// Opens the store, and starts a runtime with these connectors that waits to be told which runs to carry on.
+    /// Reads the policies, opens the store, and starts a runtime with these connectors that waits to be told which runs to carry on.
     pub(crate) async fn start(
         config: &Config,
         connectors: BTreeMap<String, Toolbox>,
         watch: Option<impl Observer>,
     ) -> Result<Self, Failure> {
+        let policies = policies::for_runtime(config, &connectors)?;
         let store = Arc::new(open_store(&config.store())?);
         let begun = Begun::default();
         let mut builder = Enact::builder()
             .store(Arc::clone(&store) as Arc<dyn EventStore>)
             .declarative(Loader::default())
+            .policies(policies)
             .observer(begun.clone())
             .recovery(Recovery::OnRequest);
         for (name, toolbox) in connectors {

@@ -59,7 +59,6 @@ fn what_this_build_cannot_honour_is_refused_and_not_left_out() {
         ("[store]\npostgres_url_env = \"URL\"\n", "store.postgres_url_env"),
         ("[audit]\nsigning_key_file = \"enact-signing.key\"\n", "audit.signing_key_file"),
         ("[[policies]]\nname = \"require_branch_prefix\"\nprefix = \"agent/\"\n", "policies"),
-        ("[policy]\ncedar_file = \"policies.cedar\"\n", "policy"),
     ] {
         let world = World::new();
         world.write("enact.toml", config);

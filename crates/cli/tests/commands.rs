@@ -360,8 +360,6 @@ fn commands_of_the_contract_that_are_not_there_yet_say_so() {
         &["audit", "export", "--from", "3"],
         &["approve", r, "--by", "me@example.com"],
         &["deny", r, "--reason", "no"],
-        &["policy", "check"],
-        &["policy", "test", "cases.yaml"],
         &["serve", "--listen", "127.0.0.1:0"],
         &["mcp"],
     ] {

@@ -1,7 +1,9 @@
 //! Permission bits, and the two ways in which JSON writes them.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Permission bits of a file, `0o7777` at most.
@@ -79,6 +81,26 @@ impl<'de> Deserialize<'de> for Mode {
         }
 
         from.deserialize_any(Visitor)
+    }
+}
+
+impl JsonSchema for Mode {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Mode".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        if generator.contract().is_serialize() {
+            return json_schema!({ "type": "string", "pattern": "^[0-7]{4}$" });
+        }
+        json_schema!({ "anyOf": [
+            { "type": "string", "pattern": "^(0o)?[0-7]+$" },
+            { "type": "integer", "minimum": 0, "maximum": 0o777 },
+        ] })
     }
 }
 

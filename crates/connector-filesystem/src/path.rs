@@ -9,6 +9,7 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 
 use enact_core::{Error, ErrorCode};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 /// The longest path that is taken, in bytes; PATH_MAX of most systems.
@@ -82,8 +83,9 @@ macro_rules! path {
         ///
         /// Made from text it is brought into its one spelling: `./a//b/../c` is `a/c`. Text that is no such
         /// path is kept as it is, and refused by every action with `invalid_parameters`.
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, JsonSchema)]
         #[serde(transparent)]
+        #[schemars(extend("minLength" = 1, "maxLength" = MAX_BYTES))]
         pub struct $name(String);
 
         impl $name {

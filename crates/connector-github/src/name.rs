@@ -3,6 +3,7 @@
 use std::fmt::{self, Display};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 /// What a segment of a path may hold as it is; all else is encoded, once.
@@ -49,8 +50,9 @@ macro_rules! checked {
 }
 
 /// A repository: `owner/name`.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, JsonSchema)]
 #[serde(transparent)]
+#[schemars(extend("pattern" = "^[A-Za-z0-9._-]{1,100}/[A-Za-z0-9._-]{1,100}$"))]
 pub struct RepoName(String);
 
 checked!(RepoName, check_repo);
@@ -87,8 +89,9 @@ fn check_repo(text: &str) -> Result<(), String> {
 }
 
 /// A branch, without `refs/heads/`.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, JsonSchema)]
 #[serde(transparent)]
+#[schemars(extend("minLength" = 1, "maxLength" = MAX_BRANCH_BYTES))]
 pub struct BranchName(String);
 
 checked!(BranchName, check_branch);
@@ -142,8 +145,9 @@ fn check_branch(text: &str) -> Result<(), String> {
 }
 
 /// The head of a pull request: a branch, where a fork is meant with its owner: `owner:branch`.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, JsonSchema)]
 #[serde(transparent)]
+#[schemars(extend("minLength" = 1))]
 pub struct HeadName(String);
 
 checked!(HeadName, check_head);
@@ -167,8 +171,9 @@ fn check_head(text: &str) -> Result<(), String> {
 }
 
 /// The name of a commit: 40 hexadecimal digits, or 64.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, JsonSchema)]
 #[serde(transparent)]
+#[schemars(extend("pattern" = "^([0-9A-Fa-f]{40}|[0-9A-Fa-f]{64})$"))]
 pub struct Sha(String);
 
 impl Sha {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// The longest text of a table's name: two names of the server's limit, quoted in full.
@@ -9,7 +10,8 @@ const MAX_BYTES: usize = 512;
 
 /// A table as a request names it: `table` or `schema.table`. Each part is taken as it is, capital letters
 /// included; a part that holds a dot is put in double quotes.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, JsonSchema)]
+#[schemars(with = "String", extend("minLength" = 1, "maxLength" = MAX_BYTES))]
 pub struct TableName {
     schema: Option<String>,
     table: String,

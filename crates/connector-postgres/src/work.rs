@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use enact_core::Error;
-use enact_core::action::{Action, Captured, Doubt, EffectClass, Facts, Left, Preview, Record, Undo};
+use enact_core::action::{
+    Action, Captured, Doubt, EffectClass, FactKind, Facts, Left, Preview, Record, Undo,
+};
 use enact_core::connector::{Cx, Perform};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -214,6 +216,15 @@ fn irreversible(change: &TableChange) -> Option<String> {
     let lost = change.key.is_empty() && change.rows.iter().any(|row| row.before.is_some());
     lost.then(|| format!("{} has no primary key; its rows cannot be found again", change.table))
 }
+
+/// What [`facts`] gives.
+pub(crate) const FACTS: &[(&str, FactKind)] = &[
+    ("table", FactKind::Text),
+    ("rows", FactKind::Number),
+    ("primary_key", FactKind::Texts),
+    ("triggers", FactKind::Texts),
+    ("cascades", FactKind::Map),
+];
 
 /// What policies may ask about a change: of which table, of how many rows, and what else it touches.
 pub(crate) fn facts(table: &Table, rows: usize, others: &[TableChange]) -> Facts {

@@ -1,6 +1,7 @@
 //! A message: what is asked for, and what Slack shows of it.
 
 use enact_core::Error;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -18,7 +19,7 @@ pub(crate) const MAX_TEXT_CHARS: usize = 40_000;
 const EVENT_TYPE: &str = "enact_effect";
 
 /// The blocks of a message: a JSON list, or a text that holds one.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Value")]
 pub struct Blocks(Vec<Map<String, Value>>);
 

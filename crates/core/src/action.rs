@@ -31,6 +31,8 @@ pub trait Action: Record {
     const EFFECT: EffectClass;
     /// How it is undone, in a few words for people: "deletes the branch, if it still points at `sha`".
     const REVERSAL: &'static str;
+    /// What capture may find, by name. Policies in Cedar can ask for what is named here, and for nothing else.
+    const FACTS: &'static [(&'static str, FactKind)] = &[];
     /// What the caller gets.
     type Output: Record;
     /// What undo and probe need to know of the state before.
@@ -105,6 +107,41 @@ impl fmt::Display for Target {
 /// connector's name, so keys need to be unique within a connector only.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct LockKey(pub String);
+
+/// What kind of value a fact has. One that is not known is left out, or is `null`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FactKind {
+    /// True or false.
+    Flag,
+    /// A whole number.
+    Number,
+    /// A text.
+    Text,
+    /// A list of whole numbers.
+    Numbers,
+    /// A list of texts.
+    Texts,
+    /// An object, with whatever values.
+    Map,
+}
+
+impl FactKind {
+    /// Whether a value is of this kind; what is not known is of every kind.
+    #[must_use]
+    pub fn holds(self, value: &Value) -> bool {
+        let all = |is: fn(&Value) -> bool| value.as_array().is_some_and(|values| values.iter().all(is));
+        value.is_null()
+            || match self {
+                Self::Flag => value.is_boolean(),
+                Self::Number => value.is_i64(),
+                Self::Text => value.is_string(),
+                Self::Numbers => all(Value::is_i64),
+                Self::Texts => all(Value::is_string),
+                Self::Map => value.is_object(),
+            }
+    }
+}
 
 /// What capture found that policies need and parameters do not tell: rows affected, base branch, what exists.
 pub type Facts = serde_json::Map<String, Value>;

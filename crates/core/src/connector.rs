@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::action::{Action, Captured, Doubt, EffectClass, Left, NoUndo, Preview, Shown, Undo};
+use crate::action::{Action, Captured, Doubt, EffectClass, FactKind, Left, NoUndo, Preview, Shown, Undo};
 use crate::blob::{BlobRef, BlobStore};
+use crate::catalog::{Catalog, Listed, unknown};
 use crate::erased::{Bound, ErasedAction, Prepared};
 use crate::error::{Error, ErrorCode};
 use crate::ids::EffectId;
@@ -268,28 +270,41 @@ impl Cx {
 /// The actions of a connector, filled by [`Connector::actions`].
 #[derive(Debug)]
 pub struct ActionSet<C: Connector> {
-    forward: BTreeMap<&'static str, Make<C>>,
+    forward: BTreeMap<&'static str, (Make<C>, Listed)>,
     undo: BTreeMap<&'static str, Make<C>>,
+}
+
+impl<C: Connector> Default for ActionSet<C> {
+    fn default() -> Self {
+        Self { forward: BTreeMap::new(), undo: BTreeMap::new() }
+    }
 }
 
 type Make<C> = fn(Arc<C>) -> Arc<dyn ErasedAction>;
 
 impl<C: Connector> ActionSet<C> {
-    /// Adds an action, and its undo; compiles only where the connector can perform both.
-    pub fn add<A: Action>(&mut self)
+    /// Adds an action, and its undo; compiles only where the connector can perform both. What agents may ask for has a
+    /// schema: `#[derive(JsonSchema)]`, which says the truth as serde does. What only undoes needs none.
+    pub fn add<A: Action + JsonSchema>(&mut self)
     where
         C: Perform<A> + Perform<A::Undo>,
     {
-        self.forward.insert(A::NAME, |connector| Arc::new(Bound::<C, A>::new(connector)));
+        let make: Make<C> = |connector| Arc::new(Bound::<C, A>::new(connector));
+        self.forward.insert(A::NAME, (make, Listed::new::<A>()));
         if !<A::Undo as Action>::NAME.is_empty() {
             self.undo
                 .insert(<A::Undo as Action>::NAME, |connector| Arc::new(Bound::<C, A::Undo>::new(connector)));
         }
     }
+
+    /// What there is to be known of each.
+    pub(crate) fn listed(&self) -> impl Iterator<Item = (&'static str, Listed)> + '_ {
+        self.forward.iter().map(|(name, (_, listed))| (*name, *listed))
+    }
 }
 
 /// What is to be known of an action without performing it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct ActionSpec {
     /// Its name within the connector.
     pub name: &'static str,
@@ -299,6 +314,14 @@ pub struct ActionSpec {
     pub effect: EffectClass,
     /// How it is undone, for people.
     pub undo: &'static str,
+    /// What capture may find.
+    pub facts: &'static [(&'static str, FactKind)],
+}
+
+impl ActionSpec {
+    pub(crate) fn of<A: Action>(effect: EffectClass) -> Self {
+        Self { name: A::NAME, version: A::VERSION, effect, undo: A::REVERSAL, facts: A::FACTS }
+    }
 }
 
 /// How a connector is used, whatever its kind.
@@ -321,6 +344,7 @@ pub struct Toolbox {
     kind: &'static str,
     forward: BTreeMap<&'static str, Arc<dyn ErasedAction>>,
     undo: BTreeMap<&'static str, Arc<dyn ErasedAction>>,
+    catalog: Catalog,
     allowed: BTreeSet<&'static str>,
     settings: ConnectorSettings,
     whole: Arc<dyn ErasedConnector>,
@@ -353,7 +377,7 @@ pub trait Allow: Connector {
     /// # Errors
     /// `invalid_parameters`, where the connector has no action of a name.
     fn allow<S: AsRef<str>>(self, actions: impl IntoIterator<Item = S>) -> Result<Toolbox, Error> {
-        let mut set = ActionSet { forward: BTreeMap::new(), undo: BTreeMap::new() };
+        let mut set = ActionSet::default();
         Self::actions(&mut set);
         let mut allowed = BTreeSet::new();
         for action in actions {
@@ -368,13 +392,14 @@ pub trait Allow: Connector {
             allowed.insert(*known);
         }
         let connector = Arc::new(self);
-        let bind = |makes: BTreeMap<&'static str, Make<Self>>| {
-            makes.into_iter().map(|(name, make)| (name, make(Arc::clone(&connector)))).collect()
-        };
+        let bind = |(name, make): (&'static str, Make<Self>)| (name, make(Arc::clone(&connector)));
+        let forward: BTreeMap<_, _> =
+            set.forward.into_iter().map(|(name, (make, _))| bind((name, make))).collect();
         Ok(Toolbox {
             kind: Self::KIND,
-            forward: bind(set.forward),
-            undo: bind(set.undo),
+            catalog: Catalog::of::<Self>().with(forward.values().map(|action| action.spec())),
+            forward,
+            undo: set.undo.into_iter().map(bind).collect(),
             allowed,
             settings: ConnectorSettings::default(),
             whole: Arc::new(Whole(connector)),
@@ -407,6 +432,12 @@ impl Toolbox {
     /// Every action that the kind has, and whether it is allowed.
     pub fn actions(&self) -> impl Iterator<Item = (ActionSpec, bool)> + '_ {
         self.forward.values().map(|action| (action.spec(), self.allowed.contains(action.spec().name)))
+    }
+
+    /// Every action with its schemas, as policies see them.
+    #[must_use]
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
     }
 
     /// Which system it speaks to.
@@ -462,9 +493,7 @@ impl Toolbox {
         kind: &str,
         name: &str,
     ) -> Result<&'a Arc<dyn ErasedAction>, Error> {
-        actions.get(name).ok_or_else(|| {
-            Error::new(ErrorCode::Unsupported, format!("kind '{kind}' has no action '{name}'")).left_nothing()
-        })
+        actions.get(name).ok_or_else(|| unknown(kind, name))
     }
 }
 

@@ -40,7 +40,7 @@ impl<C: Debug, A: Action> Debug for Bound<C, A> {
 
 impl<C: Connector + Perform<A>, A: Action> ErasedAction for Bound<C, A> {
     fn spec(&self) -> ActionSpec {
-        ActionSpec { name: A::NAME, version: A::VERSION, effect: self.connector.effect(), undo: A::REVERSAL }
+        ActionSpec::of::<A>(self.connector.effect())
     }
 
     fn prepare(&self, params: &JsonText) -> Result<Prepared, Error> {
@@ -183,7 +183,7 @@ impl<C: Debug, A: Action> Debug for Request<C, A> {
 
 impl<C: Connector + Perform<A>, A: Action> ErasedRequest for Request<C, A> {
     fn spec(&self) -> ActionSpec {
-        ActionSpec { name: A::NAME, version: A::VERSION, effect: self.connector.effect(), undo: A::REVERSAL }
+        ActionSpec::of::<A>(self.connector.effect())
     }
 
     fn params(&self) -> &JsonText {

@@ -10,6 +10,7 @@
 
 pub mod action;
 pub mod blob;
+pub mod catalog;
 pub mod connector;
 pub mod content;
 pub mod document;
@@ -27,3 +28,5 @@ pub mod time;
 
 pub use erased::{Capture, Prepared, Ready, UndoAction};
 pub use error::{Error, ErrorCode};
+// Its derive is what a connector's actions carry; no other version of it will do.
+pub use schemars;

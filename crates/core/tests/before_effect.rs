@@ -13,6 +13,7 @@ use enact_core::ids::{Direction, EffectId, RunId, Seq};
 use enact_core::json::{JsonText, MAX_DEPTH};
 use enact_core::{Capture, Prepared};
 use futures::FutureExt;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -20,7 +21,7 @@ use serde_json::{Value, json};
 struct Odd;
 
 /// What its capture gives.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Change {
     Plain { note: Option<()> },

@@ -61,6 +61,8 @@
 //! |---|---|---|
 //! | `filesystem` | the connector to a folder | yes |
 //! | `policies` | the built-in policies, [`policies`] | yes |
+//! | `cedar` | declarative policies in Cedar, `policies::cedar` | no |
+//! | `cases` | files of cases that policies are tested with, `policies::cases` | no |
 //! | `github` | the connector to GitHub and GitHub Enterprise | no |
 //! | `postgres` | the connector to a PostgreSQL database | no |
 //! | `slack` | the connector to Slack | no |
@@ -80,7 +82,8 @@
 //! `docs/guarantees.md` names each guarantee and the test that holds it; `docs/architecture.md` says how it works.
 
 pub use enact_core::{
-    action, blob, connector, document, error, event, exact, ids, json, policy, run, store, time,
+    action, blob, catalog, connector, document, error, event, exact, ids, json, policy, run, schemars, store,
+    time,
 };
 pub use enact_runtime as runtime;
 pub use enact_runtime::{

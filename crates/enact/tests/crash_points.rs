@@ -14,6 +14,7 @@ use enact::action::{Action, Captured, Doubt, EffectClass, Left, LockKey, Target,
 use enact::connector::{ActionSet, ConfigEnv, Connector, Cx, Identity, Perform};
 use enact::filesystem::{DeleteFile, Filesystem, WriteFile};
 use enact::prelude::*;
+use enact::schemars::{self, JsonSchema};
 use enact::testing::crash_points::{self, Place};
 use enact::testing::world::{Get, Put, Remove, World};
 use serde::{Deserialize, Serialize};
@@ -207,7 +208,7 @@ fn a_connector_that_cannot_settle_a_doubt_is_found_out() {
 struct Tally(Arc<AtomicI64>);
 
 /// Adds to the tally. Its undo takes away again.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 struct Add {
     by: i64,
 }

@@ -131,6 +131,13 @@ impl Case {
         self
     }
 
+    /// The workflow's name; `case` for an action, where it is not said.
+    #[must_use]
+    pub fn workflow(mut self, name: &str) -> Self {
+        self.workflow = name.into();
+        self
+    }
+
     /// The run's input.
     #[must_use]
     pub fn payload(mut self, payload: Value) -> Self {

@@ -34,6 +34,10 @@
 mod approval;
 mod builtin;
 mod case;
+#[cfg(feature = "cases")]
+pub mod cases;
+#[cfg(feature = "cedar")]
+pub mod cedar;
 mod content;
 mod counting;
 mod duration;

@@ -16,6 +16,7 @@ use enact_core::event::Event;
 use enact_core::ids::{EventSeq, RunId};
 use enact_core::json::JsonText;
 use enact_core::run::RunStatus;
+use enact_core::schemars::{self, JsonSchema};
 use enact_core::store::{EventStore, MAX_RECORD_BYTES, StoreError};
 use enact_runtime::{Enact, RollbackOptions, RunRequest};
 use enact_store::{MemoryStore, SledStore};
@@ -63,12 +64,12 @@ async fn case_07_what_was_done_before_a_crash_is_in_the_log_with_what_it_changed
 #[derive(Clone, Debug)]
 struct Odd(World);
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 struct Change {
     shape: Shape,
 }
 
-#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 enum Shape {
     Unwritable,
     Unreadable,

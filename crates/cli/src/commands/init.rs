@@ -12,10 +12,11 @@ use crate::failure::{Exit, Failure};
 use crate::out::Out;
 
 /// What is written, beside the folder that the sample's connector works in.
-const FILES: [(&str, &str); 3] = [
+const FILES: [(&str, &str); 4] = [
     (config::FILE, include_str!("../../samples/enact.toml")),
     ("workflows/hello.yaml", include_str!("../../samples/hello.yaml")),
     ("policies.cedar", include_str!("../../samples/policies.cedar")),
+    ("policies.test.yaml", include_str!("../../samples/policies.test.yaml")),
 ];
 const FOLDERS: [&str; 2] = ["workflows", "workspace"];
 

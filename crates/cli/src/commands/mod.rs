@@ -5,6 +5,7 @@ mod init;
 mod keep;
 mod look;
 mod plan;
+mod policy;
 mod runs;
 mod start;
 
@@ -59,8 +60,8 @@ pub(crate) async fn carry_out(command: Command, config: Option<&Path>, out: Out)
         Command::Receipt { .. } => not_yet("receipt"),
         Command::Audit { command: Audit::Verify } => not_yet("audit verify"),
         Command::Audit { command: Audit::Export { .. } } => not_yet("audit export"),
-        Command::Policy { command: Policy::Check } => not_yet("policy check"),
-        Command::Policy { command: Policy::Test { .. } } => not_yet("policy test"),
+        Command::Policy { command: Policy::Check } => policy::check(&load()?, out),
+        Command::Policy { command: Policy::Test { file } } => policy::test(&load()?, &file, out),
         Command::Serve { .. } => not_yet("serve"),
         Command::Mcp => not_yet("mcp"),
     }

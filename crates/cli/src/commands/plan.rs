@@ -16,6 +16,7 @@ use crate::args::Start;
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
 use crate::out::{Out, Tone, clean};
+use crate::policies;
 use crate::render::short;
 
 /// The document of `plan`.
@@ -55,7 +56,8 @@ pub(crate) async fn plan(config: &Config, start: Start, out: Out) -> Result<Exit
     let (workflow, request) = start::request(config, start)?;
     let needed = workflow.foreseen().into_iter().map(|it| it.connector).collect();
     let connectors = config.connectors_for(Some(&needed))?.toolboxes;
-    let mut builder = Enact::builder().store(Arc::new(MemoryStore::new()));
+    let policies = policies::for_runtime(config, &connectors)?;
+    let mut builder = Enact::builder().store(Arc::new(MemoryStore::new())).policies(policies);
     for (name, toolbox) in connectors {
         builder = builder.connector(name, toolbox);
     }

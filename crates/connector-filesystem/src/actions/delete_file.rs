@@ -1,12 +1,15 @@
 //! `delete_file`: a file or a symbolic link, never what a link leads to.
 
 use enact_core::Error;
-use enact_core::action::{Action, Captured, Doubt, EffectClass, Left, LockKey, Shown, Target, Undo};
+use enact_core::action::{
+    Action, Captured, Doubt, EffectClass, FactKind, Left, LockKey, Shown, Target, Undo,
+};
 use enact_core::connector::{Cx, Perform};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::restore_file::RestoreFile;
-use super::{check_place, check_replaceable, facts, lock};
+use super::{PLACE_FACTS, check_place, check_replaceable, facts, lock};
 use crate::Filesystem;
 use crate::client::{Last, Root};
 use crate::error::{naming, precondition};
@@ -17,9 +20,10 @@ use crate::state::{Node, Seen, Shape, check_unchanged, keep};
 use crate::work::Step;
 
 /// Deletes a file. Of a symbolic link, the link.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeleteFile {
+    /// The file, below the connector's root.
     path: FilePath,
 }
 
@@ -53,6 +57,7 @@ impl Action for DeleteFile {
     const NAME: &'static str = "delete_file";
     const EFFECT: EffectClass = EffectClass::Reversible;
     const REVERSAL: &'static str = "recreates it with captured content and metadata";
+    const FACTS: &'static [(&'static str, FactKind)] = PLACE_FACTS;
     type Output = FileDeleted;
     type PreState = DeleteFilePre;
     type Undo = RestoreFile;

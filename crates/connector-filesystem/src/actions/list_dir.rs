@@ -2,14 +2,17 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use enact_core::action::{Action, Captured, Doubt, EffectClass, Facts, Left, LockKey, NoUndo, Target, Undo};
+use enact_core::action::{
+    Action, Captured, Doubt, EffectClass, FactKind, Facts, Left, LockKey, NoUndo, Target, Undo,
+};
 use enact_core::connector::{Cx, Perform};
 use enact_core::{Error, ErrorCode};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::os::unix::ffi::OsStrExt;
 
-use super::{check_way, read_only};
+use super::{PLACE_FACTS, check_way, read_only};
 use crate::Filesystem;
 use crate::client::{Folder, Root, Way};
 use crate::error::os;
@@ -22,9 +25,10 @@ pub const MAX_ENTRIES: usize = 10_000;
 
 /// Lists a folder, sorted by the bytes of the names. A symbolic link to a folder below the root is followed;
 /// links in the list are listed as links.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListDir {
+    /// The folder, below the connector's root; `.` is the root.
     #[serde(default = "root")]
     path: DirPath,
 }
@@ -65,6 +69,7 @@ impl Action for ListDir {
     const NAME: &'static str = "list_dir";
     const EFFECT: EffectClass = EffectClass::ReadOnly;
     const REVERSAL: &'static str = "read-only";
+    const FACTS: &'static [(&'static str, FactKind)] = PLACE_FACTS;
     type Output = DirListed;
     type PreState = ();
     type Undo = NoUndo;

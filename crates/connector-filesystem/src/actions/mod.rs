@@ -8,7 +8,7 @@ pub mod write_file;
 
 use std::fmt::Display;
 
-use enact_core::action::{Facts, LockKey};
+use enact_core::action::{FactKind, Facts, LockKey};
 use enact_core::{Error, ErrorCode};
 use serde_json::json;
 
@@ -27,6 +27,15 @@ use crate::path::{DirPath, FilePath};
 fn lock(path: &FilePath) -> Option<LockKey> {
     Some(LockKey(path.as_str().to_owned()))
 }
+
+/// What [`facts`] gives.
+const PLACE_FACTS: &[(&str, FactKind)] = &[
+    ("exists", FactKind::Flag),
+    ("real_path", FactKind::Text),
+    ("is_symlink", FactKind::Flag),
+    ("size", FactKind::Number),
+    ("mode", FactKind::Text),
+];
 
 /// What policies may ask about the thing at a place.
 fn facts(place: &Place, meta: Option<&Meta>) -> Facts {

@@ -4,13 +4,16 @@ use std::io::Read;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use enact_core::action::{Action, Captured, Doubt, EffectClass, Left, LockKey, NoUndo, Target, Undo};
+use enact_core::action::{
+    Action, Captured, Doubt, EffectClass, FactKind, Left, LockKey, NoUndo, Target, Undo,
+};
 use enact_core::connector::{Cx, Perform};
 use enact_core::{Error, ErrorCode};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{check_way, facts, read_only};
+use super::{PLACE_FACTS, check_way, facts, read_only};
 use crate::Filesystem;
 use crate::client::{Last, Root, Way};
 use crate::error::io;
@@ -19,16 +22,18 @@ use crate::state::open;
 use crate::work::Step;
 
 /// Reads a file, through symbolic links that stay below the root.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReadFile {
+    /// The file, below the connector's root.
     path: FilePath,
+    /// How its bytes are given.
     #[serde(default)]
     encoding: Encoding,
 }
 
 /// How the bytes of a file are written in the output.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Encoding {
     /// As text; a file that is not UTF-8 is an error.
@@ -74,6 +79,7 @@ impl Action for ReadFile {
     const NAME: &'static str = "read_file";
     const EFFECT: EffectClass = EffectClass::ReadOnly;
     const REVERSAL: &'static str = "read-only";
+    const FACTS: &'static [(&'static str, FactKind)] = PLACE_FACTS;
     type Output = FileRead;
     type PreState = ();
     type Undo = NoUndo;

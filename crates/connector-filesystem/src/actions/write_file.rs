@@ -6,8 +6,11 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use enact_core::Error;
-use enact_core::action::{Action, Captured, Doubt, EffectClass, Facts, Left, LockKey, Shown, Target, Undo};
+use enact_core::action::{
+    Action, Captured, Doubt, EffectClass, FactKind, Facts, Left, LockKey, Shown, Target, Undo,
+};
 use enact_core::connector::{Cx, Perform};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -30,7 +33,7 @@ use crate::work::Step;
 ///
 /// A symbolic link in the last place is refused: the path that policies judged is not the file that would
 /// change.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Params", into = "Params")]
 pub struct WriteFile {
     path: FilePath,
@@ -45,14 +48,18 @@ enum Body {
 }
 
 /// The JSON form.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Params {
+    /// The file, below the connector's root.
     path: FilePath,
+    /// The content as text, or else `content_base64`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     content: Option<Arc<str>>,
+    /// The content in base64, whatever its bytes are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     content_base64: Option<String>,
+    /// The permissions; without, a file keeps what it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mode: Option<Mode>,
 }
@@ -159,6 +166,15 @@ impl Action for WriteFile {
     const EFFECT: EffectClass = EffectClass::Reversible;
     const REVERSAL: &'static str = "restores the previous bytes and metadata, or removes the file and the \
                                     directories it created, if unchanged since";
+    const FACTS: &'static [(&'static str, FactKind)] = &[
+        ("exists", FactKind::Flag),
+        ("real_path", FactKind::Text),
+        ("is_symlink", FactKind::Flag),
+        ("size", FactKind::Number),
+        ("mode", FactKind::Text),
+        ("new_size", FactKind::Number),
+        ("created_directories", FactKind::Number),
+    ];
     type Output = FileWritten;
     type PreState = WriteFilePre;
     type Undo = RestoreFile;

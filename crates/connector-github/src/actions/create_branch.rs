@@ -1,10 +1,13 @@
 //! `create_branch`: a new branch at a commit.
 
-use enact_core::action::{Action, Captured, Doubt, EffectClass, Left, LockKey, Shown, Target, Undo};
+use enact_core::action::{
+    Action, Captured, Doubt, EffectClass, FactKind, Left, LockKey, Shown, Target, Undo,
+};
 use enact_core::connector::{Cx, Perform};
 use enact_core::time::Timestamp;
 use enact_core::{Error, ErrorCode};
 use http::{Method, StatusCode};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -17,7 +20,7 @@ use crate::refs::Swap;
 use crate::repo::{Info, Repo};
 
 /// Makes a branch at the head of another one, or at a commit.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Params", into = "Params")]
 pub struct CreateBranch {
     repo: RepoName,
@@ -33,7 +36,7 @@ enum From {
 }
 
 /// The JSON form.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Params {
     repo: RepoName,
@@ -152,6 +155,8 @@ impl Action for CreateBranch {
     const NAME: &'static str = "create_branch";
     const EFFECT: EffectClass = EffectClass::Reversible;
     const REVERSAL: &'static str = "deletes the branch, if it still points at `sha`";
+    const FACTS: &'static [(&'static str, FactKind)] =
+        &[("exists", FactKind::Flag), ("sha", FactKind::Text), ("default_branch", FactKind::Text)];
     type Output = BranchCreated;
     type PreState = CreateBranchPre;
     type Undo = DeleteCreatedBranch;

@@ -3,9 +3,12 @@
 use std::fmt;
 
 use enact_core::Error;
-use enact_core::action::{Action, Captured, Doubt, EffectClass, Left, LockKey, Shown, Target, Undo};
+use enact_core::action::{
+    Action, Captured, Doubt, EffectClass, FactKind, Left, LockKey, Shown, Target, Undo,
+};
 use enact_core::connector::{Cx, Perform};
 use http::Method;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -18,7 +21,7 @@ use crate::name::RepoName;
 use crate::repo::{Issue, Repo, is_before};
 
 /// Opens an issue.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateIssue {
     repo: RepoName,
@@ -100,6 +103,7 @@ impl Action for CreateIssue {
     const NAME: &'static str = "create_issue";
     const EFFECT: EffectClass = EffectClass::Reversible;
     const REVERSAL: &'static str = "closes the issue";
+    const FACTS: &'static [(&'static str, FactKind)] = &[("default_branch", FactKind::Text)];
     type Output = IssueCreated;
     type PreState = Looked;
     type Undo = CloseIssue;

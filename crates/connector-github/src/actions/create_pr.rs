@@ -2,10 +2,13 @@
 
 use std::fmt;
 
-use enact_core::action::{Action, Captured, Doubt, EffectClass, Left, LockKey, Shown, Target, Undo};
+use enact_core::action::{
+    Action, Captured, Doubt, EffectClass, FactKind, Left, LockKey, Shown, Target, Undo,
+};
 use enact_core::connector::{Cx, Perform};
 use enact_core::{Error, ErrorCode};
 use http::Method;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -19,7 +22,7 @@ use crate::name::{BranchName, HeadName, RepoName, encoded_value};
 use crate::repo::{Info, Pull, Repo, is_before};
 
 /// Opens a pull request.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreatePr {
     repo: RepoName,
@@ -174,6 +177,8 @@ impl Action for CreatePr {
     const NAME: &'static str = "create_pr";
     const EFFECT: EffectClass = EffectClass::Reversible;
     const REVERSAL: &'static str = "closes the PR; a PR merged meanwhile is a conflict";
+    const FACTS: &'static [(&'static str, FactKind)] =
+        &[("base", FactKind::Text), ("default_branch", FactKind::Text)];
     type Output = PrCreated;
     type PreState = CreatePrPre;
     type Undo = ClosePr;

@@ -1,9 +1,12 @@
 //! `delete_branch`: a branch is deleted; its commits stay, and so does the way back.
 
 use enact_core::Error;
-use enact_core::action::{Action, Captured, Doubt, EffectClass, Left, LockKey, Shown, Target, Undo};
+use enact_core::action::{
+    Action, Captured, Doubt, EffectClass, FactKind, Left, LockKey, Shown, Target, Undo,
+};
 use enact_core::connector::{Cx, Perform};
 use enact_core::time::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -16,7 +19,7 @@ use crate::name::{BranchName, RepoName, Sha};
 use crate::refs::Swap;
 
 /// Deletes a branch. GitHub closes the pull requests that are open from it or into it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeleteBranch {
     repo: RepoName,
@@ -67,6 +70,8 @@ impl Action for DeleteBranch {
     const NAME: &'static str = "delete_branch";
     const EFFECT: EffectClass = EffectClass::Reversible;
     const REVERSAL: &'static str = "recreates the branch at the captured SHA";
+    const FACTS: &'static [(&'static str, FactKind)] =
+        &[("sha", FactKind::Text), ("open_prs", FactKind::Numbers), ("default_branch", FactKind::Text)];
     type Output = BranchDeleted;
     type PreState = DeleteBranchPre;
     type Undo = RestoreBranch;

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The longest path, in bytes.
 const MAX_PATH_BYTES: usize = 4096;
 
 /// A file as a commit is to have it.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Params", into = "Params")]
 pub struct File {
     path: String,
@@ -27,7 +28,8 @@ enum Body {
 }
 
 /// What kind of file it is, as git has it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(with = "String", extend("enum" = ["100644", "0644", "100755", "0755", "120000"]))]
 pub enum FileMode {
     /// A file.
     #[serde(rename = "100644", alias = "0644")]
@@ -53,7 +55,7 @@ impl FileMode {
 }
 
 /// The JSON form.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Params {
     path: String,

@@ -1,9 +1,12 @@
 //! `merge_pr`: a pull request is merged, as it was when it was looked at and not otherwise.
 
 use enact_core::Error;
-use enact_core::action::{Action, Captured, Doubt, EffectClass, Left, LockKey, Shown, Target, Undo};
+use enact_core::action::{
+    Action, Captured, Doubt, EffectClass, FactKind, Left, LockKey, Shown, Target, Undo,
+};
 use enact_core::connector::{Cx, Perform};
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -20,7 +23,7 @@ use crate::repo::{Listed, Pull, Repo};
 const MAX_COMMITS: u64 = 250;
 
 /// How a pull request is merged.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Method {
     /// By a merge commit.
@@ -33,7 +36,7 @@ pub enum Method {
 }
 
 /// Merges a pull request.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MergePr {
     repo: RepoName,
@@ -216,6 +219,14 @@ impl Action for MergePr {
     const EFFECT: EffectClass = EffectClass::Reversible;
     const REVERSAL: &'static str = "a new commit that undoes the merge on top of the branch as it is now, keeping all \
                                     later work; a textual conflict is a conflict";
+    const FACTS: &'static [(&'static str, FactKind)] = &[
+        ("head_sha", FactKind::Text),
+        ("head", FactKind::Text),
+        ("base", FactKind::Text),
+        ("default_branch", FactKind::Text),
+        ("commits", FactKind::Number),
+        ("title", FactKind::Text),
+    ];
     type Output = PrMerged;
     type PreState = MergePrPre;
     type Undo = RevertMerge;

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use enact_core::action::{
-    Action, Captured, Doubt, EffectClass, Facts, Left, LockKey, Preview, Shown, Target, Undo,
+    Action, Captured, Doubt, EffectClass, FactKind, Facts, Left, LockKey, Preview, Shown, Target, Undo,
 };
 use enact_core::connector::{Cx, Perform};
 use enact_core::json::JsonText;
 use enact_core::{Error, ErrorCode};
 use futures::{StreamExt as _, TryStreamExt as _};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -42,7 +43,7 @@ const STAYS: &str = "a push stays, unless the connector is configured with rever
 const AT_ONCE: usize = 4;
 
 /// Pushes a commit onto a branch; onto a new one, which starts at the default branch, where there is none.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Params", into = "Params")]
 pub struct PushCommit {
     repo: RepoName,
@@ -53,7 +54,7 @@ pub struct PushCommit {
 }
 
 /// The JSON form.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Params {
     repo: RepoName,
@@ -286,6 +287,14 @@ impl Action for PushCommit {
     const EFFECT: EffectClass = EffectClass::Irreversible;
     const REVERSAL: &'static str = "irreversible, unless the connector is configured with `revert_pushes = true`: then \
                                     a revert commit, or the new branch is deleted";
+    const FACTS: &'static [(&'static str, FactKind)] = &[
+        ("exists", FactKind::Flag),
+        ("head_sha", FactKind::Text),
+        ("default_branch", FactKind::Text),
+        ("sha", FactKind::Text),
+        ("paths", FactKind::Texts),
+        ("changes_nothing", FactKind::Flag),
+    ];
     type Output = CommitPushed;
     type PreState = PushCommitPre;
     type Undo = RevertPush;

@@ -1,8 +1,9 @@
 //! `delete_row`: the rows that a condition holds for are taken away.
 
 use enact_core::Error;
-use enact_core::action::{Action, EffectClass, LockKey, Preview, Target, Undo};
+use enact_core::action::{Action, EffectClass, FactKind, LockKey, Preview, Target, Undo};
 use enact_core::connector::Cx;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Locked, RestoreRows, Values, check_reversible, lock, lock_rows, some_values, target};
@@ -14,16 +15,17 @@ use crate::preview::Matched;
 use crate::reach::{Happens, Search, outcome, recorded, warnings};
 use crate::rows::{RowChange, TableChange};
 use crate::tx::{Param, Tx};
-use crate::work::{Change, ChangesRows, Tried, Written, facts};
+use crate::work::{Change, ChangesRows, FACTS, Tried, Written, facts};
 
 /// Deletes rows.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeleteRow {
     /// The table.
     pub table: TableName,
     /// Which rows: all of it holds.
     #[serde(rename = "where", deserialize_with = "some_values")]
+    #[schemars(extend("minProperties" = 1))]
     pub rows: Values,
 }
 
@@ -68,6 +70,7 @@ impl Action for DeleteRow {
     const EFFECT: EffectClass = EffectClass::Reversible;
     const REVERSAL: &'static str =
         "re-inserts every captured row, and gives back what foreign keys took with them";
+    const FACTS: &'static [(&'static str, FactKind)] = FACTS;
     type Output = RowsDeleted;
     type PreState = Written<RowsDeleted>;
     type Undo = RestoreRows;

@@ -1,9 +1,10 @@
 //! `insert_row`: one new row.
 
 use enact_core::Error;
-use enact_core::action::{Action, EffectClass, LockKey, Preview, Target, Undo};
+use enact_core::action::{Action, EffectClass, FactKind, LockKey, Preview, Target, Undo};
 use enact_core::connector::Cx;
 use enact_core::json::JsonText;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{RestoreRows, Values, target};
@@ -14,10 +15,10 @@ use crate::name::TableName;
 use crate::reach::Search;
 use crate::rows::{Found, RowChange, TableChange, find_whole, wanted};
 use crate::tx::{Param, Tx};
-use crate::work::{Change, ChangesRows, Tried, Written, facts};
+use crate::work::{Change, ChangesRows, FACTS, Tried, Written, facts};
 
 /// Inserts a row. Columns that are not named get their defaults.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InsertRow {
     /// The table.
@@ -70,6 +71,7 @@ impl Action for InsertRow {
     const NAME: &'static str = "insert_row";
     const EFFECT: EffectClass = EffectClass::Reversible;
     const REVERSAL: &'static str = "deletes that row by primary key, if unchanged";
+    const FACTS: &'static [(&'static str, FactKind)] = FACTS;
     type Output = RowInserted;
     type PreState = Written<RowInserted>;
     type Undo = RestoreRows;

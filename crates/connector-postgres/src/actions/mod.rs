@@ -12,6 +12,7 @@ use std::fmt::{self, Debug};
 use enact_core::action::{LockKey, Target, Undo};
 use enact_core::error::{Error, ErrorCode};
 use enact_core::json::JsonText;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 pub use self::delete_row::DeleteRow;
@@ -28,7 +29,7 @@ use crate::value::{self, Text, from_json};
 use crate::work::Written;
 
 /// Columns and their values, as JSON: `{"name": "Ada", "born": null}`.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Values(BTreeMap<String, JsonText>);
 

@@ -4,6 +4,7 @@ use enact_core::Error;
 use enact_core::action::{Action, Captured, Doubt, EffectClass, Left, LockKey, NoUndo, Target, Undo};
 use enact_core::connector::{Cx, Perform};
 use enact_core::json::JsonText;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Values, target};
@@ -17,7 +18,7 @@ use crate::tx::{Access, Param, Tx};
 pub const DEFAULT_LIMIT: usize = 1000;
 
 /// Reads rows of a table or a view.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SelectRows {
     /// The table or view.
@@ -37,7 +38,7 @@ pub struct SelectRows {
 }
 
 /// An order of rows: `"name"`, `"born desc"`, or a list of such.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum OrderBy {
     /// By one column.

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use enact_core::Error;
-use enact_core::action::{Action, EffectClass, LockKey, Preview, Target, Undo};
+use enact_core::action::{Action, EffectClass, FactKind, LockKey, Preview, Target, Undo};
 use enact_core::connector::Cx;
 use enact_core::json::JsonText;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Locked, RestoreRows, Values, check_reversible, lock, lock_rows, some_values, target};
@@ -18,19 +19,21 @@ use crate::reach::{Happens, Reached, Search, outcome, recorded, warnings};
 use crate::rows::{Found, Image, RowChange, TableChange, find_whole, wanted};
 use crate::tx::{Param, Tx};
 use crate::value::Text;
-use crate::work::{Change, ChangesRows, Tried, Written, facts};
+use crate::work::{Change, ChangesRows, FACTS, Tried, Written, facts};
 
 /// Updates rows.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateRow {
     /// The table.
     pub table: TableName,
     /// The new values.
     #[serde(deserialize_with = "some_values")]
+    #[schemars(extend("minProperties" = 1))]
     pub data: Values,
     /// Which rows: all of it holds.
     #[serde(rename = "where", deserialize_with = "some_values")]
+    #[schemars(extend("minProperties" = 1))]
     pub rows: Values,
 }
 
@@ -140,6 +143,7 @@ impl Action for UpdateRow {
     const NAME: &'static str = "update_row";
     const EFFECT: EffectClass = EffectClass::Reversible;
     const REVERSAL: &'static str = "restores every row's captured values, if unchanged";
+    const FACTS: &'static [(&'static str, FactKind)] = FACTS;
     type Output = RowsUpdated;
     type PreState = Written<RowsUpdated>;
     type Undo = RestoreRows;

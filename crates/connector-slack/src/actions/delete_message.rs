@@ -2,11 +2,12 @@
 
 use enact_core::Error;
 use enact_core::action::{
-    Action, Captured, Doubt, EffectClass, Facts, Left, LockKey, NoUndo, Shown, Target, Undo,
+    Action, Captured, Doubt, EffectClass, FactKind, Facts, Left, LockKey, NoUndo, Shown, Target, Undo,
 };
 use enact_core::connector::{Cx, Perform};
 use enact_core::json::JsonText;
 use enact_core::time::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -19,7 +20,7 @@ use crate::name::{ChannelId, Ts};
 use crate::pace::was_tried;
 
 /// Deletes a message.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeleteMessage {
     channel: ChannelId,
@@ -84,6 +85,7 @@ impl Action for DeleteMessage {
     const EFFECT: EffectClass = EffectClass::Irreversible;
     const REVERSAL: &'static str =
         "irreversible; its text is kept in the record, where the token may read it";
+    const FACTS: &'static [(&'static str, FactKind)] = &[("user", FactKind::Text), ("text", FactKind::Text)];
     type Output = MessageDeleted;
     type PreState = DeleteMessagePre;
     type Undo = NoUndo;

@@ -3,11 +3,14 @@
 use std::fmt;
 use std::time::Duration;
 
-use enact_core::action::{Action, Captured, Doubt, EffectClass, Facts, Left, LockKey, Shown, Target, Undo};
+use enact_core::action::{
+    Action, Captured, Doubt, EffectClass, FactKind, Facts, Left, LockKey, Shown, Target, Undo,
+};
 use enact_core::connector::{Cx, Perform};
 use enact_core::json::JsonText;
 use enact_core::time::Timestamp;
 use enact_core::{Error, ErrorCode};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -27,7 +30,7 @@ const SKEW: Duration = Duration::from_secs(60);
 const UNKNOWN_SKEW: Duration = Duration::from_secs(60 * 60);
 
 /// Posts a message.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Params")]
 pub struct PostMessage {
     channel: Place,
@@ -39,7 +42,7 @@ pub struct PostMessage {
 }
 
 /// The JSON form, before it is looked at as a whole.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Params {
     channel: Place,
@@ -199,6 +202,8 @@ impl Action for PostMessage {
     const NAME: &'static str = "post_message";
     const EFFECT: EffectClass = EffectClass::Reversible;
     const REVERSAL: &'static str = "deletes the message, if nobody edited it";
+    const FACTS: &'static [(&'static str, FactKind)] =
+        &[("channel_id", FactKind::Text), ("history_readable", FactKind::Flag)];
     type Output = MessagePosted;
     type PreState = PostMessagePre;
     type Undo = RetractMessage;

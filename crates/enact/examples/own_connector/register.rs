@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use enact::ids::EffectId;
+use enact::schemars::{self, JsonSchema};
 use enact::{action::*, connector::*, prelude::*};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,7 @@ pub(crate) struct Register(pub(crate) Arc<Mutex<State>>);
 type State = (HashMap<String, String>, HashSet<EffectId>);
 
 /// Sets `key` to `to`, if it is `from`; none is the absence of a value.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Swap {
     pub(crate) key: String,

@@ -19,7 +19,12 @@ pub(super) async fn all<W: World>(case: &Case<W>, fresh: &impl AsyncFn() -> W) -
             })*
         }};
     }
-    run![wrong_parameters_are_refused_by_name, parameters_read_back, capture_changes_nothing,];
+    run![
+        wrong_parameters_are_refused_by_name,
+        parameters_read_back,
+        capture_changes_nothing,
+        facts_are_declared,
+    ];
     run![a_plan_changes_nothing_and_sees_what_capture_sees,];
     match prepare(&fresh().await.toolbox(), &case.action, &case.params) {
         Ok(action) if action.spec().effect == EffectClass::ReadOnly => run![a_read_changes_nothing,],
@@ -83,6 +88,21 @@ async fn parameters_read_back<W: World>(case: &Case<W>, fresh: &impl AsyncFn() -
         return Ok(());
     }
     Err(format!("{:?} reads back as {:?}", stage.action.params(), again.params()))
+}
+
+async fn facts_are_declared<W: World>(case: &Case<W>, fresh: &impl AsyncFn() -> W) -> Outcome {
+    let stage = Stage::set(case, fresh).await?;
+    let declared = stage.action.spec().facts;
+    for (name, value) in stage.intend().await?.facts {
+        match declared.iter().find(|(declared, _)| *declared == name) {
+            None => return Err(format!("the fact '{name}' is not among the action's FACTS")),
+            Some((_, kind)) if !kind.holds(&value) => {
+                return Err(format!("the fact '{name}' is declared as {kind:?}, and is {value}"));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
 }
 
 async fn capture_changes_nothing<W: World>(case: &Case<W>, fresh: &impl AsyncFn() -> W) -> Outcome {
@@ -166,7 +186,7 @@ async fn actions_twice_are_undone_twice<W: World>(case: &Case<W>, fresh: &impl A
     let cx = stage.cx(Direction::Forward, false);
     match stage.capture(&stage.action, cx).await {
         Ok(None) => {}
-        Ok(Some(Intended { cx, pre, ready })) => {
+        Ok(Some(Intended { cx, pre, ready, .. })) => {
             stage.action.perform(&cx, ready).await.map_err(|error| format!("the second failed: {error}"))?;
             let undo = stage.undo_of(&pre, None)?;
             stage.undo(&undo, false).await.map_err(|error| format!("the second's undo failed: {error}"))?;
@@ -187,7 +207,7 @@ fn refuses_a_second(code: ErrorCode) -> bool {
 
 async fn a_probe_of_what_was_done_says_so<W: World>(case: &Case<W>, fresh: &impl AsyncFn() -> W) -> Outcome {
     let stage = Stage::set(case, fresh).await?;
-    let Intended { cx, pre, ready } = stage.intend().await?;
+    let Intended { cx, pre, ready, .. } = stage.intend().await?;
     let output =
         stage.action.perform(&cx, ready).await.map_err(|error| format!("perform failed: {error}"))?;
     let after = stage.world.observe().await;
@@ -205,7 +225,7 @@ async fn a_probe_of_what_was_not_done_says_so<W: World>(
     fresh: &impl AsyncFn() -> W,
 ) -> Outcome {
     let stage = Stage::set(case, fresh).await?;
-    let Intended { cx, pre, ready } = stage.intend().await?;
+    let Intended { cx, pre, ready, .. } = stage.intend().await?;
     drop(ready);
     for _ in 0..2 {
         match probe(&stage.action, &cx, &pre).await? {
@@ -221,7 +241,7 @@ async fn a_probe_of_an_undo_says_how_it_is<W: World>(case: &Case<W>, fresh: &imp
     let (pre, output) = stage.act().await?;
     let undo = stage.undo_of(&pre, Some(&output))?;
     // A probe comes when nobody performs any more: what was captured is dropped, and captured anew.
-    let Intended { cx, pre: given_up, ready } = intend_undo(&stage, &undo).await?;
+    let Intended { cx, pre: given_up, ready, .. } = intend_undo(&stage, &undo).await?;
     drop(ready);
     match probe(&undo, &cx, &given_up).await? {
         Doubt::NotApplied => {}
@@ -251,7 +271,7 @@ async fn a_dropped_perform_is_settled_by_the_probe<W: World>(
     fresh: &impl AsyncFn() -> W,
 ) -> Outcome {
     let stage = Stage::set(case, fresh).await?;
-    let Intended { cx, pre, ready } = stage.intend().await?;
+    let Intended { cx, pre, ready, .. } = stage.intend().await?;
     start_and_drop(stage.action.perform(&cx, ready)).await;
     let found = probe(&stage.action, &cx, &pre).await?;
     let now = stage.world.observe().await;
@@ -275,7 +295,7 @@ async fn a_dropped_undo_is_settled_by_the_probe<W: World>(
     let stage = Stage::set(case, fresh).await?;
     let (pre, output) = stage.act().await?;
     let undo = stage.undo_of(&pre, Some(&output))?;
-    let Intended { cx, pre, ready } = intend_undo(&stage, &undo).await?;
+    let Intended { cx, pre, ready, .. } = intend_undo(&stage, &undo).await?;
     start_and_drop(undo.perform(&cx, ready)).await;
     match probe(&undo, &cx, &pre).await? {
         Doubt::Applied(_) => stage.same_as(&stage.before, "the undo that its probe found").await,
@@ -323,7 +343,7 @@ async fn force_overrides_a_change_by_others<W: World>(
     let undo = stage.undo_of(&pre, Some(&output))?;
     disturb(&stage.world);
     let forced = stage.capture(&undo, stage.cx(Direction::Undo, true)).await;
-    let Intended { cx, pre, ready } = forced
+    let Intended { cx, pre, ready, .. } = forced
         .map_err(|error| format!("the forced undo's capture failed: {error}"))?
         .ok_or("the forced undo finds nothing to undo")?;
     if let Some(words) = case.kept.as_ref().filter(|words| !pre.as_str().contains(*words)) {

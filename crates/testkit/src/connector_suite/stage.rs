@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use enact_core::action::{Doubt, Undo};
+use enact_core::action::{Doubt, Facts, Undo};
 use enact_core::connector::{Cx, Toolbox};
 use enact_core::ids::{Direction, EffectId, RunId, Seq};
 use enact_core::json::JsonText;
@@ -30,6 +30,7 @@ pub(super) struct Stage<W> {
 pub(super) struct Intended {
     pub(super) cx: Cx,
     pub(super) pre: JsonText,
+    pub(super) facts: Facts,
     pub(super) ready: Ready,
 }
 
@@ -63,14 +64,14 @@ impl<W: World> Stage<W> {
 
     /// Captures the action and performs it.
     pub(super) async fn act(&self) -> Outcome<(JsonText, JsonText)> {
-        let Intended { cx, pre, ready } = self.intend().await?;
+        let Intended { cx, pre, ready, .. } = self.intend().await?;
         let output = self.action.perform(&cx, ready).await;
         Ok((pre, output.map_err(|error| format!("perform failed: {error}"))?))
     }
 
     pub(super) async fn capture(&self, action: &Prepared, cx: Cx) -> Result<Option<Intended>, Error> {
         Ok(match action.capture(&cx).await? {
-            Capture::Ready { pre, ready, .. } => Some(Intended { cx, pre, ready }),
+            Capture::Ready { pre, facts, ready } => Some(Intended { cx, pre, facts, ready }),
             Capture::AlreadyDone(_) => None,
         })
     }

@@ -1,14 +1,17 @@
 //! The world's actions.
 
-use enact_core::action::{Action, Captured, Doubt, EffectClass, Facts, Left, LockKey, NoUndo, Target, Undo};
+use enact_core::action::{
+    Action, Captured, Doubt, EffectClass, FactKind, Facts, Left, LockKey, NoUndo, Target, Undo,
+};
 use enact_core::connector::{Cx, Perform};
 use enact_core::error::{Error, ErrorCode};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Change, World};
 
 /// Writes a value.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Put {
     /// The key.
@@ -26,7 +29,7 @@ impl Put {
 }
 
 /// Removes a value.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Remove {
     /// The key.
@@ -34,7 +37,7 @@ pub struct Remove {
 }
 
 /// Reads a value.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Get {
     /// The key.
@@ -42,7 +45,7 @@ pub struct Get {
 }
 
 /// Launches something; there is no way back.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Launch {
     /// What.
@@ -50,7 +53,7 @@ pub struct Launch {
 }
 
 /// Changes nothing outside, and is recorded like any other effect: what the runtime itself costs.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Idle {}
 
@@ -99,6 +102,7 @@ impl Action for Put {
     const NAME: &'static str = "put";
     const EFFECT: EffectClass = EffectClass::Reversible;
     const REVERSAL: &'static str = "puts the previous value back, if nobody changed it since";
+    const FACTS: &'static [(&'static str, FactKind)] = &[("exists", FactKind::Flag)];
     type Output = Changed;
     type PreState = Before;
     type Undo = Restore;

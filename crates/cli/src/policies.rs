@@ -1,0 +1,73 @@
+//! The policies of a configuration: the one place where they are made.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use enact::catalog::Catalog;
+use enact::connector::Toolbox;
+use enact::error::{Error, ErrorCode};
+use enact::policies::cedar::{Cedar, Problem, Schema};
+use enact::policy::Policy;
+
+use crate::config::Config;
+use crate::text;
+
+/// A larger file is none.
+const MAX_BYTES: usize = 1024 * 1024;
+
+/// All policies, and what is odd about them.
+#[derive(Debug, Default)]
+pub(crate) struct Policies {
+    pub(crate) all: Vec<Arc<dyn Policy>>,
+    pub(crate) warnings: Vec<Problem>,
+}
+
+/// The policies for a runtime with these connectors.
+///
+/// # Errors
+/// As [`policies`].
+pub(crate) fn for_runtime(
+    config: &Config,
+    open: &BTreeMap<String, Toolbox>,
+) -> Result<Vec<Arc<dyn Policy>>, Error> {
+    Ok(policies(config, &catalogs(config, open)?)?.all)
+}
+
+/// What there is to be known of every configured connector: of those that are open as they are, of others by their kind.
+pub(crate) fn catalogs(
+    config: &Config,
+    open: &BTreeMap<String, Toolbox>,
+) -> Result<BTreeMap<String, Catalog>, Error> {
+    let mut all = config.catalogs()?;
+    all.extend(open.iter().map(|(name, toolbox)| (name.clone(), toolbox.catalog().clone())));
+    Ok(all)
+}
+
+/// Makes the policies that the configuration names.
+///
+/// # Errors
+/// `invalid_parameters`, with all that is wrong with one of them and where; the file of a policy that cannot be read.
+pub(crate) fn policies(config: &Config, catalogs: &BTreeMap<String, Catalog>) -> Result<Policies, Error> {
+    let mut policies = Policies::default();
+    if let Some(file) = config.cedar_file() {
+        let cedar = cedar(config, file, catalogs)?;
+        policies.warnings.extend_from_slice(cedar.warnings());
+        policies.all.push(Arc::new(cedar));
+    }
+    Ok(policies)
+}
+
+fn cedar(config: &Config, file: &Path, catalogs: &BTreeMap<String, Catalog>) -> Result<Cedar, Error> {
+    let name = file.display().to_string();
+    let text = text::read(&config.dir.join(file), MAX_BYTES).map_err(|error| {
+        let message = format!("'[policy] cedar_file' ({name}) cannot be read: {error}");
+        Error::new(ErrorCode::InvalidParameters, message).left_nothing()
+    })?;
+    let schema = Schema::with_attributes(named(catalogs), config.attributes())?;
+    Ok(Cedar::new(text, &name, Arc::new(schema))?)
+}
+
+fn named(catalogs: &BTreeMap<String, Catalog>) -> impl Iterator<Item = (&str, &Catalog)> {
+    catalogs.iter().map(|(name, catalog)| (name.as_str(), catalog))
+}
