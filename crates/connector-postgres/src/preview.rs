@@ -6,6 +6,7 @@ use enact_core::Error;
 use enact_core::action::{Preview, Shown};
 use enact_core::json::JsonText;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::Postgres;
 use crate::actions::{SelectRows, Values};
@@ -86,15 +87,15 @@ impl Table {
         rows: usize,
         set: Option<&Values>,
     ) -> Result<Preview<O>, Error> {
-        let others_point_here = before != JsonText::null() && !self.incoming.is_empty();
+        let were_there = before != JsonText::null();
+        let others_point_here = were_there && !self.incoming.is_empty();
         let change = Changed { rows, set, warnings: self.warnings(), others_point_here };
-        let lost = self.key.is_empty();
-        Ok(Preview {
-            already_done: None,
-            facts: facts(self, rows, &[]),
-            shown: Shown { before, change: JsonText::encode(&change)? },
-            irreversible: lost
-                .then(|| format!("{} has no primary key; its rows cannot be found again", self.table_name())),
-        })
+        let lost = format!("{} has no primary key; its rows cannot be found again", self.table_name());
+        let irreversible = self.key.is_empty().then_some(lost);
+        let mut facts = facts(self, rows, &[]);
+        // As capture says it: of rows that were there before.
+        facts.insert("irreversible".into(), json!(irreversible.as_ref().filter(|_| were_there)));
+        let shown = Shown { before, change: JsonText::encode(&change)? };
+        Ok(Preview { already_done: None, facts, shown, irreversible })
     }
 }
