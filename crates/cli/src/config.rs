@@ -10,6 +10,7 @@ use enact::connector::{ConfigEnv, Toolbox};
 use enact::error::{Error, ErrorCode};
 use enact::policies::cedar::Attribute;
 use serde::Deserialize;
+use serde_json::Value;
 use toml::{Spanned, Table};
 
 use crate::kinds;
@@ -45,7 +46,7 @@ struct Raw {
     #[serde(default)]
     connectors: BTreeMap<String, Spanned<Table>>,
     #[serde(default)]
-    policies: Option<Spanned<toml::Value>>,
+    policies: Vec<Table>,
     #[serde(default)]
     policy: Policy,
     #[serde(default)]
@@ -117,11 +118,10 @@ impl Config {
     }
 
     fn refuse_what_this_build_cannot_do(&self) -> Result<(), Error> {
-        let Raw { store, audit, policies, .. } = &self.raw;
+        let Raw { store, audit, .. } = &self.raw;
         let url = store.postgres_url_env.as_ref().map(|key| (key.span(), "store.postgres_url_env"));
         let signing = audit.as_ref().map(|audit| (audit.signing_key_file.span(), "audit.signing_key_file"));
-        let policies = policies.as_ref().map(|key| (key.span(), "policies"));
-        let Some((span, key)) = url.or(signing).or(policies) else { return Ok(()) };
+        let Some((span, key)) = url.or(signing) else { return Ok(()) };
         let message = format!(
             "'{key}' is not supported by this build yet, and is not silently left out; nothing was opened"
         );
@@ -153,6 +153,11 @@ impl Config {
     /// Where declarative workflows are, where that is said.
     pub(crate) fn workflows(&self) -> Option<PathBuf> {
         self.raw.workflows.dir.as_ref().map(|dir| self.dir.join(dir))
+    }
+
+    /// The built-in policies that it names, with their parameters, as JSON.
+    pub(crate) fn policies(&self) -> impl Iterator<Item = Value> {
+        self.raw.policies.iter().map(|entry| json_of(&toml::Value::Table(entry.clone())))
     }
 
     /// The file of the rules in Cedar as it is named, relative to `dir`, where one is named.
@@ -326,6 +331,21 @@ fn lacking(table: &Table) -> Option<String> {
         .filter(|name| env::var_os(name).is_none())
         .map(|name| format!("the environment variable {name} is not set"))
         .next()
+}
+
+/// A value of TOML as one of JSON. Dates and times are text there.
+fn json_of(value: &toml::Value) -> Value {
+    match value {
+        toml::Value::String(text) => Value::from(text.as_str()),
+        toml::Value::Integer(number) => Value::from(*number),
+        toml::Value::Float(number) => Value::from(*number),
+        toml::Value::Boolean(holds) => Value::from(*holds),
+        toml::Value::Datetime(at) => Value::from(at.to_string()),
+        toml::Value::Array(items) => items.iter().map(json_of).collect(),
+        toml::Value::Table(entries) => {
+            Value::Object(entries.iter().map(|(key, value)| (key.clone(), json_of(value))).collect())
+        }
+    }
 }
 
 fn read(file: &Path) -> Result<String, Error> {

@@ -8,6 +8,7 @@ use enact::catalog::Catalog;
 use enact::connector::Toolbox;
 use enact::error::{Error, ErrorCode};
 use enact::policies::cedar::{Cedar, Problem, Schema};
+use enact::policies::{Connectors, from_entries};
 use enact::policy::Policy;
 
 use crate::config::Config;
@@ -49,13 +50,25 @@ pub(crate) fn catalogs(
 /// # Errors
 /// `invalid_parameters`, with all that is wrong with one of them and where; the file of a policy that cannot be read.
 pub(crate) fn policies(config: &Config, catalogs: &BTreeMap<String, Catalog>) -> Result<Policies, Error> {
-    let mut policies = Policies::default();
+    let mut policies = Policies { all: built_in(config, catalogs)?, warnings: Vec::new() };
     if let Some(file) = config.cedar_file() {
         let cedar = cedar(config, file, catalogs)?;
         policies.warnings.extend_from_slice(cedar.warnings());
         policies.all.push(Arc::new(cedar));
     }
     Ok(policies)
+}
+
+/// Those of `[[policies]]`.
+fn built_in(config: &Config, catalogs: &BTreeMap<String, Catalog>) -> Result<Vec<Arc<dyn Policy>>, Error> {
+    let known = catalogs.iter().fold(Connectors::default(), |known, (name, catalog)| {
+        let actions: Vec<&str> = catalog.actions().map(|spec| spec.name).collect();
+        known.with(name, catalog.kind(), &actions)
+    });
+    from_entries(config.policies(), &known).map_err(|wrong| {
+        let message = format!("{}: {wrong}", config.file().display());
+        Error::new(ErrorCode::InvalidParameters, message).left_nothing()
+    })
 }
 
 fn cedar(config: &Config, file: &Path, catalogs: &BTreeMap<String, Catalog>) -> Result<Cedar, Error> {

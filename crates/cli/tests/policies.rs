@@ -238,3 +238,78 @@ fn an_approval_that_a_rule_asks_for_is_waited_for_and_given_by_somebody_else() {
     assert_eq!(approved["status"], "completed");
     assert_eq!(world.workspace(), ["a"]);
 }
+
+/// A folder of `enact init` without rules in Cedar, and with these built-in policies.
+fn built_in(policies: &str) -> World {
+    let world = World::new();
+    let config = world.read("enact.toml");
+    let before = config.split("[policy]").next().unwrap_or_default();
+    world.write("enact.toml", &format!("{before}\n{policies}"));
+    world
+}
+
+#[test]
+fn built_in_policies_of_the_configuration_judge_runs_and_plans() {
+    let world = built_in("[[policies]]\nname = \"restrict_paths\"\nallow = [\"notes/**\"]\n");
+    write(&world, "notes/a").exits(0);
+    let run = write(&world, "other/a").exits(3).json();
+    assert!(run["error"]["message"].as_str().unwrap().contains("policy 'restrict_paths'"), "{run}");
+    world.write(
+        "workflows/w.yaml",
+        "name: w\nsteps:\n  - { id: a, action: files.write_file, with: { path: other/b, content: x } }\n",
+    );
+    let plan = world.json(&["plan", "w", "--user", "ann@example.com"]).exits(3).json();
+    assert_eq!(plan["steps"][0]["verdicts"][0]["passed"], false);
+    let checked = world.json(&["policy", "check"]).exits(0).json();
+    assert_eq!(checked["policies"], json!(["restrict_paths"]));
+}
+
+#[test]
+fn a_limit_holds_over_processes_and_in_a_plan() {
+    let world = built_in("[[policies]]\nname = \"rate_limit\"\nmax = 2\nper = \"1h\"\nby = [\"user\"]\n");
+    write(&world, "a").exits(0);
+    world.write(
+        "workflows/w.yaml",
+        "name: w\nsteps:\n  - { id: a, action: files.write_file, with: { path: x, content: x } }\n",
+    );
+    let plan = ["plan", "w", "--user", "ann@example.com"];
+    world.json(&plan).exits(0);
+    write(&world, "b").exits(0);
+    let third = write(&world, "c").exits(3).json();
+    assert!(third["error"]["message"].as_str().unwrap().contains("rate_limit"), "{third}");
+    world.json(&plan).exits(3);
+    world.json(&["plan", "w", "--user", "bob@example.com"]).exits(0);
+    assert_eq!(world.workspace(), ["a", "b"]);
+}
+
+#[test]
+fn one_line_makes_what_cannot_be_undone_wait_for_a_person() {
+    let world = built_in("[[policies]]\nname = \"require_approval\"\nactions = [\"files.delete_file\"]\n");
+    write(&world, "a").exits(0);
+    let delete = ["act", "files.delete_file", "--user", "ann@example.com", "--params", r#"{"path": "a"}"#];
+    let waits = world.json(&delete).exits(5).json();
+    assert_eq!(waits["status"], "awaiting_approval");
+    let run = waits["run_id"].as_str().unwrap();
+    world.json(&["approve", run, "--by", "boss@example.com"]).exits(0);
+    assert!(world.workspace().is_empty());
+    // Its undo needs nobody's leave.
+    world.json(&["rollback", run]).exits(0);
+    assert_eq!(world.workspace(), ["a"]);
+}
+
+#[test]
+fn nonsense_among_the_policies_is_a_mistake_of_the_configuration() {
+    for (policies, part) in [
+        ("[[policies]]\nname = \"no_such_policy\"\n", "no_such_policy"),
+        ("[[policies]]\nname = \"require_branch_prefix\"\n", "'prefix' is missing"),
+        ("[[policies]]\nname = \"restrict_paths\"\nallow = [\"a\"]\nallowed = 1\n", "'allowed'"),
+        ("[[policies]]\nprefix = \"x\"\n", "name"),
+        ("policies = 3\n", "policies"),
+    ] {
+        let world = built_in(policies);
+        let (code, message) =
+            world.json(&["act", "files.list_dir", "--user", "ann@example.com"]).exits(2).error();
+        assert_eq!(code, "invalid_parameters", "{message}");
+        assert!(message.contains(part), "{part}: {message}");
+    }
+}

@@ -6,6 +6,7 @@ use enact::action::{EffectClass, Target};
 use enact::error::ErrorRecord;
 use enact::json::JsonText;
 use enact::policy::VerdictRecord;
+use enact::store::EventStore;
 use enact::yaml::PlannedStep;
 use enact::{DynWorkflow, Enact, MemoryStore};
 use serde::Serialize;
@@ -18,6 +19,7 @@ use crate::failure::{Exit, Failure};
 use crate::out::{Out, Tone, clean};
 use crate::policies;
 use crate::render::short;
+use crate::session;
 
 /// The document of `plan`.
 #[derive(Debug, Serialize)]
@@ -57,7 +59,11 @@ pub(crate) async fn plan(config: &Config, start: Start, out: Out) -> Result<Exit
     let needed = workflow.foreseen().into_iter().map(|it| it.connector).collect();
     let connectors = config.connectors_for(Some(&needed))?.toolboxes;
     let policies = policies::for_runtime(config, &connectors)?;
-    let mut builder = Enact::builder().store(Arc::new(MemoryStore::new())).policies(policies);
+    // What was admitted lately is in the store; nothing else of it is asked for.
+    let looks_back = policies.iter().any(|policy| !policy.looks_back().is_zero());
+    let store: Arc<dyn EventStore> =
+        if looks_back { session::look(config)? } else { Arc::new(MemoryStore::new()) };
+    let mut builder = Enact::builder().store(store).policies(policies);
     for (name, toolbox) in connectors {
         builder = builder.connector(name, toolbox);
     }
