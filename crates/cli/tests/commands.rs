@@ -354,12 +354,9 @@ fn commands_of_the_contract_that_are_not_there_yet_say_so() {
     let world = World::new();
     let r = "0190b6c2";
     for args in [
-        &["plan", "hello", "--user", "me@example.com"][..],
-        &["receipt", r],
+        &["receipt", r][..],
         &["audit", "verify"],
         &["audit", "export", "--from", "3"],
-        &["approve", r, "--by", "me@example.com"],
-        &["deny", r, "--reason", "no"],
         &["serve", "--listen", "127.0.0.1:0"],
         &["mcp"],
     ] {
