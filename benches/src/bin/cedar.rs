@@ -51,7 +51,7 @@ fn rules() -> Result<String> {
         "permit(principal, action == Action::\"run\", resource);\n\
          permit(principal, action in [Action::\"read_only\", Action::\"reversible\"], resource);\n\
          @approval(\"it cannot be undone\") permit(principal, action in Action::\"irreversible\", resource);\n\
-         forbid(principal, action, resource) when { context.now < datetime(\"2020-01-01\") };\n",
+         forbid(principal, action, resource) when { context.now < datetime(\"1970-01-01\") };\n",
     );
     for number in 4..RULES {
         let (action, condition) = match number % 3 {
