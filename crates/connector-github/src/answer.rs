@@ -2,13 +2,9 @@
 
 use std::time::Duration;
 
-use enact_core::Error;
 use enact_core::time::Timestamp;
 use http::{HeaderMap, StatusCode};
-use serde::de::DeserializeOwned;
 use serde_json::Value;
-
-use crate::error::odd;
 
 /// The wait for a secondary limit that says nothing of how long. Source: GitHub's "Rate limits for the REST API".
 const UNTOLD_WAIT: Duration = Duration::from_secs(60);
@@ -37,9 +33,9 @@ impl Answer {
         Self { status, headers: HeaderMap::new(), body: body.clone() }
     }
 
-    /// Its JSON, as a `T`.
-    pub(crate) fn read<T: DeserializeOwned>(&self, doing: &str) -> Result<T, Error> {
-        T::deserialize(&self.body).map_err(|error| odd(doing, error))
+    /// Whether it is JSON, as all of GitHub's answers that say something.
+    pub(crate) fn is_json(&self) -> bool {
+        self.body.is_object() || self.body.is_array()
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {

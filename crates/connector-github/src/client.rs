@@ -3,7 +3,7 @@
 //! It sends each request once. What GitHub refused because of its rate, because a token had ended, or because a
 //! repository has another name now, did not happen, and is sent again; nothing else is.
 
-use std::fmt::{self, Debug};
+use std::fmt::{self, Debug, Display};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -18,6 +18,7 @@ use http::{HeaderValue, Method, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Limited};
 use octocrab::Octocrab;
 use parking_lot::Mutex;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
@@ -126,6 +127,27 @@ impl<'a> Request<'a> {
     /// The error of an answer that is no success.
     pub(crate) fn refused(&self, answer: &Answer) -> Error {
         error::refused(&self.doing, self.nature, answer)
+    }
+
+    /// What the answer of a success says. One that does not say it is no success, and no refusal either.
+    pub(crate) fn read<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, Error> {
+        if !answer.is_json() {
+            return Err(self.undescribed(answer, "it is not JSON"));
+        }
+        T::deserialize(&answer.body).map_err(|error| self.undescribed(answer, error))
+    }
+
+    /// A success without a word, which is how GitHub says that something is deleted.
+    pub(crate) fn read_nothing(&self, answer: &Answer) -> Result<(), Error> {
+        match answer.status {
+            StatusCode::NO_CONTENT => Ok(()),
+            _ => Err(self.undescribed(answer, "it should be 204, without a body")),
+        }
+    }
+
+    /// The error of a success that says something else than GitHub describes.
+    pub(crate) fn undescribed(&self, answer: &Answer, what: impl Display) -> Error {
+        error::undescribed(&self.doing, self.nature, answer, what)
     }
 }
 
@@ -299,7 +321,7 @@ impl Client {
             token: String,
             expires_at: Timestamp,
         }
-        let Given { token, expires_at } = answer.read(&request.doing)?;
+        let Given { token, expires_at } = request.read(&answer)?;
         Ok(Lent { token: token.into(), until: expires_at })
     }
 

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{Looked, pull_lock, target};
 use crate::GitHub;
-use crate::error::{conflict, odd};
+use crate::error::conflict;
 use crate::name::RepoName;
 use crate::repo::{Pull, Repo};
 
@@ -103,10 +103,11 @@ impl Perform<ClosePr> for GitHub {
         if answer.status.is_client_error() && repo.pull(number).await?.is_merged() {
             return Err(action.merged(number));
         }
-        let pull: Pull = request.check(answer)?.read(&request.doing)?;
+        let answer = request.check(answer)?;
+        let pull: Pull = request.read(&answer)?;
         match (pull.is_merged(), pull.is_open()) {
             (true, _) => Err(action.merged(number)),
-            (_, true) => Err(odd(&request.doing, "it is open still")),
+            (_, true) => Err(request.undescribed(&answer, "it is open still")),
             _ => Ok(PrClosed { pr_number: Some(number) }),
         }
     }

@@ -241,7 +241,7 @@ impl Perform<CreatePr> for GitHub {
         if !answer.status.is_success() {
             return Err(refused(&request, &answer));
         }
-        Ok(PrCreated::from(&answer.read::<Pull>(&request.doing)?))
+        Ok(PrCreated::from(&request.read::<Pull>(&answer)?))
     }
 
     async fn probe(&self, cx: &Cx, action: &CreatePr, pre: &CreatePrPre) -> Result<Doubt<PrCreated>, Error> {
