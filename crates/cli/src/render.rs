@@ -142,7 +142,7 @@ fn what_helps(id: RunId, rollback: &RollbackResult) -> Option<String> {
         (
             rollback.actions.iter().any(|undo| is_conflict(undo) && !yields(undo)),
             format!(
-                "conflict that force does not override: what its line names has to be as it was; then `enact rollback \
+                "conflict that force does not override: its line says why; where that can be put right, `enact rollback \
                  {id}` tries again"
             ),
         ),

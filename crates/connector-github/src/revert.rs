@@ -7,6 +7,7 @@
 //! found again, whatever its name.
 
 use enact_core::action::Doubt;
+use enact_core::ids::RunId;
 use enact_core::time::Timestamp;
 use enact_core::{Error, ErrorCode};
 use http::{Method, StatusCode};
@@ -57,8 +58,14 @@ pub(crate) struct Reverted {
 }
 
 /// The line, as git writes it, in which a commit says which one it takes back.
-pub(crate) fn says_what(sha: &Sha) -> String {
+fn says_what(sha: &Sha) -> String {
     format!("This reverts commit {sha}.")
+}
+
+/// Whether a commit says that it takes another one back, in the rollback of a run.
+pub(crate) fn takes_back(commit: &Listed, change: &Sha, run: RunId) -> bool {
+    let message = &commit.commit.message;
+    marker::is_of_run(message, UNDOES, run) && message.lines().any(|line| line == says_what(change))
 }
 
 impl Revert<'_> {

@@ -173,7 +173,7 @@ fn refused(request: &Request<'_>, answer: &crate::answer::Answer) -> Error {
 impl Action for CreatePr {
     const NAME: &'static str = "create_pr";
     const EFFECT: EffectClass = EffectClass::Reversible;
-    const REVERSAL: &'static str = "closes the PR; a PR merged meanwhile is a conflict";
+    const REVERSAL: &'static str = "closes the PR; a PR merged meanwhile is a conflict, unless the run has merged it and taken that back";
     type Output = PrCreated;
     type PreState = CreatePrPre;
     type Undo = ClosePr;
