@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use enact_connector_http::hide::hide;
 use enact_core::time::Timestamp;
 use http::{HeaderMap, StatusCode};
+use secrecy::SecretString;
 use serde_json::Value;
 
 /// The wait for a secondary limit that says nothing of how long. Source: GitHub's "Rate limits for the REST API".
@@ -26,6 +28,12 @@ impl Answer {
             .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(bytes).trim().to_owned()));
         let body = if bytes.is_empty() { Value::Null } else { body };
         Self { status, headers, body }
+    }
+
+    /// Without the secret that was sent, should the server repeat it.
+    pub(crate) fn hiding(mut self, secret: &SecretString) -> Self {
+        hide(secret, &mut self.headers, &mut self.body);
+        self
     }
 
     #[cfg(test)]

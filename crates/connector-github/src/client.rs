@@ -14,10 +14,11 @@ use enact_core::time::Timestamp;
 use enact_core::{Error, ErrorCode};
 use http::header::{ACCEPT, AUTHORIZATION, LOCATION};
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, StatusCode, Uri};
+use http::{Method, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Limited};
 use octocrab::Octocrab;
 use parking_lot::Mutex;
+use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::OnceCell;
@@ -183,7 +184,7 @@ impl Client {
         loop {
             let token = self.token(cx).await?;
             check_time(cx, request)?;
-            let answer = self.once(request, token).await?;
+            let answer = self.once(request, &token).await?;
             if let Some(wait) = answer.asked_to_wait(now(cx)) {
                 waits += 1;
                 slow_down(cx, request, &answer, wait, waits).await?;
@@ -207,13 +208,13 @@ impl Client {
     }
 
     /// Sends it, once, with the token in its header.
-    async fn once(&self, request: &Request<'_>, token: HeaderValue) -> Result<Answer, Error> {
+    async fn once(&self, request: &Request<'_>, token: &SecretString) -> Result<Answer, Error> {
         let crab = self.crab()?;
         let builder = http::Request::builder()
             .method(request.method.clone())
             .uri(self.uri(request)?)
             .header(ACCEPT, "application/vnd.github+json")
-            .header(AUTHORIZATION, token);
+            .header(AUTHORIZATION, bearer(token)?);
         let built = crab
             .build_request(builder, request.body.as_ref())
             .map_err(|error| odd(&request.doing, error).left_nothing())?;
@@ -221,7 +222,7 @@ impl Client {
             let response = crab.execute(built).await.map_err(Lost::Connection)?;
             let (parts, body) = response.into_parts();
             let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await.map_err(Lost::Answer)?;
-            Ok(Answer::new(parts.status, parts.headers, &body.to_bytes()))
+            Ok(Answer::new(parts.status, parts.headers, &body.to_bytes()).hiding(token))
         };
         match tokio::time::timeout(self.timeout, exchange).await {
             Ok(Ok(answer)) => {
@@ -294,11 +295,10 @@ impl Client {
         text.parse().map_err(|error| odd(&request.doing, error).left_nothing())
     }
 
-    /// The token, as a header.
-    async fn token(&self, cx: Option<&Cx>) -> Result<HeaderValue, Error> {
+    async fn token(&self, cx: Option<&Cx>) -> Result<SecretString, Error> {
         match &self.auth {
-            Auth::Token(token) => bearer(token),
-            Auth::App(app) => bearer(&app.token(self.server_clock(), self.lend(cx)).await?),
+            Auth::Token(token) => Ok(token.clone()),
+            Auth::App(app) => app.token(self.server_clock(), self.lend(cx)).await,
         }
     }
 
@@ -332,7 +332,7 @@ impl Client {
         };
         let mut waits = 0;
         loop {
-            let answer = self.once(request, bearer(&app.claim(self.server_clock())?)?).await?;
+            let answer = self.once(request, &app.claim(self.server_clock())?).await?;
             let Some(wait) = answer.asked_to_wait(now(cx)) else { return request.check(answer) };
             waits += 1;
             slow_down(cx, request, &answer, wait, waits).await?;
@@ -357,13 +357,13 @@ impl Client {
         let given = repo.name();
         let doing = format!("find what {given} is called now");
         let itself = Request::at(repo, Method::GET, String::new(), doing.clone());
-        let moved = self.once(&itself, self.token(cx).await?).await?;
+        let moved = self.once(&itself, &self.token(cx).await?).await?;
         let Some(id) = redirected_to(&moved) else {
             itself.check(moved)?;
             return Err(request.refused(answer));
         };
         let look = Request::look(format!("/repositories/{id}"), doing);
-        let found = look.check(self.once(&look, self.token(cx).await?).await?)?;
+        let found = look.check(self.once(&look, &self.token(cx).await?).await?)?;
         let name = found.body.get("full_name").and_then(Value::as_str).unwrap_or_default();
         let name = RepoName::new(name).map_err(|error| odd(&look.doing, error).left_nothing())?;
         tracing::info!(repo = %given, now = %name, "the repository was renamed");

@@ -104,6 +104,12 @@ fn hint(answer: &Answer, code: ErrorCode) -> Option<String> {
         ErrorCode::Unauthenticated => {
             Some("the token is wrong, expired or revoked; give the connector another one".into())
         }
+        ErrorCode::Unsupported => {
+            let place = answer.header("location").unwrap_or("another place");
+            Some(format!(
+                "the server sends elsewhere, to {place}, and the token is sent nowhere else; is 'base_url' right?"
+            ))
+        }
         ErrorCode::NotFound => Some("it does not exist, or the token has no permission to see it".into()),
         _ => None,
     }

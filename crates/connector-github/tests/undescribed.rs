@@ -106,6 +106,33 @@ async fn a_branch_that_is_said_to_be_elsewhere_is_looked_up() {
 }
 
 #[tokio::test]
+async fn a_token_that_the_server_repeats_is_in_no_error() {
+    let hub = Hub::new();
+    let bearer = format!("Bearer {}", hub.token);
+    let said = json!({ "message": format!("bad {bearer}"), "errors": [bearer], "ref": bearer });
+    for status in [200, 302, 400, 401, 403, 422, 502] {
+        let odd = hub.server.fault(Fault::answer("POST", "/repos/octo/app/git/refs", status, said.clone()));
+        let error = hub.act("create_branch", json!({ "repo": REPO, "branch": "x" })).await.unwrap_err();
+        assert!(odd.was_reached());
+        assert!(!format!("{error:?}").contains(&hub.token), "{error:?}");
+    }
+    let odd = hub.server.fault(Fault::answer("GET", "/repos/octo/app", 200, json!({ "id": bearer })));
+    let error = hub.act("create_branch", json!({ "repo": REPO, "branch": "x" })).await.unwrap_err();
+    assert!(odd.was_reached() && error.message().contains("[secret]"), "{error}");
+}
+
+#[tokio::test]
+async fn a_redirect_says_why_it_is_not_followed() {
+    let hub = Hub::new();
+    let path = "/repos/octo/app/git/refs";
+    let odd = hub.server.fault(Fault::answer("POST", path, 302, json!({})));
+    let error = hub.act("create_branch", json!({ "repo": REPO, "branch": "x" })).await.unwrap_err();
+    assert!(odd.was_reached());
+    assert_eq!(error.code(), ErrorCode::Unsupported);
+    assert!(error.message().contains("the token is sent nowhere else"), "{error}");
+}
+
+#[tokio::test]
 async fn what_is_said_to_be_closed_is_looked_up() {
     for (name, params, path) in [
         ("create_issue", json!({ "repo": REPO, "title": "T" }), "/repos/octo/app/issues/1"),

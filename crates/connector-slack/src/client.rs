@@ -126,7 +126,7 @@ impl Client {
         let request = self.request(call)?;
         let exchange = async { read(request.send().await?).await };
         match tokio::time::timeout(self.timeout, exchange).await {
-            Ok(Ok(Some(answer))) => Ok(answer),
+            Ok(Ok(Some(answer))) => Ok(answer.hiding(&self.token)),
             Ok(Ok(None)) => Err(odd(&call.doing, format!("it has more than {MAX_ANSWER_BYTES} bytes"))),
             Ok(Err(error)) => Err(error::unanswered(&call.doing, call.nature(), error)),
             Err(_) => Err(error::late(&call.doing, call.nature(), self.timeout)),
