@@ -165,6 +165,19 @@ fn what_helps(id: RunId, rollback: &RollbackResult) -> Option<String> {
     (!helps.is_empty()).then_some(helps)
 }
 
+/// One line for each run, and one more for why it did not complete.
+pub(crate) fn list_with_reasons(out: Out, runs: &[RunDocument]) {
+    for run in runs {
+        list(out, std::slice::from_ref(run));
+        if let Some(error) = &run.error {
+            out.line(&format!("  {}: {}", error.code, clean(&error.message)));
+        }
+    }
+    if runs.is_empty() {
+        list(out, runs);
+    }
+}
+
 /// One line for each run.
 pub(crate) fn list(out: Out, runs: &[RunDocument]) {
     for run in runs {
