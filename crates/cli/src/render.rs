@@ -184,7 +184,7 @@ fn what_helps(id: RunId, rollback: &RollbackResult) -> Option<String> {
         (
             rollback.actions.iter().any(|undo| is_conflict(undo) && !yields(undo)),
             format!(
-                "conflict that force does not override: what its line names has to be as it was; then `enact rollback \
+                "conflict that force does not override: its line says why; where that can be put right, `enact rollback \
                  {id}` tries again"
             ),
         ),
@@ -205,6 +205,19 @@ fn what_helps(id: RunId, rollback: &RollbackResult) -> Option<String> {
     let helps = conflicts.into_iter().chain(others).filter(|(applies, _)| *applies).map(|(_, help)| help);
     let helps = helps.collect::<Vec<_>>().join("\n  ");
     (!helps.is_empty()).then_some(helps)
+}
+
+/// One line for each run, and one more for why it did not complete.
+pub(crate) fn list_with_reasons(out: Out, runs: &[RunDocument]) {
+    for run in runs {
+        list(out, std::slice::from_ref(run));
+        if let Some(error) = &run.error {
+            out.line(&format!("  {}: {}", error.code, clean(&error.message)));
+        }
+    }
+    if runs.is_empty() {
+        list(out, runs);
+    }
 }
 
 /// One line for each run.

@@ -58,6 +58,21 @@ fn an_interrupted_command_exits_130_and_the_run_is_finished_by_resume() {
     }
 }
 
+#[test]
+fn resume_says_of_each_run_why_it_did_not_complete() {
+    let world = World::new();
+    world.long(900);
+    let mut child = begun(&world, Stdio::null());
+    signal(&child, Signal::TERM);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    // A folder stands where the last step writes.
+    world.write("workspace/d899/f/theirs", "theirs");
+    let resumed = world.enact(&["resume"]).exits(4);
+    let (line, reason) = resumed.stdout.split_once('\n').unwrap();
+    assert!(line.contains("rolled_back"), "{resumed:?}");
+    assert!(reason.contains("d899/f"), "{resumed:?}");
+}
+
 /// Makes closing the store wait for ever: its last note goes into a pipe that is full. As long as the pipe is held.
 fn closing_hangs(world: &World) -> File {
     let note = world.path("enact-data/closed.new");

@@ -7,6 +7,9 @@ use common::{Gave, World};
 use enact_testkit::github::{Fault, Repo, Server};
 use serde_json::json;
 
+/// What is allowed, as the configuration has it.
+const ALLOWED: &str = r#"["create_branch", "push_commit", "create_pr"]"#;
+
 /// A folder with a configuration, and a repository.
 struct Desk {
     world: World,
@@ -28,10 +31,34 @@ impl Desk {
     fn configure(&self, auth: &str) {
         let config = format!(
             "[connectors.github]\nkind = \"github\"\n{auth}\nbase_url = \"{}\"\nrevert_pushes = true\n\
-             settle_window_s = 1\ntimeout_s = 5\nallowed_actions = [\"create_branch\", \"push_commit\", \"create_pr\"]\n",
+             settle_window_s = 1\ntimeout_s = 5\nallowed_actions = {ALLOWED}\n",
             self.hub.url()
         );
         self.world.write("enact.toml", &config);
+    }
+
+    /// A workflow that makes a branch, pushes a commit, opens a pull request and merges it.
+    fn agent_pr(&self, method: &str) {
+        let config = self.world.read("enact.toml").replace(ALLOWED, &ALLOWED.replace(']', ", \"merge_pr\"]"));
+        self.world.write("enact.toml", &config);
+        let step = |id: &str, action: &str, with: &str| {
+            format!("  - {{ id: {id}, action: github.{action}, with: {{ repo: octo/app, {with} }} }}\n")
+        };
+        let steps = [
+            step("branch", "create_branch", "branch: agent/x"),
+            step(
+                "commit",
+                "push_commit",
+                "branch: agent/x, message: Add a, files: [{ path: a.txt, content: \"a\\n\" }]",
+            ),
+            step("pr", "create_pr", "title: Add a, head: agent/x"),
+            step(
+                "merge",
+                "merge_pr",
+                &format!("pr_number: '{{{{ steps.pr.output.pr_number }}}}', method: {method}"),
+            ),
+        ];
+        self.world.write("agent-pr.yaml", &format!("name: agent-pr\nversion: 1\nsteps:\n{}", steps.concat()));
     }
 
     fn enact(&self, args: &[&str]) -> Gave {
@@ -66,6 +93,70 @@ fn what_is_done_is_shown_and_rolled_back() {
     // What the list does not name is refused.
     let refused = desk.act("merge_pr", &json!({ "repo": "octo/app", "pr_number": 1 })).exits(3);
     assert!(refused.stdout.contains("Action 'merge_pr' not in allowlist"), "{refused:?}");
+}
+
+#[test]
+fn a_run_that_merges_its_own_pull_request_is_rolled_back_whole() {
+    for method in ["merge", "squash", "rebase"] {
+        let desk = Desk::with_scopes(["repo"]);
+        desk.agent_pr(method);
+        let before = desk.repo.git(["rev-parse", "main^{tree}"]);
+        let run = desk.enact(&["run", "./agent-pr.yaml", "--user", "me@example.com"]).exits(0).json();
+        assert_eq!(desk.repo.git(["show", "main:a.txt"]).trim(), "a", "{method}");
+        // Somebody goes on working on top of it.
+        desk.repo.person("ann").push("main", [("later.txt", "later\n")]);
+        let id = run["run_id"].as_str().unwrap();
+        let undone = desk.enact(&["rollback", id]).exits(0).json();
+        assert_eq!(undone["status"], "rolled_back", "{method}: {undone}");
+        let outcomes: Vec<&str> = undone["rollback"]["actions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| it["outcome"].as_str().unwrap())
+            .collect();
+        assert_eq!(outcomes, ["undone", "already_undone", "undone", "undone"], "{method}: {undone}");
+        assert_eq!(
+            desk.repo.git(["ls-tree", "--name-only", "main"]).trim(),
+            "README.md\nlater.txt",
+            "{method}"
+        );
+        assert_eq!(
+            desk.repo.git(["rev-parse", "main:README.md"]),
+            desk.repo.git(["rev-parse", &format!("{}:README.md", before.trim())])
+        );
+        assert_eq!(
+            desk.repo.git(["log", "--format=%s", "--grep=^This reverts commit", "main"]).lines().count(),
+            1
+        );
+        assert_eq!(
+            desk.repo.git(["for-each-ref", "--format=%(refname)", "refs/heads"]).trim(),
+            "refs/heads/main"
+        );
+    }
+}
+
+#[test]
+fn a_pull_request_that_others_merge_stays_and_force_is_not_advised() {
+    let desk = Desk::with_scopes(["repo"]);
+    let push = json!({
+        "repo": "octo/app", "branch": "agent/x", "message": "M", "files": [{ "path": "a.txt", "content": "a\n" }],
+    });
+    desk.act("push_commit", &push).exits(0);
+    let opened = desk
+        .act("create_pr", &json!({ "repo": "octo/app", "title": "T", "head": "agent/x" }))
+        .exits(0)
+        .json();
+    desk.repo.person("ann").merge(1, "merge");
+    let id = opened["run_id"].as_str().unwrap();
+    let undone = desk.enact(&["rollback", id]).exits(5).json();
+    let action = &undone["rollback"]["actions"][0];
+    assert_eq!(
+        (&action["outcome"], &action["error"]["code"]),
+        (&json!("conflict"), &json!("precondition_failed"))
+    );
+    let mut shown = desk.world.command(&["show", id]);
+    let shown: Gave = shown.env("ENACT_TEST_TOKEN", &desk.token).output().unwrap().into();
+    assert!(!shown.stdout.contains("--force"), "{shown:?}");
 }
 
 #[test]

@@ -78,7 +78,7 @@ impl Client {
                     return Ok(Account::Nobody);
                 }
                 let answer = request.check(answer)?;
-                Ok(Account::User(answer.read(&request.doing)?))
+                Ok(Account::User(request.read(&answer)?))
             })
             .await
     }
@@ -89,7 +89,11 @@ impl Client {
             let bot = self.bot.get_or_try_init(|| async {
                 let request = Request::look("/app", "see what the app is called");
                 let answer = self.as_app(Some(cx), &request).await?;
-                let slug = answer.body.get("slug").and_then(Value::as_str).unwrap_or_default();
+                #[derive(Deserialize)]
+                struct App {
+                    slug: String,
+                }
+                let App { slug } = request.read(&answer)?;
                 Ok::<_, Error>(format!("{slug}[bot]"))
             });
             return Ok(Us::Bot(bot.await?));

@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use enact_core::Error;
+use enact_connector_http::hide::hide;
 use enact_core::time::Timestamp;
 use http::{HeaderMap, StatusCode};
-use serde::de::DeserializeOwned;
+use secrecy::SecretString;
 use serde_json::Value;
-
-use crate::error::odd;
 
 /// The wait for a secondary limit that says nothing of how long. Source: GitHub's "Rate limits for the REST API".
 const UNTOLD_WAIT: Duration = Duration::from_secs(60);
@@ -32,14 +30,20 @@ impl Answer {
         Self { status, headers, body }
     }
 
+    /// Without the secret that was sent, should the server repeat it.
+    pub(crate) fn hiding(mut self, secret: &SecretString) -> Self {
+        hide(secret, &mut self.headers, &mut self.body);
+        self
+    }
+
     #[cfg(test)]
     pub(crate) fn of(status: StatusCode, body: &Value) -> Self {
         Self { status, headers: HeaderMap::new(), body: body.clone() }
     }
 
-    /// Its JSON, as a `T`.
-    pub(crate) fn read<T: DeserializeOwned>(&self, doing: &str) -> Result<T, Error> {
-        T::deserialize(&self.body).map_err(|error| odd(doing, error))
+    /// Whether it is JSON, as all of GitHub's answers that say something.
+    pub(crate) fn is_json(&self) -> bool {
+        self.body.is_object() || self.body.is_array()
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {

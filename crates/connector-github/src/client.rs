@@ -3,7 +3,7 @@
 //! It sends each request once. What GitHub refused because of its rate, because a token had ended, or because a
 //! repository has another name now, did not happen, and is sent again; nothing else is.
 
-use std::fmt::{self, Debug};
+use std::fmt::{self, Debug, Display};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,10 +14,12 @@ use enact_core::time::Timestamp;
 use enact_core::{Error, ErrorCode};
 use http::header::{ACCEPT, AUTHORIZATION, LOCATION};
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, StatusCode, Uri};
+use http::{Method, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Limited};
 use octocrab::Octocrab;
 use parking_lot::Mutex;
+use secrecy::SecretString;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
@@ -127,6 +129,27 @@ impl<'a> Request<'a> {
     pub(crate) fn refused(&self, answer: &Answer) -> Error {
         error::refused(&self.doing, self.nature, answer)
     }
+
+    /// What the answer of a success says. One that does not say it is no success, and no refusal either.
+    pub(crate) fn read<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, Error> {
+        if !answer.is_json() {
+            return Err(self.undescribed(answer, "it is not JSON"));
+        }
+        T::deserialize(&answer.body).map_err(|error| self.undescribed(answer, error))
+    }
+
+    /// A success without a word, which is how GitHub says that something is deleted.
+    pub(crate) fn read_nothing(&self, answer: &Answer) -> Result<(), Error> {
+        match answer.status {
+            StatusCode::NO_CONTENT => Ok(()),
+            _ => Err(self.undescribed(answer, "it should be 204, without a body")),
+        }
+    }
+
+    /// The error of a success that says something else than GitHub describes.
+    pub(crate) fn undescribed(&self, answer: &Answer, what: impl Display) -> Error {
+        error::undescribed(&self.doing, self.nature, answer, what)
+    }
 }
 
 /// Stands for the place of GraphQL, which is not below the base of GitHub Enterprise.
@@ -161,7 +184,7 @@ impl Client {
         loop {
             let token = self.token(cx).await?;
             check_time(cx, request)?;
-            let answer = self.once(request, token).await?;
+            let answer = self.once(request, &token).await?;
             if let Some(wait) = answer.asked_to_wait(now(cx)) {
                 waits += 1;
                 slow_down(cx, request, &answer, wait, waits).await?;
@@ -185,13 +208,13 @@ impl Client {
     }
 
     /// Sends it, once, with the token in its header.
-    async fn once(&self, request: &Request<'_>, token: HeaderValue) -> Result<Answer, Error> {
+    async fn once(&self, request: &Request<'_>, token: &SecretString) -> Result<Answer, Error> {
         let crab = self.crab()?;
         let builder = http::Request::builder()
             .method(request.method.clone())
             .uri(self.uri(request)?)
             .header(ACCEPT, "application/vnd.github+json")
-            .header(AUTHORIZATION, token);
+            .header(AUTHORIZATION, bearer(token)?);
         let built = crab
             .build_request(builder, request.body.as_ref())
             .map_err(|error| odd(&request.doing, error).left_nothing())?;
@@ -199,7 +222,7 @@ impl Client {
             let response = crab.execute(built).await.map_err(Lost::Connection)?;
             let (parts, body) = response.into_parts();
             let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await.map_err(Lost::Answer)?;
-            Ok(Answer::new(parts.status, parts.headers, &body.to_bytes()))
+            Ok(Answer::new(parts.status, parts.headers, &body.to_bytes()).hiding(token))
         };
         match tokio::time::timeout(self.timeout, exchange).await {
             Ok(Ok(answer)) => {
@@ -272,11 +295,10 @@ impl Client {
         text.parse().map_err(|error| odd(&request.doing, error).left_nothing())
     }
 
-    /// The token, as a header.
-    async fn token(&self, cx: Option<&Cx>) -> Result<HeaderValue, Error> {
+    async fn token(&self, cx: Option<&Cx>) -> Result<SecretString, Error> {
         match &self.auth {
-            Auth::Token(token) => bearer(token),
-            Auth::App(app) => bearer(&app.token(self.server_clock(), self.lend(cx)).await?),
+            Auth::Token(token) => Ok(token.clone()),
+            Auth::App(app) => app.token(self.server_clock(), self.lend(cx)).await,
         }
     }
 
@@ -299,7 +321,7 @@ impl Client {
             token: String,
             expires_at: Timestamp,
         }
-        let Given { token, expires_at } = answer.read(&request.doing)?;
+        let Given { token, expires_at } = request.read(&answer)?;
         Ok(Lent { token: token.into(), until: expires_at })
     }
 
@@ -310,7 +332,7 @@ impl Client {
         };
         let mut waits = 0;
         loop {
-            let answer = self.once(request, bearer(&app.claim(self.server_clock())?)?).await?;
+            let answer = self.once(request, &app.claim(self.server_clock())?).await?;
             let Some(wait) = answer.asked_to_wait(now(cx)) else { return request.check(answer) };
             waits += 1;
             slow_down(cx, request, &answer, wait, waits).await?;
@@ -335,13 +357,13 @@ impl Client {
         let given = repo.name();
         let doing = format!("find what {given} is called now");
         let itself = Request::at(repo, Method::GET, String::new(), doing.clone());
-        let moved = self.once(&itself, self.token(cx).await?).await?;
+        let moved = self.once(&itself, &self.token(cx).await?).await?;
         let Some(id) = redirected_to(&moved) else {
             itself.check(moved)?;
             return Err(request.refused(answer));
         };
         let look = Request::look(format!("/repositories/{id}"), doing);
-        let found = look.check(self.once(&look, self.token(cx).await?).await?)?;
+        let found = look.check(self.once(&look, &self.token(cx).await?).await?)?;
         let name = found.body.get("full_name").and_then(Value::as_str).unwrap_or_default();
         let name = RepoName::new(name).map_err(|error| odd(&look.doing, error).left_nothing())?;
         tracing::info!(repo = %given, now = %name, "the repository was renamed");

@@ -12,6 +12,9 @@ use http::StatusCode;
 
 use crate::answer::Answer;
 
+/// The most characters of what is wrong with an answer: they may be of the answer itself.
+const MAX_WHAT: usize = 300;
+
 /// The error of an answer that is not a success.
 pub(crate) fn refused(doing: impl Display, nature: Nature, answer: &Answer) -> Error {
     let (code, retry) = judge(answer);
@@ -101,6 +104,12 @@ fn hint(answer: &Answer, code: ErrorCode) -> Option<String> {
         ErrorCode::Unauthenticated => {
             Some("the token is wrong, expired or revoked; give the connector another one".into())
         }
+        ErrorCode::Unsupported => {
+            let place = answer.header("location").unwrap_or("another place");
+            Some(format!(
+                "the server sends elsewhere, to {place}, and the token is sent nowhere else; is 'base_url' right?"
+            ))
+        }
         ErrorCode::NotFound => Some("it does not exist, or the token has no permission to see it".into()),
         _ => None,
     }
@@ -173,7 +182,28 @@ pub(crate) fn moving(message: impl Into<String>) -> Error {
     Error::new(ErrorCode::Unavailable, message).retryable().left_nothing()
 }
 
-/// An answer that is not what GitHub describes.
+/// A success in whose answer stands `what`, and not what GitHub describes for the request: perhaps of a machine in between.
+/// Of a change, nothing is known by it, neither that it was done nor that it was not.
+pub(crate) fn undescribed(doing: impl Display, nature: Nature, answer: &Answer, what: impl Display) -> Error {
+    let what: String = what.to_string().chars().take(MAX_WHAT).collect();
+    let said = format!("{what} [{}]", answer.status.as_u16());
+    match nature {
+        Nature::Change => Error::new(
+            ErrorCode::InDoubt,
+            format!(
+                "cannot {doing}: GitHub's answer is not as described: {said}; whether it was done is not known"
+            ),
+        ),
+        Nature::Harmless if answer.is_json() => odd(doing, said).left_nothing(),
+        Nature::Harmless => {
+            Error::new(ErrorCode::Unavailable, format!("cannot {doing}: the answer is not GitHub's: {said}"))
+                .retryable()
+                .left_nothing()
+        }
+    }
+}
+
+/// What cannot be, in an answer of GitHub or in a record.
 pub(crate) fn odd(doing: impl Display, what: impl Display) -> Error {
     Error::new(ErrorCode::Internal, format!("cannot {doing}: GitHub's answer is not as described: {what}"))
 }

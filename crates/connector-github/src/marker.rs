@@ -1,7 +1,7 @@
 //! How what an intent made is known again: an invisible comment in the body of a pull request or issue, a trailer in the
 //! message of a commit. Both carry the effect id, which no other intent of the world has.
 
-use enact_core::ids::EffectId;
+use enact_core::ids::{EffectId, RunId};
 
 /// The trailer of a merge commit.
 pub(crate) const EFFECT: &str = "Enact-Effect";
@@ -50,6 +50,12 @@ pub(crate) fn is_of_same_action(text: Option<&str>, effect: EffectId) -> bool {
 /// A message with a trailer at its end. Source: `git interpret-trailers`.
 pub(crate) fn with_trailer(message: &str, trailer: &str, value: &str) -> String {
     format!("{}\n\n{trailer}: {value}", message.trim_end())
+}
+
+/// Whether a message has a trailer with an effect of a run.
+pub(crate) fn is_of_run(message: &str, trailer: &str, run: RunId) -> bool {
+    let begins = format!("{trailer}: {run}-");
+    message.lines().any(|line| line.trim().starts_with(&begins))
 }
 
 /// Whether a message has a trailer with this value.

@@ -68,7 +68,7 @@ impl Repo<'_> {
 
     async fn make(&self, tail: &str, doing: String, body: Value) -> Result<Sha, Error> {
         let request = self.request(Method::POST, tail.into(), doing).body(body).harmless();
-        let made: Named = self.ask(&request).await?.read(&request.doing).map_err(Error::left_nothing)?;
+        let made: Named = request.read(&self.ask(&request).await?)?;
         Ok(made.sha)
     }
 
@@ -125,7 +125,7 @@ impl Repo<'_> {
         let query = if recursive { "?recursive=1" } else { "" };
         let doing = format!("read tree {} of {}", tree.short(), self.name);
         let request = self.get(format!("/git/trees/{tree}{query}"), doing);
-        self.ask(&request).await?.read(&request.doing).map_err(Error::left_nothing)
+        request.read(&self.ask(&request).await?)
     }
 }
 

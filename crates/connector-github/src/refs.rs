@@ -13,7 +13,7 @@ use crate::answer::Answer;
 use crate::client::Request;
 use crate::error::precondition;
 use crate::name::{BranchName, Sha};
-use crate::repo::Repo;
+use crate::repo::{Ref, Repo};
 
 /// The server does not have `updateRefs`; whether it does is found out by using it.
 const LACKS: u8 = 1;
@@ -42,7 +42,7 @@ impl Repo<'_> {
         let request = self.request(Method::POST, "/git/refs".into(), doing).body(body);
         let answer = self.send(&request).await?;
         if answer.status.is_success() {
-            return Ok(Swap::Done);
+            return points(&request, &answer, branch, sha);
         }
         let refused = request.refused(&answer);
         if refused.code() != ErrorCode::AlreadyExists {
@@ -134,9 +134,8 @@ impl Repo<'_> {
             }
             Said::Broken => {
                 let words = answer.words();
-                let words = if words.is_empty() { "GitHub does not say what became of it" } else { &words };
-                let message = format!("cannot {doing}: {words}; whether it was done is not known");
-                Err(Error::new(ErrorCode::InDoubt, message))
+                let words = if words.is_empty() { "it does not say what became of it" } else { &words };
+                Err(request.undescribed(&answer, words))
             }
             Said::Refused(answer) => self.outcome(branch, before, after, &request, &answer).await.map(Some),
         }
@@ -152,7 +151,10 @@ impl Repo<'_> {
         answer: &Answer,
     ) -> Result<Swap, Error> {
         if answer.status.is_success() {
-            return Ok(Swap::Done);
+            return match after {
+                Some(after) => points(request, answer, branch, after),
+                None => request.read_nothing(answer).map(|()| Swap::Done),
+            };
         }
         let now = self.branch(branch).await?;
         // That it is gone is never by a deletion that was refused.
@@ -164,6 +166,15 @@ impl Repo<'_> {
         }
         Ok(Swap::Elsewhere(now))
     }
+}
+
+/// A success has to say that the branch is where it was to be.
+fn points(request: &Request<'_>, answer: &Answer, branch: &BranchName, sha: &Sha) -> Result<Swap, Error> {
+    let Ref { name, object } = request.read(answer)?;
+    if name == branch.full() && object.sha == *sha {
+        return Ok(Swap::Done);
+    }
+    Err(request.undescribed(answer, format_args!("it is of '{name}' at {}", object.sha)))
 }
 
 /// What GraphQL said.
@@ -189,7 +200,7 @@ fn judge(answer: &Answer) -> Said {
     }
     let errors = answer.body.get("errors").and_then(Value::as_array).cloned().unwrap_or_default();
     let Some(first) = errors.first() else {
-        let done = answer.body.pointer("/data/updateRefs").is_some_and(|data| !data.is_null());
+        let done = answer.body.pointer("/data/updateRefs").is_some_and(Value::is_object);
         return if done { Said::Done } else { Said::Broken };
     };
     let text = |pointer: &str| first.pointer(pointer).and_then(Value::as_str).unwrap_or_default();

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::GitHub;
 use crate::answer::Answer;
 use crate::client::{Place, Request};
-use crate::error::{odd, precondition};
+use crate::error::precondition;
 use crate::name::{BranchName, RepoName, Sha, encoded_value};
 
 /// How many items a page has: GitHub's most.
@@ -157,6 +157,14 @@ pub(crate) struct Named {
     pub(crate) sha: Sha,
 }
 
+/// A ref, and where it points.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Ref {
+    #[serde(rename = "ref")]
+    pub(crate) name: String,
+    pub(crate) object: Named,
+}
+
 /// A commit as lists have it.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Listed {
@@ -227,7 +235,7 @@ impl Repo<'_> {
         let request = self.get(String::new(), format!("read the repository {}", self.name));
         let answer = self.ask(&request).await?;
         let date = answer.date_s().map(|seconds| Timestamp::from_unix_us(seconds.saturating_mul(1_000_000)));
-        let info = Info { date, ..answer.read(&request.doing)? };
+        let info = Info { date, ..request.read(&answer)? };
         *self.place.node.lock() = Some(info.node_id.clone());
         Ok(info)
     }
@@ -267,15 +275,9 @@ impl Repo<'_> {
         let doing = format!("look up branch {branch} of {}", self.name);
         let request = self.get(format!("/git/ref/heads/{}", branch.path()), doing);
         let Some(answer) = self.perhaps(&request).await? else { return Ok(None) };
-        #[derive(Deserialize)]
-        struct Ref {
-            #[serde(rename = "ref")]
-            name: String,
-            object: Named,
-        }
-        let found: Ref = answer.read(&request.doing)?;
+        let found: Ref = request.read(&answer)?;
         if found.name != branch.full() {
-            return Err(odd(&request.doing, format!("it gives '{}'", found.name)).left_nothing());
+            return Err(request.undescribed(&answer, format_args!("it is of '{}'", found.name)));
         }
         Ok(Some(found.object.sha))
     }
@@ -290,7 +292,7 @@ impl Repo<'_> {
             );
             return Err(Error::new(ErrorCode::NotFound, message).left_nothing());
         };
-        answer.read(&request.doing)
+        request.read(&answer)
     }
 
     /// An issue; `None` where it was deleted, of which GitHub says 410. 404 is an error: the issue may be in another
@@ -301,7 +303,7 @@ impl Repo<'_> {
         if is_gone(&answer) {
             return Ok(None);
         }
-        request.check(answer)?.read(&request.doing).map(Some)
+        request.read(&request.check(answer)?).map(Some)
     }
 
     /// A commit, which must be there.
@@ -318,7 +320,7 @@ impl Repo<'_> {
     async fn look_up_commit(&self, sha: &Sha) -> Result<Option<Commit>, Error> {
         let doing = format!("read commit {} of {}", sha.short(), self.name);
         let request = self.get(format!("/git/commits/{sha}"), doing);
-        self.perhaps(&request).await?.map(|answer| answer.read(&request.doing)).transpose()
+        self.perhaps(&request).await?.map(|answer| request.read(&answer)).transpose()
     }
 
     /// How `later` stands to `earlier`; `None` where the repository has no such commit as `earlier`.
@@ -338,7 +340,7 @@ impl Repo<'_> {
             Some("ahead") => Ok(Some(Relation::Contains)),
             Some("behind") => Ok(Some(Relation::Behind)),
             Some("diverged") => Ok(Some(Relation::Apart)),
-            other => Err(odd(&request.doing, format!("status {other:?}")).left_nothing()),
+            other => Err(request.undescribed(&answer, format_args!("status {other:?}"))),
         }
     }
 
@@ -393,7 +395,7 @@ impl Repo<'_> {
         for page in 1..=max_pages {
             let request = self.get(format!("{tail}{sign}per_page={PER_PAGE}&page={page}"), doing);
             let answer = self.ask(&request).await?;
-            let items: Vec<T> = answer.read(&request.doing).map_err(Error::left_nothing)?;
+            let items: Vec<T> = request.read(&answer)?;
             if items.iter().any(&mut visit) {
                 return Ok(true);
             }

@@ -7,17 +7,18 @@
 //! found again, whatever its name.
 
 use enact_core::action::Doubt;
+use enact_core::ids::RunId;
 use enact_core::time::Timestamp;
 use enact_core::{Error, ErrorCode};
 use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::error::{conflict, moving, odd};
 use crate::marker::{self, UNDOES};
 use crate::name::{BranchName, Sha};
 use crate::refs::Swap;
-use crate::repo::{Listed, Relation, Repo, Sought};
+use crate::repo::{Listed, Ref, Relation, Repo, Said, Sought};
 
 /// A commit to take back.
 #[derive(Clone, Debug)]
@@ -57,8 +58,14 @@ pub(crate) struct Reverted {
 }
 
 /// The line, as git writes it, in which a commit says which one it takes back.
-pub(crate) fn says_what(sha: &Sha) -> String {
+fn says_what(sha: &Sha) -> String {
     format!("This reverts commit {sha}.")
+}
+
+/// Whether a commit says that it takes another one back, in the rollback of a run.
+pub(crate) fn takes_back(commit: &Listed, change: &Sha, run: RunId) -> bool {
+    let message = &commit.commit.message;
+    marker::is_of_run(message, UNDOES, run) && message.lines().any(|line| line == says_what(change))
 }
 
 impl Revert<'_> {
@@ -171,8 +178,12 @@ impl Revert<'_> {
             return Err(self.conflict("later changes touch the same lines"));
         }
         let answer = request.check(answer)?;
-        let tree = answer.body.pointer("/commit/tree/sha").and_then(Value::as_str).unwrap_or_default();
-        Sha::new(tree).map_err(|error| odd(&request.doing, error))
+        #[derive(Deserialize)]
+        struct Merge {
+            commit: Said,
+        }
+        let Merge { commit } = request.read(&answer)?;
+        Ok(commit.tree.sha)
     }
 
     /// Finds out whether it was taken back. A branch that was left from a merge is removed.
@@ -214,13 +225,8 @@ impl Repo<'_> {
         let doing = format!("look for branches that undoing {effect} left in {}", self.name);
         let request = self.get(format!("/git/matching-refs/heads/{}", prefix.path()), doing);
         let answer = self.ask(&request).await?;
-        #[derive(Deserialize)]
-        struct Ref {
-            #[serde(rename = "ref")]
-            name: String,
-        }
-        let left: Vec<Ref> = answer.read(&request.doing).map_err(Error::left_nothing)?;
-        for Ref { name } in left {
+        let left: Vec<Ref> = request.read(&answer)?;
+        for Ref { name, .. } in left {
             // Another effect's id may begin like this one's.
             let rest =
                 name.strip_prefix(&prefix.full()).filter(|rest| rest.is_empty() || rest.starts_with('-'));
@@ -239,6 +245,6 @@ impl Repo<'_> {
         if answer.status == StatusCode::UNPROCESSABLE_ENTITY && self.branch(branch).await?.is_none() {
             return Ok(());
         }
-        request.check(answer).map(drop)
+        request.read_nothing(&request.check(answer)?)
     }
 }

@@ -63,9 +63,17 @@ async fn a_run_of_branch_push_and_pull_request_is_undone_whole() {
         hub.act("create_pr", json!({ "repo": REPO, "title": "T", "head": "agent/x" })).await.unwrap();
     let main = hub.repo.head("main");
     let merged = hub.act("merge_pr", json!({ "repo": REPO, "pr_number": 1 })).await.unwrap();
+    for force in [false, true] {
+        let error = hub.undo(&opened, force).await.unwrap_err();
+        assert_eq!(
+            error.code(),
+            ErrorCode::PreconditionFailed,
+            "a merged pull request stays merged: {error}"
+        );
+        assert!(error.message().contains("merged by this run"), "{error}");
+    }
     hub.undo(&merged, false).await.unwrap();
-    let error = hub.undo(&opened, false).await.unwrap_err();
-    assert_eq!(error.code(), ErrorCode::Conflict, "a merged pull request stays merged: {error}");
+    assert!(hub.undo(&opened, false).await.unwrap().already, "nothing of it is left");
     for done in [&second, &first, &made] {
         hub.undo(done, false).await.unwrap();
     }

@@ -1,5 +1,5 @@
-//! Every request of every action and of every undo is lost once: before it happens, after it happened, and behind a
-//! gateway's 502. Driven as the runtime drives them, each effect is there once, and undone it is gone.
+//! Every request of every action and of every undo is lost once: before it happens, after it happened, behind a
+//! gateway's 502, and behind a page that somebody in between gives with 200. Driven as the runtime drives them, each effect is there once, and undone it is gone.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -114,13 +114,17 @@ async fn there_and_back(
 async fn every_request_is_lost_once(fresh: impl Fn() -> Hub, action: (&str, Value), between: fn(&Hub)) {
     let (action, params) = (action.0, &action.1);
     let (clean, requests) = there_and_back(&fresh(), (action, params), between).await;
-    let faults: [fn(&str, &str) -> Fault; 3] =
-        [Fault::drop_before, Fault::drop_after, |method, path| Fault::status_after(method, path, 502)];
+    let looks: &[fn(&str, &str) -> Fault] =
+        &[Fault::drop_before, |method, path| Fault::page_after(method, path, 200)];
+    let changes: &[fn(&str, &str) -> Fault] = &[
+        Fault::drop_before,
+        Fault::drop_after,
+        |method, path| Fault::status_after(method, path, 502),
+        |method, path| Fault::page_after(method, path, 200),
+    ];
     for Met { method, path, nth } in &requests {
+        let faults = if method == "GET" { looks } else { changes };
         for (number, fault) in faults.iter().enumerate() {
-            if method == "GET" && number > 0 {
-                continue;
-            }
             let hub = fresh();
             let lost = hub.server.fault(fault(method, path).nth(*nth));
             let (happened, _) = there_and_back(&hub, (action, params), between).await;

@@ -1,10 +1,11 @@
 //! What connectors over HTTP have in common, so that each decides it in the same way: how long to wait, when "not there"
-//! counts, where secrets come from and which addresses they may be sent to.
+//! counts, where secrets come from, how they stay hidden and which addresses they may be sent to.
 //!
 //! It knows time limits and words, no protocol, no service, and no client of HTTP.
 
 pub mod address;
 pub mod cause;
+pub mod hide;
 pub mod lost;
 #[cfg(test)]
 mod paused;

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use enact_connector_http::hide::hide;
 use enact_core::Error;
 use enact_core::time::Timestamp;
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
+use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -29,6 +31,12 @@ pub(crate) struct Answer {
 impl Answer {
     pub(crate) fn new(status: StatusCode, headers: HeaderMap, bytes: &[u8]) -> Self {
         Self { status, headers, body: serde_json::from_slice(bytes).unwrap_or_default() }
+    }
+
+    /// Without the secret that was sent, should the server repeat it.
+    pub(crate) fn hiding(mut self, secret: &SecretString) -> Self {
+        hide(secret, &mut self.headers, &mut self.body);
+        self
     }
 
     /// Whether Slack did it. HTTP 200 alone says nothing.

@@ -127,7 +127,7 @@ impl Client {
         let request = self.request(call)?;
         let exchange = async { read(request.send().await?).await };
         match tokio::time::timeout(self.timeout, exchange).await {
-            Ok(Ok(Some(answer))) => Ok(answer),
+            Ok(Ok(Some(answer))) => Ok(answer.hiding(&self.token)),
             Ok(Ok(None)) => {
                 let what = format!("it has more than {MAX_ANSWER_BYTES} bytes");
                 Err(error::unread(&call.doing, call.nature(), what))

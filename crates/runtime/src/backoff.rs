@@ -13,7 +13,8 @@ const FIRST: Duration = Duration::from_millis(100);
 /// No wait is longer, unless the outside system asks for it.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// No wait that an outside system asks for is obeyed beyond this; the attempt fails then, visibly.
+/// No wait that an outside system asks for is obeyed beyond this. An action fails then, and says what was asked for; an
+/// undo and a look-up, which nobody else would try again, come back after so long.
 const LONGEST_ASKED: Duration = Duration::from_secs(300);
 
 /// The wait after failure number `failures` (from 1): what the outside system asked for, else twice the wait
@@ -27,6 +28,11 @@ pub(crate) fn backoff(failures: u32, error: &Error, clock: &dyn Clock) -> Durati
     let half = full / 2;
     let part = u32::try_from(clock.random() % 1000).unwrap_or_default();
     half + half * part / 999
+}
+
+/// Whether the outside system asks for a longer wait than an action is kept waiting for.
+pub(crate) fn asks_too_much(error: &Error) -> bool {
+    error.wait().is_some_and(|asked| asked > LONGEST_ASKED)
 }
 
 /// Whether it is the store that failed, with nothing written, and may serve again.
@@ -62,6 +68,8 @@ mod tests {
         }
         let asked = error.retry_after(Duration::from_secs(42));
         assert_eq!(backoff(1, &asked, &SystemClock), Duration::from_secs(42));
+        let asked = asked.retry_after(Duration::MAX);
+        assert_eq!(backoff(1, &asked, &SystemClock), LONGEST_ASKED);
     }
 
     #[test]

@@ -13,9 +13,10 @@ use enact_core::event::Decision;
 use enact_core::ids::Seq;
 use enact_core::run::{Outcome, RunStatus, UNDO_BUDGET, UndoOutcome};
 use enact_core::store::EventStore;
-use enact_runtime::{Enact, Observer, Recovery, RollbackOptions, Stage, Step};
+use enact_runtime::{Enact, Note, Observer, Recovery, RollbackOptions, Stage, Step};
 use enact_store::{MemoryStore, SledStore};
 use enact_testkit::world::{Fault, World};
+use parking_lot::Mutex;
 
 #[tokio::test]
 async fn a_connector_that_panics_is_looked_up_and_nothing_is_doubled() {
@@ -27,6 +28,37 @@ async fn a_connector_that_panics_is_looked_up_and_nothing_is_doubled() {
         assert_eq!(run.status(), RunStatus::Completed, "{fault:?}: {:?}", run.state().error);
         assert_eq!(ledger(&world), ["put a", "put b"], "{fault:?}");
     }
+}
+
+/// What an observer was told.
+#[derive(Clone, Default)]
+struct Notes(Arc<Mutex<Vec<String>>>);
+
+impl Observer for Notes {
+    fn on_note(&self, note: &Note<'_>) {
+        self.0.lock().push(note.text.to_owned());
+    }
+}
+
+#[tokio::test]
+async fn a_wait_that_is_asked_for_is_told_and_one_without_end_fails_the_action() {
+    let (world, store, notes) = (World::new(), MemoryStore::new(), Notes::default());
+    let enact = builder(&world, &as_dyn(&store)).observer(notes.clone()).start().await.unwrap();
+    let short = Fault::Slow(Duration::from_millis(1));
+    world.faults("put", [short]);
+    world.faults("restore", [short]);
+    let run = enact.run_to_end(request(&[put("a")])).await.unwrap();
+    assert_eq!(run.status(), RunStatus::Completed);
+    let run = enact.rollback(run.id, RollbackOptions::by("me")).await.unwrap();
+    assert_eq!(run.status(), RunStatus::RolledBack);
+    let told = std::mem::take(&mut *notes.0.lock());
+    assert_eq!(told, ["tried again in 1 s: too fast; wait 0 s"; 2]);
+
+    world.faults("put", [Fault::Slow(Duration::from_secs(99_999_999_999_999))]);
+    let run = enact.run_to_end(request(&[put("b")])).await.unwrap();
+    assert_eq!(run.status(), RunStatus::RolledBack);
+    assert_eq!(run.state().error.as_ref().unwrap().code, ErrorCode::RateLimited);
+    assert_eq!(notes.0.lock().len(), 0, "it is not waited for");
 }
 
 #[tokio::test]

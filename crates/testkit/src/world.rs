@@ -8,6 +8,7 @@ mod actions;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use enact_core::action::Doubt;
 use enact_core::connector::{ActionSet, ConfigEnv, Connector, Cx, Identity};
@@ -28,6 +29,8 @@ pub enum Fault {
     Forbid,
     /// Others are at it at the same moment: a conflict in which nothing happens, and trying again is safe.
     Collide,
+    /// The system asks for slower requests, and to wait so long; nothing happens.
+    Slow(Duration),
     /// The effect happens, and its reply is lost: the connector reports that it is in doubt.
     LoseReply,
     /// The request is lost: nothing happens, and the connector reports that it is in doubt.
@@ -230,6 +233,11 @@ impl World {
         match fault {
             Some(Fault::Refuse) => {
                 return Err(Error::new(ErrorCode::Unavailable, "try later").retryable().left_nothing());
+            }
+            Some(Fault::Slow(wait)) => {
+                let message = format!("too fast; wait {} s", wait.as_secs());
+                let error = Error::new(ErrorCode::RateLimited, message);
+                return Err(error.retryable().left_nothing().retry_after(wait));
             }
             Some(Fault::Collide) => {
                 let error = Error::new(ErrorCode::Conflict, "others are at it at the same moment");

@@ -123,7 +123,7 @@ fn show_all(All { runs, not_resumed, lost }: All, out: Out) -> Exit {
         out.document(&Resumed { runs: &runs, not_resumed: named.collect() });
     } else {
         if !runs.is_empty() || not_resumed.is_empty() {
-            render::list(out, &runs);
+            render::list_with_reasons(out, &runs);
         }
         for (id, why) in &not_resumed {
             let why = format!("not resumed: {}", clean(&why.message()));

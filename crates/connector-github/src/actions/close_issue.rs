@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{Looked, target};
 use crate::GitHub;
-use crate::error::{conflict, odd};
+use crate::error::conflict;
 use crate::name::RepoName;
 use crate::repo::{Issue, Repo};
 
@@ -104,9 +104,10 @@ impl Perform<CloseIssue> for GitHub {
         let request = repo
             .request(Method::PATCH, format!("/issues/{number}"), format!("close {}#{number}", action.repo))
             .body(json!({ "state": "closed", "state_reason": "not_planned" }));
-        let issue: Issue = repo.ask(&request).await?.read(&request.doing)?;
+        let answer = repo.ask(&request).await?;
+        let issue: Issue = request.read(&answer)?;
         if issue.state == "open" {
-            return Err(odd(&request.doing, "it is open still"));
+            return Err(request.undescribed(&answer, "it is open still"));
         }
         Ok(IssueClosed { issue_number: Some(number) })
     }

@@ -1,4 +1,5 @@
-//! The undo of `create_pr`: the pull request is closed, as long as nobody has merged it.
+//! The undo of `create_pr`: the pull request is closed, as long as it is not merged. One whose merge this run has taken back
+//! is undone already: nothing of it is left, and GitHub keeps it merged.
 
 use enact_core::Error;
 use enact_core::action::{Action, Captured, Doubt, EffectClass, Left, LockKey, NoUndo, Target, Undo};
@@ -9,9 +10,11 @@ use serde_json::json;
 
 use super::{Looked, pull_lock, target};
 use crate::GitHub;
-use crate::error::{conflict, odd};
-use crate::name::RepoName;
-use crate::repo::{Pull, Repo};
+use crate::error::precondition;
+use crate::marker::{self, EFFECT};
+use crate::name::{BranchName, RepoName, Sha};
+use crate::repo::{Pull, Repo, Sought};
+use crate::revert::takes_back;
 
 /// Closes a pull request that was opened by an intent.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -51,11 +54,32 @@ impl ClosePr {
         }
     }
 
-    fn merged(&self, number: u64) -> Error {
-        conflict(format!(
-            "{}#{number} was merged meanwhile and is left as it is; what it brought is undone by undoing its merge",
-            self.repo
-        ))
+    /// An error where a merged pull request still has what it brought, as far as this run is concerned.
+    async fn check_taken_back(&self, repo: &Repo<'_>, pull: &Pull) -> Result<(), Error> {
+        let merge = pull.merge_commit()?;
+        if repo.is_taken_back(pull, &merge).await? {
+            return Ok(());
+        }
+        let number = pull.number;
+        let by_run = marker::is_of_run(&repo.commit(&merge).await?.message, EFFECT, repo.cx.effect().run);
+        let what = if by_run {
+            "was merged by this run, which has not taken the merge back; it is left as it is"
+        } else {
+            "was merged, and this run has taken no merge of it back; it is left as it is"
+        };
+        // A merge is not forced away either.
+        Err(precondition(format!("{}#{number} {what}", self.repo)))
+    }
+}
+
+impl Repo<'_> {
+    /// Whether this run has taken a merge back. It undoes only what it has merged itself.
+    async fn is_taken_back(&self, pull: &Pull, merge: &Sha) -> Result<bool, Error> {
+        let base = BranchName::new(&pull.base.name).map_err(precondition)?;
+        let Some(head) = self.branch(&base).await? else { return Ok(false) };
+        let run = self.cx.effect().run;
+        let found = self.seek(&head, merge, |commit| takes_back(commit, merge, run)).await?;
+        Ok(matches!(found, Sought::Found(_)))
     }
 }
 
@@ -87,9 +111,14 @@ impl Perform<ClosePr> for GitHub {
         repo.still(&action.made).await?;
         let found = action.find(&repo).await?;
         Ok(match found {
-            Some(pull) if pull.is_merged() => return Err(action.merged(pull.number)),
             Some(pull) if pull.is_open() => Captured::ready(ClosePrPre { pr_number: pull.number }, ()),
-            other => Captured::AlreadyDone(PrClosed { pr_number: other.map(|pull| pull.number) }),
+            Some(pull) => {
+                if pull.is_merged() {
+                    action.check_taken_back(&repo, &pull).await?;
+                }
+                Captured::AlreadyDone(PrClosed { pr_number: Some(pull.number) })
+            }
+            None => Captured::AlreadyDone(PrClosed { pr_number: None }),
         })
     }
 
@@ -100,15 +129,20 @@ impl Perform<ClosePr> for GitHub {
             .request(Method::PATCH, format!("/pulls/{number}"), format!("close {}#{number}", action.repo))
             .body(json!({ "state": "closed" }));
         let answer = repo.send(&request).await?;
-        if answer.status.is_client_error() && repo.pull(number).await?.is_merged() {
-            return Err(action.merged(number));
+        let pull: Pull = if answer.status.is_success() {
+            request.read(&answer)?
+        } else {
+            // Somebody may have been quicker, and merged it.
+            let look = repo.pull(number).await?;
+            Some(look).filter(Pull::is_merged).ok_or_else(|| request.refused(&answer))?
+        };
+        if pull.is_open() {
+            return Err(request.undescribed(&answer, "it is open still"));
         }
-        let pull: Pull = request.check(answer)?.read(&request.doing)?;
-        match (pull.is_merged(), pull.is_open()) {
-            (true, _) => Err(action.merged(number)),
-            (_, true) => Err(odd(&request.doing, "it is open still")),
-            _ => Ok(PrClosed { pr_number: Some(number) }),
+        if pull.is_merged() {
+            action.check_taken_back(&repo, &pull).await?;
         }
+        Ok(PrClosed { pr_number: Some(number) })
     }
 
     /// Closing what is closed changes nothing, so an answer needs no window.

@@ -149,7 +149,7 @@ impl Perform<CreateIssue> for GitHub {
         }
         let doing = format!("open an issue in {}", action.repo);
         let request = repo.request(Method::POST, "/issues".into(), doing).body(fields);
-        let issue: Issue = repo.ask(&request).await?.read(&request.doing)?;
+        let issue: Issue = request.read(&repo.ask(&request).await?)?;
         Ok(IssueCreated::from(&issue))
     }
 

@@ -176,7 +176,7 @@ fn refused(request: &Request<'_>, answer: &crate::answer::Answer) -> Error {
 impl Action for CreatePr {
     const NAME: &'static str = "create_pr";
     const EFFECT: EffectClass = EffectClass::Reversible;
-    const REVERSAL: &'static str = "closes the PR; a PR merged meanwhile is a conflict";
+    const REVERSAL: &'static str = "closes the PR; a PR merged meanwhile is a conflict, unless the run has merged it and taken that back";
     const FACTS: &'static [(&'static str, FactKind)] =
         &[("base", FactKind::Text), ("default_branch", FactKind::Text)];
     type Output = PrCreated;
@@ -246,7 +246,7 @@ impl Perform<CreatePr> for GitHub {
         if !answer.status.is_success() {
             return Err(refused(&request, &answer));
         }
-        Ok(PrCreated::from(&answer.read::<Pull>(&request.doing)?))
+        Ok(PrCreated::from(&request.read::<Pull>(&answer)?))
     }
 
     async fn probe(&self, cx: &Cx, action: &CreatePr, pre: &CreatePrPre) -> Result<Doubt<PrCreated>, Error> {

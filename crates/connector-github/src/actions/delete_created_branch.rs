@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{branch_lock, branch_target};
 use crate::GitHub;
 use crate::error::{conflict, moving};
-use crate::marker::UNDOES;
+use crate::marker::{self, UNDOES};
 use crate::name::{BranchName, RepoName, Sha};
 use crate::refs::Swap;
 use crate::repo::{Listed, Repo};
@@ -90,13 +90,9 @@ async fn is_only_undone(repo: &Repo<'_>, sha: &Sha, found: &Sha) -> Result<bool,
     if tree_of(found) != tree_of(sha) {
         return Ok(false);
     }
-    let run = format!("{UNDOES}: {}-", repo.cx.effect().run);
-    let says = |commit: &Listed, fits: &dyn Fn(&str) -> bool| commit.commit.message.lines().any(fits);
-    let undoes = |commit: &Listed| says(commit, &|line| line.starts_with(&run));
-    let is_undone = |commit: &Listed| {
-        let wanted = revert::says_what(&commit.sha);
-        since.iter().any(|by| undoes(by) && says(by, &|line| line == wanted))
-    };
+    let run = repo.cx.effect().run;
+    let undoes = |commit: &Listed| marker::is_of_run(&commit.commit.message, UNDOES, run);
+    let is_undone = |commit: &Listed| since.iter().any(|by| revert::takes_back(by, &commit.sha, run));
     let changes_nothing = |commit: &Listed| {
         let before = commit.parents.first().and_then(|parent| tree_of(&parent.sha));
         before == Some(&commit.commit.tree.sha)

@@ -14,7 +14,7 @@ use super::revert_merge::RevertMerge;
 use super::{Looked, facts, number, pull_lock, target, told};
 use crate::GitHub;
 use crate::account::Us;
-use crate::error::{conflict, odd, precondition, wrong};
+use crate::error::{conflict, precondition, wrong};
 use crate::marker::{self, EFFECT};
 use crate::name::{BranchName, RepoName, Sha};
 use crate::repo::{Listed, Pull, Repo};
@@ -287,16 +287,14 @@ impl Perform<MergePr> for GitHub {
         if !answer.status.is_success() {
             return Err(action.refused(&request, &answer));
         }
-        if answer.body.get("merged").and_then(Value::as_bool) != Some(true) {
+        if answer.body.get("merged") == Some(&Value::Bool(false)) {
             return Err(conflict(format!(
                 "cannot {}: GitHub says that it is not merged: {}",
                 request.doing,
                 answer.words()
             )));
         }
-        let sha = answer.body.get("sha").and_then(Value::as_str).unwrap_or_default();
-        let sha = Sha::new(sha).map_err(|error| odd(&request.doing, error))?;
-        Ok(PrMerged { merged: true, sha })
+        request.read(&answer)
     }
 
     async fn probe(&self, cx: &Cx, action: &MergePr, pre: &MergePrPre) -> Result<Doubt<PrMerged>, Error> {

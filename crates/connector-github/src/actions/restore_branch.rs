@@ -15,7 +15,7 @@ use crate::GitHub;
 use crate::error::{conflict, moving};
 use crate::name::{BranchName, RepoName, Sha};
 use crate::refs::{Swap, place};
-use crate::repo::{Relation, Repo};
+use crate::repo::{Pull, Relation, Repo};
 
 /// Makes a branch again that was deleted.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -111,8 +111,12 @@ impl RestoreBranch {
             // Any other refusal is of the token, not of the pull request.
             if answer.status == StatusCode::UNPROCESSABLE_ENTITY {
                 refused.push((number, answer.words()));
-            } else {
-                request.check(answer)?;
+                continue;
+            }
+            let answer = request.check(answer)?;
+            let pull: Pull = request.read(&answer)?;
+            if !pull.is_open() {
+                return Err(request.undescribed(&answer, "it is closed still"));
             }
         }
         Ok(refused)

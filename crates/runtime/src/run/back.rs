@@ -220,6 +220,9 @@ impl Run {
         self.record_undo_failure(seq, attempt, error, will_retry).await?;
         if will_retry {
             self.undo_waits = true;
+            let attempt_now = self.attempt_to_undo(seq, attempt)?;
+            let next = self.effect(seq, attempt, Direction::Undo, attempt_now.undo_tries.saturating_add(1));
+            self.say_wait(next, &attempt_now.intent.call, error);
             self.tell_later(backoff(failures, error, &*self.shared.clock), Told::UndoDue);
         }
         Ok(())

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use enact_core::error::{Error, ErrorCode};
-use enact_core::event::{Decision, Event, NewEvent, RunAccepted};
+use enact_core::event::{ActionCall, Decision, Event, NewEvent, RunAccepted};
 use enact_core::ids::{CallPath, Direction, EffectId, EventSeq, RunId, Seq};
 use enact_core::json::JsonText;
 use enact_core::run::{Next, RunState};
@@ -29,12 +29,14 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use crate::backoff::backoff;
 use crate::coordinator::CoordinatorMsg;
 use crate::cx::{Acted, DEFAULT_TIMEOUT, Tries};
 use crate::gate::Subject;
 use crate::history;
 use crate::job::Report;
 use crate::locks::Guards;
+use crate::observe::Note;
 use crate::shared::Shared;
 use crate::under_way::Jobs;
 
@@ -300,6 +302,17 @@ impl Run {
             // It is judged anew when this is taken.
             Told::ApprovalDue(None) => Ok(()),
         }
+    }
+
+    /// Says how long it takes until the next try, where the outside system asks for that.
+    fn say_wait(&self, effect: EffectId, call: &ActionCall, error: &Error) {
+        if error.wait().is_none() {
+            return;
+        }
+        let seconds = backoff(1, error, &*self.shared.clock).as_millis().div_ceil(1000);
+        tracing::warn!(%effect, %error, "it is tried again in {seconds} s");
+        let text = format!("tried again in {seconds} s: {}", error.message());
+        self.shared.note(&Note { effect, call, text: &text });
     }
 
     /// Has itself told something after a while, unless the run turns before, or this life ends.

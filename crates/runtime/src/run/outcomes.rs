@@ -14,7 +14,7 @@ use enact_core::run::{Outcome, Phase};
 use enact_core::store::{Appended, Durability};
 use tokio::sync::oneshot;
 
-use crate::backoff::backoff;
+use crate::backoff::{asks_too_much, backoff};
 use crate::gate;
 use crate::job::{Intent, Report, Said, What, is_undo, lost};
 use crate::replay;
@@ -201,7 +201,7 @@ impl Run {
     }
 
     fn will_retry(&mut self, seq: Seq, error: &Error) -> Result<bool, Error> {
-        if self.state()?.phase != Phase::Running {
+        if self.state()?.phase != Phase::Running || asks_too_much(error) {
             return Ok(false);
         }
         let Some(asking) = self.asked.get_mut(&seq) else {
@@ -213,7 +213,13 @@ impl Run {
     }
 
     fn retry_later(&mut self, seq: Seq, error: &Error) -> Result<(), Error> {
-        let failures = self.asked.get(&seq).map_or(1, |asking| asking.failures);
+        let asking = self.asked.get(&seq);
+        let failures = asking.map_or(1, |asking| asking.failures);
+        if let Some(call) = asking.and_then(|asking| asking.call.clone()) {
+            let attempts = self.state()?.actions.get(&seq).map_or(0, |action| action.attempts.len());
+            let next = u32::try_from(attempts).unwrap_or(u32::MAX).saturating_add(1);
+            self.say_wait(self.effect(seq, next, Direction::Forward, 0), &call, error);
+        }
         self.tell_later(backoff(failures, error, &*self.shared.clock), Told::RetryDue(seq));
         Ok(())
     }
