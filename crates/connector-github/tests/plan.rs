@@ -1,6 +1,7 @@
 //! What a plan sees of GitHub: by reading alone.
 #![allow(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::indexing_slicing,
     reason = "helpers of tests fail the test by panicking"
 )]

@@ -1,6 +1,12 @@
 //! Rules in Cedar: what they see, what they decide, what is refused of them.
 #![cfg(feature = "cedar")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests fail the test by panicking"
+)]
 
 mod kinds;
 
