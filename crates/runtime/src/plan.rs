@@ -208,11 +208,15 @@ impl Plan {
                 planned.output = output;
                 planned.verdicts = verdicts.unwrap_or(planned.verdicts);
             }
-            Ok(Found::Would(preview)) => {
+            Ok(Found::Would(mut preview)) => {
                 if preview.already_done.is_none() {
-                    let Judged { verdicts, .. } =
+                    let judged =
                         gate::judge_captured(&self.shared, &self.state, &self.subject, &call, &preview.facts);
-                    planned.verdicts = verdicts;
+                    if judged.refusal().is_some() {
+                        // What is refused is not looked into: it may be somebody's secret.
+                        preview.shown = Shown::default();
+                    }
+                    planned.verdicts = judged.verdicts;
                 }
                 planned.take(preview, permitted.prepared());
             }

@@ -16,7 +16,8 @@ use parking_lot::Mutex;
 
 use crate::shared::Shared;
 
-/// How many admissions are remembered at most: about 200 MB. The oldest are forgotten first, which a limit cannot want.
+/// How many admissions are remembered at most: about 200 MB. The oldest are forgotten first; who asks about the time before
+/// is told that there were more than any limit allows.
 const MOST: usize = 1_000_000;
 
 /// An action of a run.
@@ -37,6 +38,8 @@ pub(crate) struct Admitted {
     kinds: HashMap<Kind, VecDeque<(Timestamp, Action)>>,
     actions: HashMap<Action, (Timestamp, Kind)>,
     order: VecDeque<Action>,
+    /// What was before is forgotten, though somebody may ask for it.
+    known_since: Option<Timestamp>,
 }
 
 impl fmt::Debug for Recollection {
@@ -59,17 +62,22 @@ impl Recollection {
         while end > 0 && found.len() < MOST {
             let from = end.saturating_sub(MAX_PAGE as u64).saturating_add(1);
             let count = usize::try_from(end - from + 1).unwrap_or(MAX_PAGE);
-            let page = store.read_all(Position(from), count).await?;
             // What was pruned is not there.
+            let page = store.read_all(Position(from), count).await?;
             let is_recent = page.iter().any(|event| now.since(event.at) <= window);
-            found.extend(page.into_iter().rev().filter(|event| now.since(event.at) <= window));
+            let recent = page.iter().rev().filter(|event| now.since(event.at) <= window);
+            found.extend(recent.filter_map(|event| {
+                let call = admitted_by(event)?;
+                let kind = (event.by, (&*call.connector).into(), (&*call.action).into());
+                Some(((event.run_id, call.seq), event.at, kind))
+            }));
             end = if is_recent { from - 1 } else { 0 };
         }
-        for event in found.iter().rev() {
-            if let Some(call) = admitted_by(event) {
-                let action = (event.run_id, call.seq);
-                admitted.add(action, event.at, (event.by, (&*call.connector).into(), (&*call.action).into()));
-            }
+        if end > 0 {
+            admitted.known_since = found.last().map(|(_, at, _)| *at);
+        }
+        for (action, at, kind) in found.into_iter().rev() {
+            admitted.add(action, at, kind);
         }
         Ok(Self { window, admitted: Mutex::new(admitted) })
     }
@@ -124,10 +132,13 @@ impl Admitted {
             if !is_over {
                 break;
             }
-            let Some((_, kind)) = self.order.pop_front().and_then(|oldest| self.actions.remove(&oldest))
+            let Some((at, kind)) = self.order.pop_front().and_then(|oldest| self.actions.remove(&oldest))
             else {
                 continue;
             };
+            if now.since(at) <= window {
+                self.known_since = Some(at);
+            }
             if let Some(of_kind) = self.kinds.get_mut(&kind) {
                 of_kind.pop_front();
                 if of_kind.is_empty() {
@@ -153,6 +164,9 @@ impl fmt::Debug for Shown<'_> {
 
 impl Recent for Shown<'_> {
     fn count(&self, of: &Counted<'_>, since: Timestamp) -> u64 {
+        if self.admitted.known_since.is_some_and(|known| since <= known) {
+            return u64::MAX;
+        }
         let user = of.user.map(|user| self.store.pseudonym(user));
         let counts = |(by, connector, action): &Kind| {
             user.is_none_or(|user| user == *by)

@@ -453,3 +453,82 @@ async fn the_word_is_recorded_under_whoever_gave_it() {
     assert_eq!(by(|event| matches!(event, Event::ApprovalDecided(_))), enact.store().pseudonym(BOSS));
     assert_eq!(by(|event| matches!(event, Event::ActionIntended(_))), enact.store().pseudonym(USER));
 }
+
+#[tokio::test]
+async fn a_no_is_final_whatever_is_there_by_then_and_whatever_the_policies_say() {
+    let (world, store) = (World::new(), MemoryStore::new());
+    world.set("k", "theirs");
+    let enact = start(&world, &store, overwriting).await;
+    let waits = enact.run_to_end(request(&[put("k")])).await.unwrap();
+    // By now there is nothing to overwrite, and nobody would have to be asked.
+    world.unset("k");
+    let denied = enact.deny(waits.id, None, BOSS, None).await.unwrap();
+    assert_eq!((denied.status(), code(&denied)), (RunStatus::Blocked, Some(ErrorCode::ApprovalDenied)));
+
+    let waits = enact.run_to_end(request(&[put("j"), put("j")])).await.unwrap();
+    assert_eq!(waits.status(), RunStatus::Completed);
+    world.set("i", "theirs");
+    let waits = enact.run_to_end(request(&[put("i")])).await.unwrap();
+    enact.shutdown(Duration::from_secs(5)).await;
+    // The word comes to a runtime that cannot carry the run on, and the next one has no policies.
+    let nothing = Enact::builder().store(as_dyn(&store)).recovery(Recovery::OnRequest).start().await.unwrap();
+    assert_eq!(nothing.deny(waits.id, None, BOSS, None).await.unwrap().status(), RunStatus::Quarantined);
+    nothing.shutdown(Duration::from_secs(5)).await;
+    let free = common::start(&world, &store).await;
+    let denied = free.resume(waits.id, "os:me").await.unwrap();
+    assert_eq!((denied.status(), code(&denied)), (RunStatus::Blocked, Some(ErrorCode::ApprovalDenied)));
+    assert_eq!(ledger(&world), ["put j"]);
+}
+
+#[tokio::test]
+async fn a_run_as_a_whole_is_decided_in_another_process() {
+    let (world, store) = (World::new(), MemoryStore::new());
+    let make =
+        || builder(&world, &as_dyn(&store)).policy(Rule("first", every_run)).recovery(Recovery::OnRequest);
+    let enact = make().start().await.unwrap();
+    let yes = enact.run_to_end(request(&[put("a")])).await.unwrap();
+    let no = enact.run_to_end(request(&[put("b")])).await.unwrap();
+    enact.shutdown(Duration::from_secs(5)).await;
+
+    let enact = make().start().await.unwrap();
+    assert_eq!(enact.approve(yes.id, None, BOSS).await.unwrap().status(), RunStatus::Completed);
+    assert_eq!(enact.approve(no.id, None, USER).await.unwrap_err().code(), ErrorCode::ApprovalDenied);
+    assert_eq!(enact.deny(no.id, None, BOSS, None).await.unwrap().status(), RunStatus::Blocked);
+    assert_eq!(ledger(&world), ["put a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_approved_is_done_once_though_its_time_is_over_meanwhile() {
+    fn soon(request: &Request<'_>) -> Verdict {
+        match request.action() {
+            Some(_) => Verdict::NeedsApproval(Approval::new("quick").within(Duration::from_secs(5))),
+            None => Verdict::Pass,
+        }
+    }
+    let (world, store) = (World::new(), MemoryStore::new());
+    let enact = start(&world, &store, soon).await;
+    let waits = enact.run_to_end(request(&[put("a")])).await.unwrap();
+    world.close_gate();
+    let approving = tokio::spawn({
+        let (enact, run) = (enact.clone(), waits.id);
+        async move { enact.approve(run, None, BOSS).await.unwrap().status() }
+    });
+    common::until("the action is under way", || world.at_gate() == 1).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    world.open_gate();
+    assert_eq!(approving.await.unwrap(), RunStatus::Completed);
+    assert_eq!(ledger(&world), ["put a"]);
+}
+
+#[tokio::test]
+async fn an_undo_needs_no_leave_of_any_policy() {
+    let (world, store) = (World::new(), MemoryStore::new());
+    let free = common::start(&world, &store).await;
+    let run = free.run_to_end(request(&[put("a")])).await.unwrap();
+    free.shutdown(Duration::from_secs(5)).await;
+    let strict = start(&world, &store, |_| Verdict::deny("nothing at all")).await;
+    assert_eq!(strict.run_to_end(request(&[put("b")])).await.unwrap().status(), RunStatus::Blocked);
+    let undone = strict.rollback(run.id, RollbackOptions::by(BOSS)).await.unwrap();
+    assert_eq!(undone.status(), RunStatus::RolledBack);
+    assert_eq!(ledger(&world), ["put a", "restore a"]);
+}

@@ -78,12 +78,31 @@ impl RunState {
             .find(|approval| approval.seq() == seq && approval.request.digest == digest)
     }
 
+    /// The no that was said to something, or the time that was over for it: it is final, whatever is asked later.
+    #[must_use]
+    pub fn refused_approval(&self, seq: Option<Seq>) -> Option<&ApprovalState> {
+        let is_no = |approval: &&ApprovalState| {
+            let word = approval.decided.as_ref().map(|decided| decided.word);
+            approval.seq() == seq && matches!(word, Some(ApprovalWord::Denied | ApprovalWord::Expired))
+        };
+        self.approvals.iter().find(is_no)
+    }
+
+    /// What a person did not approve does not go on.
+    pub(super) fn refuse_the_refused(&self, seq: Option<Seq>) -> Result<(), Refusal> {
+        match self.refused_approval(seq) {
+            Some(_) => Err("it was not approved".into()),
+            None => Ok(()),
+        }
+    }
+
     /// Takes the place of one on the same thing that is still open.
     pub(super) fn approval_requested(
         &mut self,
         at: Timestamp,
         request: &Arc<ApprovalRequested>,
     ) -> Result<(), Refusal> {
+        self.refuse_the_refused(request.seq())?;
         match (&request.call, self.phase) {
             (None, Phase::Judging) => self.verdicts.clone_from(&request.verdicts),
             (Some(call), Phase::Running) => {

@@ -42,6 +42,9 @@ impl RunState {
         if matches!(end, ActionEnd::AlreadyDone(_)) {
             self.refuse_own_effect(call.seq)?;
         }
+        if end.result().is_ok() {
+            self.refuse_the_refused(Some(call.seq))?;
+        }
         self.withdraw_approval(Some(call.seq));
         let action = self.action_of(call);
         action.verdicts = verdicts.to_vec();
@@ -54,6 +57,7 @@ impl RunState {
         let seq = intent.call.seq;
         let tried = self.actions.get(&seq).map_or(0, |action| action.attempts.len());
         let number = u32::try_from(tried).unwrap_or(u32::MAX).saturating_add(1);
+        self.refuse_the_refused(Some(seq))?;
         if intent.attempt != number {
             return Err(format!("attempt {number} of action {seq} comes next"));
         }

@@ -14,10 +14,14 @@ use super::{Attempt, Next, Phase, Refusal, Rollback, RunEnd, RunState, UndoOutco
 impl RunState {
     /// A refusal that was cut off before its conclusion leaves the run unjudged: it is judged anew.
     pub(super) fn judged(&mut self, event: &PoliciesEvaluated) -> Result<(), Refusal> {
+        let is_passed = event.verdicts.iter().all(|verdict| verdict.passed);
+        if is_passed {
+            self.refuse_the_refused(None)?;
+        }
         self.verdicts.clone_from(&event.verdicts);
         self.withdraw_approval(None);
-        self.is_passed = self.verdicts.iter().all(|verdict| verdict.passed);
-        if self.is_passed {
+        self.is_passed = is_passed;
+        if is_passed {
             self.phase = Phase::Running;
         }
         Ok(())

@@ -18,7 +18,7 @@ use enact_core::run::{ApprovalState, Phase, RunState, RunStatus, is_same_person}
 use enact_core::store::Durability;
 use enact_core::time::Timestamp;
 
-use super::{Run, Told};
+use super::{Go, Run, Told};
 use crate::coordinator::CoordinatorMsg;
 use crate::gate::{Judged, digest};
 
@@ -35,8 +35,14 @@ pub(super) enum Leave {
     Ask(Arc<ApprovalRequested>),
     /// It may not.
     Refused(Error),
-    /// Nobody said anything in time.
-    TooLate(ApprovalDecided, Error),
+}
+
+/// A no, and to what.
+pub(super) struct No {
+    pub(super) request: Arc<ApprovalRequested>,
+    pub(super) error: Error,
+    /// The end of the time for a word, where that is not recorded yet.
+    pub(super) decided: Option<ApprovalDecided>,
 }
 
 impl Run {
@@ -59,20 +65,12 @@ impl Run {
         };
         let policies = &self.shared.policies_digest;
         if let Some(known) = state.approval(seq, &digest) {
-            let (request, in_time) = (&known.request, now < known.request.expires_at);
-            let is_current = request.policies == *policies && in_time;
+            let is_current = known.request.policies == *policies && now < known.request.expires_at;
             match known.decided.as_ref().map(|decided| decided.word) {
                 Some(ApprovalWord::Approved) if is_current => return Leave::Given,
-                Some(ApprovalWord::Denied) => return Leave::Refused(denied(known)),
-                Some(ApprovalWord::Expired) => return Leave::Refused(expired(request.expires_at)),
-                None if !in_time => {
-                    let word = ApprovalWord::Expired;
-                    let decided = ApprovalDecided { seq, digest, word, by: None, reason: None };
-                    return Leave::TooLate(decided, expired(request.expires_at));
-                }
                 None if is_current => return Leave::Asked,
-                // What was approved, or asked for, under other policies or too long ago is asked for again.
-                Some(ApprovalWord::Approved) | None => {}
+                // Under other policies, or given too long ago: it is asked for again. A no was heard before.
+                _ => {}
             }
         }
         let (reasons, approvers, within) = match merged(wanted) {
@@ -91,6 +89,42 @@ impl Run {
         }))
     }
 
+    /// The no that was said to an action, or to the run, and to which there is no second asking: by a person, or because
+    /// nobody said anything in time. What was open for too long is over with it.
+    pub(super) fn said_no(&self, seq: Option<Seq>) -> Result<Option<No>, Error> {
+        let state = self.state()?;
+        if let Some(known) = state.refused_approval(seq) {
+            let word = known.decided.as_ref().map(|decided| decided.word);
+            let error = match word {
+                Some(ApprovalWord::Expired) => expired(known.request.expires_at),
+                _ => denied(known),
+            };
+            return Ok(Some(No { request: Arc::clone(&known.request), error, decided: None }));
+        }
+        let now = self.shared.clock.now();
+        let over = |open: &&ApprovalState| open.seq() == seq && now >= open.request.expires_at;
+        Ok(state.open_approvals().find(over).map(|open| {
+            let (digest, word) = (open.request.digest.clone(), ApprovalWord::Expired);
+            No {
+                request: Arc::clone(&open.request),
+                error: expired(open.request.expires_at),
+                decided: Some(ApprovalDecided { seq, digest, word, by: None, reason: None }),
+            }
+        }))
+    }
+
+    /// Ends an action to which somebody said no. True, where it has ended by that.
+    pub(super) async fn is_refused(&mut self, seq: Seq) -> Result<bool, Error> {
+        let Some(No { request, error, decided }) = self.said_no(Some(seq))? else { return Ok(false) };
+        if let Some(decided) = decided {
+            self.record_one(Event::ApprovalDecided(decided)).await?;
+        }
+        if let Some(call) = &request.call {
+            self.refuse(call, request.verdicts.clone(), &error).await?;
+        }
+        Ok(true)
+    }
+
     /// Leave for an action on its parameters. Where it is not given, the action waits or has ended.
     pub(super) async fn has_leave(
         &mut self,
@@ -106,7 +140,7 @@ impl Run {
         }
         asking.call = Some(Arc::clone(call));
         asking.verdicts.clone_from(&verdicts);
-        asking.wanted = wanted.iter().map(reason_of).collect();
+        asking.wanted.clone_from(&wanted);
         asking.is_put_off = false;
         self.ask_leave(call, None, verdicts, wanted).await
     }
@@ -125,7 +159,7 @@ impl Run {
         }
         let Judged { verdicts, mut wanted } = judged;
         if let Some(asking) = self.asked.get(&seq) {
-            wanted.retain(|want| !asking.wanted.contains(&reason_of(want)));
+            wanted.retain(|want| !asking.wanted.contains(want));
         }
         let facts = if wanted.is_empty() { None } else { Some(JsonText::encode(facts)?) };
         self.ask_leave(call, facts, verdicts, wanted).await
@@ -147,10 +181,6 @@ impl Run {
                 self.last = Some(self.record(events, Durability::Barrier).await?);
             }
             Leave::Refused(error) => self.refuse(call, verdicts, &error).await?,
-            Leave::TooLate(decided, error) => {
-                self.record_one(Event::ApprovalDecided(decided)).await?;
-                self.refuse(call, verdicts, &error).await?;
-            }
         }
         let open = self.state()?.open_approvals().find(|open| open.seq() == Some(call.seq));
         if let Some(expires_at) = open.map(|open| open.request.expires_at) {
@@ -175,32 +205,50 @@ impl Run {
         if let Some(asking) = seq.and_then(|seq| self.asked.get_mut(&seq)) {
             asking.is_put_off = true;
         }
-        self.tell_later(until.since(self.shared.clock.now()), Told::ApprovalDue(seq));
+        let wait = until.since(self.shared.clock.now());
+        // In place of the one that was there.
+        self.expiries.insert(seq, self.later(wait, Told::ApprovalDue(seq)));
     }
 
-    /// Tells the coordinator when a person is waited for and nothing else, and when that is over.
+    /// The time for a word is over, or that of an earlier request was.
+    pub(super) async fn approval_due(&mut self, seq: Option<Seq>) -> Result<(), Error> {
+        self.expiries.remove(&seq);
+        match seq {
+            Some(seq) if self.asked.get(&seq).is_some_and(|asking| asking.is_put_off) => {
+                self.retry(seq).await
+            }
+            // The run is judged anew when this is taken.
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells the coordinator when a person is waited for and nothing else, as the run then stands, and when that is over.
     pub(super) async fn say_who_is_waited_for(&mut self) -> Result<(), Error> {
         let waits = !self.finished && self.waits_for_a_person();
-        if waits == self.is_put_off {
+        let state = self.state.as_ref().filter(|_| waits).map(|state| Arc::new((**state).clone()));
+        let version = state.as_ref().map(|state| state.version);
+        if version == self.put_off_at {
             return Ok(());
         }
-        let state = if waits {
+        if waits {
             // Whoever is told may ask the log.
             self.shared.store.flush().await?;
-            self.state.as_ref().map(|state| Arc::new((**state).clone()))
-        } else {
-            None
-        };
-        self.is_put_off = waits;
+        }
+        self.tell_put_off(state);
+        Ok(())
+    }
+
+    /// Tells the coordinator that the run waits for a person, as it stands, or does not.
+    pub(super) fn tell_put_off(&mut self, state: Option<Arc<RunState>>) {
+        self.put_off_at = state.as_ref().map(|state| state.version);
         let told = CoordinatorMsg::PutOff { run: self.id, actor: self.myself.get_id(), state };
         if self.coordinator.send_message(told).is_err() {
             tracing::debug!(run = %self.id, "the runtime is gone");
         }
-        Ok(())
     }
 
     fn waits_for_a_person(&self) -> bool {
-        let Some(state) = &self.state else { return false };
+        let Some(state) = self.state.as_ref().filter(|_| self.go == Go::On) else { return false };
         // The code of this life has to have come as far, and may ask otherwise by now.
         let has_asked = |seq| self.asked.contains_key(&seq);
         state.status() == RunStatus::AwaitingApproval

@@ -7,6 +7,7 @@ use enact_core::event::{
 use enact_core::ids::Seq;
 use enact_core::run::{ApprovalState, Phase, RunEnd};
 use enact_core::store::Durability;
+use enact_core::time::Timestamp;
 use tokio::sync::oneshot;
 
 use super::{Go, Run, Word};
@@ -98,7 +99,8 @@ impl Run {
         command: Command,
         reply: oneshot::Sender<Result<(), Error>>,
     ) -> Result<(), Error> {
-        let events = match self.events_of(command) {
+        let now = self.shared.clock.now();
+        let events = match self.events_of(command, now) {
             Ok(events) => events,
             Err(refused) => {
                 drop(reply.send(Err(refused)));
@@ -111,7 +113,7 @@ impl Run {
             _ => None,
         });
         if !events.is_empty() {
-            if let Err(error) = self.record_durably(events).await {
+            if let Err(error) = self.record_durably(now, events).await {
                 drop(reply.send(Err(error.clone())));
                 return Err(error);
             }
@@ -125,8 +127,8 @@ impl Run {
         }
     }
 
-    async fn record_durably(&mut self, events: Vec<Event>) -> Result<(), Error> {
-        Ok(self.record(events, Durability::Barrier).await?.durable().await?)
+    async fn record_durably(&mut self, at: Timestamp, events: Vec<Event>) -> Result<(), Error> {
+        Ok(self.record_at(at, events, Durability::Barrier, None).await?.durable().await?)
     }
 
     fn stop_code_unless_running(&mut self) -> Result<(), Error> {
@@ -137,7 +139,7 @@ impl Run {
         Ok(())
     }
 
-    fn events_of(&self, command: Command) -> Result<Vec<Event>, Error> {
+    fn events_of(&self, command: Command, now: Timestamp) -> Result<Vec<Event>, Error> {
         let state = self.state()?;
         let phase = state.phase;
         match command {
@@ -169,20 +171,20 @@ impl Run {
                 let Word { by, seq, decision } = word;
                 let event = Event::OperatorDecided(OperatorDecided { by, seq, decision });
                 // Tried on a copy: a word on an action that is not in doubt changes nothing.
-                self.check(&event).map_err(|why| self.refused(&format!("resolved: {why}")))?;
+                self.check(&event, now).map_err(|why| self.refused(&format!("resolved: {why}")))?;
                 Ok(vec![event])
             }
-            Command::Approve(word) => self.approval_events(word),
+            Command::Approve(word) => self.approval_events(word, now),
         }
     }
 
     /// Tries an event on a copy: what it contradicts.
-    fn check(&self, event: &Event) -> Result<(), String> {
+    fn check(&self, event: &Event, now: Timestamp) -> Result<(), String> {
         let mut state = self.state().map_err(|error| error.to_string())?.clone();
-        state.apply(self.shared.clock.now(), event).map_err(|illegal| illegal.why)
+        state.apply(now, event).map_err(|illegal| illegal.why)
     }
 
-    fn approval_events(&self, word: Approving) -> Result<Vec<Event>, Error> {
+    fn approval_events(&self, word: Approving, now: Timestamp) -> Result<Vec<Event>, Error> {
         let Approving { by, seq, approved, reason } = word;
         let what = if approved { "approved" } else { "denied" };
         let open: Vec<_> = self.state()?.open_approvals().collect();
@@ -205,7 +207,7 @@ impl Run {
         let digest = request.digest.clone();
         let decided = ApprovalDecided { seq: request.seq(), digest, word, by: Some(by), reason };
         let event = Event::ApprovalDecided(decided);
-        self.check(&event).map_err(|why| self.refused(&format!("{what}: {why}")))?;
+        self.check(&event, now).map_err(|why| self.refused(&format!("{what}: {why}")))?;
         Ok(vec![event])
     }
 

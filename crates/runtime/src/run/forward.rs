@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use enact_core::error::{Error, ErrorCode, ErrorRecord};
 use enact_core::event::{
-    ActionCall, ActionCaptureFailed, ActionRefused, ApprovalReason, Event, PoliciesEvaluated, RunAccepted,
-    RunBlocked, RunFailed, RunQuarantined, RunSucceeded, TimerFired, TimerSet, ValueRecorded,
+    ActionCall, ActionCaptureFailed, ActionRefused, Event, PoliciesEvaluated, RunAccepted, RunBlocked,
+    RunFailed, RunQuarantined, RunSucceeded, TimerFired, TimerSet, ValueRecorded,
 };
 use enact_core::ids::{CallPath, Direction, EventSeq, Seq};
 use enact_core::json::JsonText;
-use enact_core::policy::VerdictRecord;
+use enact_core::policy::{Approval, VerdictRecord};
 use enact_core::run::{Call as Known, Outcome, Phase, RunState};
 use enact_core::store::{Appended, Durability};
 use enact_core::time::Timestamp;
@@ -29,7 +29,7 @@ use crate::job::{Job, What, panic_text};
 use crate::replay::{self, Divergence, Recorded};
 use crate::shared::Shared;
 
-use super::approval::Leave;
+use super::approval::{Leave, No};
 use super::{Ack, Ask, AskedAction, Call, Life, Reply, Run, RunMsg, Told};
 
 /// An action that the code waits for.
@@ -39,8 +39,8 @@ pub(super) struct Asking {
     path: CallPath,
     pub(super) call: Option<Arc<ActionCall>>,
     pub(super) verdicts: Vec<VerdictRecord>,
-    /// Which policies wanted an approval at the gate of the parameters, and why.
-    pub(super) wanted: Vec<ApprovalReason>,
+    /// The approvals that were wanted at the gate of the parameters, and by which policies.
+    pub(super) wanted: Vec<(String, Approval)>,
     /// Whether a person's approval is waited for.
     pub(super) is_put_off: bool,
     pub(super) failures: u32,
@@ -90,6 +90,12 @@ impl Run {
     }
 
     pub(super) async fn judge(&mut self) -> Result<bool, Error> {
+        if let Some(No { error, decided, .. }) = self.said_no(None)? {
+            let blocked = Event::RunBlocked(RunBlocked { error: error.record() });
+            let events = decided.map(Event::ApprovalDecided).into_iter().chain([blocked]).collect();
+            self.record_end(events).await?;
+            return Ok(true);
+        }
         let subject = self.subject()?;
         let state = self.state()?;
         let judged = gate::judge_run(&self.shared, state, &subject);
@@ -119,7 +125,6 @@ impl Run {
             Leave::Asked => Vec::new(),
             Leave::Ask(request) => vec![Event::ApprovalRequested(request)],
             Leave::Refused(error) => vec![blocked(error)],
-            Leave::TooLate(expired, error) => vec![Event::ApprovalDecided(expired), blocked(error)],
         }
     }
 
@@ -351,6 +356,9 @@ impl Run {
 
     /// Sends an action through the gate and to its connector.
     async fn attempt(&mut self, seq: Seq) -> Result<(), Error> {
+        if self.is_refused(seq).await? {
+            return Ok(());
+        }
         let subject = self.subject()?;
         let Some(asking) = self.asked.get(&seq) else { return Ok(()) };
         let asked = Asked {
@@ -384,7 +392,9 @@ impl Run {
     }
 
     pub(super) async fn retry(&mut self, seq: Seq) -> Result<(), Error> {
-        if self.state()?.phase == Phase::Running && self.asked.contains_key(&seq) {
+        let is_under_way =
+            self.jobs.iter().any(|(of, _, direction)| *of == seq && *direction == Direction::Forward);
+        if self.state()?.phase == Phase::Running && self.asked.contains_key(&seq) && !is_under_way {
             return self.attempt(seq).await;
         }
         Ok(())

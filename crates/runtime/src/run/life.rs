@@ -109,7 +109,7 @@ impl Run {
         self.last = None;
         self.finished = false;
         self.subject = None;
-        self.is_put_off = false;
+        self.put_off_at = None;
     }
 
     /// Takes what is held for an outcome until the outcome has its place in the log, whatever life that is in.

@@ -24,6 +24,7 @@ use enact_core::ids::{CallPath, Direction, EffectId, EventSeq, RunId, Seq};
 use enact_core::json::JsonText;
 use enact_core::run::{Next, RunState};
 use enact_core::store::{Append, Appended, Durability, Fence, RunMark};
+use enact_core::time::Timestamp;
 use ractor::{Actor, ActorProcessingErr, ActorRef, MessagingErr};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio_util::task::AbortOnDropHandle;
@@ -165,8 +166,10 @@ pub(crate) struct Run {
     /// What the actor will tell itself.
     later: Vec<Later>,
     undo_waits: bool,
-    /// Whether the coordinator was told that a person is waited for, and for nothing else.
-    is_put_off: bool,
+    /// The run's version of which the coordinator was told that a person is waited for, and nothing else.
+    put_off_at: Option<EventSeq>,
+    /// When requests for approval expire.
+    expiries: HashMap<Option<Seq>, Later>,
     /// Whether the undo that was sent last may overwrite what others changed.
     undo_force: bool,
     /// What the run ended or stopped with, to be durable before anybody is told.
@@ -257,7 +260,8 @@ impl Run {
             code_end: None,
             later: Vec::new(),
             undo_waits: false,
-            is_put_off: false,
+            put_off_at: None,
+            expiries: HashMap::new(),
             undo_force: false,
             last: None,
             finished: false,
@@ -274,8 +278,8 @@ impl Run {
             RunMsg::Of(..) => return Ok(()),
             RunMsg::Report(report) => self.reported(*report).await?,
             RunMsg::Command(command, reply) => {
-                // Whoever brought it forgot what was said before.
-                self.is_put_off = false;
+                // Before whoever asks has an answer and waits: what was said before is not so any more, or is said again.
+                self.tell_put_off(None);
                 self.commanded(command, reply).await?;
             }
         }
@@ -298,9 +302,7 @@ impl Run {
             // What is due is done when this is taken.
             Told::LookUpDue => Ok(()),
             Told::TimerDue(path) => self.fire(path).await,
-            Told::ApprovalDue(Some(seq)) => self.retry(seq).await,
-            // It is judged anew when this is taken.
-            Told::ApprovalDue(None) => Ok(()),
+            Told::ApprovalDue(seq) => self.approval_due(seq).await,
         }
     }
 
@@ -317,10 +319,14 @@ impl Run {
 
     /// Has itself told something after a while, unless the run turns before, or this life ends.
     fn tell_later(&mut self, wait: Duration, told: Told) {
-        let life = self.life;
-        let later = self.myself.send_after(wait, move || RunMsg::Of(life, told));
+        let later = self.later(wait, told);
         self.later.retain(|later| !later.is_finished());
-        self.later.push(AbortOnDropHandle::new(later));
+        self.later.push(later);
+    }
+
+    fn later(&self, wait: Duration, told: Told) -> Later {
+        let life = self.life;
+        AbortOnDropHandle::new(self.myself.send_after(wait, move || RunMsg::Of(life, told)))
     }
 
     async fn begin(&mut self) -> Result<(), Error> {
@@ -409,6 +415,16 @@ impl Run {
         key: Option<String>,
     ) -> Result<Appended, Error> {
         let at = self.shared.clock.now();
+        self.record_at(at, events, durability, key).await
+    }
+
+    async fn record_at(
+        &mut self,
+        at: Timestamp,
+        events: Vec<Event>,
+        durability: Durability,
+        key: Option<String>,
+    ) -> Result<Appended, Error> {
         let expected = self.state.as_ref().map_or(EventSeq(0), |state| state.version);
         for event in &events {
             match &mut self.state {
@@ -492,6 +508,7 @@ impl Run {
         self.asked.clear();
         self.timers.clear();
         self.later.clear();
+        self.expiries.clear();
         self.undo_waits = false;
     }
 
