@@ -58,7 +58,6 @@ fn what_this_build_cannot_honour_is_refused_and_not_left_out() {
     for (config, key) in [
         ("[store]\npostgres_url_env = \"URL\"\n", "store.postgres_url_env"),
         ("[audit]\nsigning_key_file = \"enact-signing.key\"\n", "audit.signing_key_file"),
-        ("[[policies]]\nname = \"require_branch_prefix\"\nprefix = \"agent/\"\n", "policies"),
     ] {
         let world = World::new();
         world.write("enact.toml", config);
