@@ -189,13 +189,11 @@ impl PushCommit {
     /// goes by the time at which it was made.
     fn facts(&self, info: &Info, before: Option<&Sha>, changes_nothing: Option<bool>) -> Facts {
         let paths: Vec<&str> = self.files.iter().map(File::path).collect();
-        facts(json!({
-            "exists": before.is_some(),
-            "head_sha": before,
-            "default_branch": info.default_branch,
-            "paths": paths,
-            "changes_nothing": changes_nothing,
-        }))
+        let exists = before.is_some();
+        facts(
+            info,
+            json!({ "exists": exists, "head_sha": before, "paths": paths, "changes_nothing": changes_nothing }),
+        )
     }
 
     /// The tree of the new commit.
@@ -288,9 +286,10 @@ impl Action for PushCommit {
     const REVERSAL: &'static str = "irreversible, unless the connector is configured with `revert_pushes = true`: then \
                                     a revert commit, or the new branch is deleted";
     const FACTS: &'static [(&'static str, FactKind)] = &[
+        ("repo", FactKind::Text),
+        ("default_branch", FactKind::Text),
         ("exists", FactKind::Flag),
         ("head_sha", FactKind::Text),
-        ("default_branch", FactKind::Text),
         ("paths", FactKind::Texts),
         ("changes_nothing", FactKind::Flag),
     ];
