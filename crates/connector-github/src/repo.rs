@@ -48,6 +48,8 @@ pub(crate) struct Repo<'a> {
 pub(crate) struct Info {
     pub(crate) id: u64,
     node_id: String,
+    /// What it is called now, whatever name led to it.
+    pub(crate) full_name: String,
     pub(crate) default_branch: String,
     #[serde(default)]
     archived: bool,

@@ -35,6 +35,29 @@ async fn a_name_that_was_given_to_another_repository_leads_to_that_one() {
 }
 
 #[tokio::test]
+async fn policies_are_told_the_name_that_a_repository_has_now() {
+    let hub = Hub::new();
+    let pull = json!({ "repo": REPO, "title": "T", "head": "feature" });
+    let pull = hub.act("create_pr", pull).await.unwrap();
+    hub.repo.rename("octo/app-new");
+    let file = json!([{ "path": "a", "content": "a" }]);
+    for (action, params) in [
+        ("create_issue", json!({ "repo": REPO, "title": "T" })),
+        ("create_branch", json!({ "repo": REPO, "branch": "x" })),
+        ("push_commit", json!({ "repo": REPO, "branch": "y", "message": "M", "files": file })),
+        ("create_pr", json!({ "repo": REPO, "title": "T", "head": "feature", "base": "x" })),
+        ("merge_pr", json!({ "repo": REPO, "pr_number": pull.output["pr_number"] })),
+        ("delete_branch", json!({ "repo": REPO, "branch": "feature" })),
+    ] {
+        let cx = hub.cx(Direction::Forward, false);
+        let preview = hub.prepare(action, &params).unwrap().preview(&cx).await.unwrap();
+        let done = hub.act(action, params).await.unwrap();
+        assert_eq!(preview.facts["repo"], "octo/app-new", "{action}");
+        assert_eq!(done.facts["repo"], "octo/app-new", "{action}");
+    }
+}
+
+#[tokio::test]
 async fn a_ref_is_changed_in_the_repository_in_which_it_was_looked_at() {
     let hub = Hub::new();
     let made = hub.act("create_branch", json!({ "repo": REPO, "branch": "x" })).await.unwrap();

@@ -217,13 +217,14 @@ fn irreversible(change: &TableChange) -> Option<String> {
     lost.then(|| format!("{} has no primary key; its rows cannot be found again", change.table))
 }
 
-/// What [`facts`] gives.
+/// What [`facts`] gives, and why the change cannot be undone, where it cannot.
 pub(crate) const FACTS: &[(&str, FactKind)] = &[
     ("table", FactKind::Text),
     ("rows", FactKind::Number),
     ("primary_key", FactKind::Texts),
     ("triggers", FactKind::Texts),
     ("cascades", FactKind::Map),
+    ("irreversible", FactKind::Text),
 ];
 
 /// What policies may ask about a change: of which table, of how many rows, and what else it touches.

@@ -32,6 +32,7 @@ pub trait Action: Record {
     /// How it is undone, in a few words for people: "deletes the branch, if it still points at `sha`".
     const REVERSAL: &'static str;
     /// What capture may find, by name. Policies in Cedar can ask for what is named here, and for nothing else.
+    /// The same state gives the same facts, whenever it is captured: an approval is bound to them.
     const FACTS: &'static [(&'static str, FactKind)] = &[];
     /// What the caller gets.
     type Output: Record;
@@ -153,7 +154,7 @@ pub enum Captured<A: Action, H> {
     Ready {
         /// The state that is about to be changed.
         pre: A::PreState,
-        /// What policies may ask about it.
+        /// What policies may ask about it; the same state gives the same, since an approval is bound to them.
         facts: Facts,
         /// What `perform` needs to keep from capture, such as an open transaction. Dropped, not performed,
         /// when the action is refused.

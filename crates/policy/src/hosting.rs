@@ -138,7 +138,12 @@ impl<R: InRepo> Rule for Within<R> {
     fn judge(&self, _: &Scope, judging: &Judging<'_>) -> Judged {
         let within = match &self.repos {
             None => true,
-            Some(repos) => repos.has(&branch::repo(judging.text("repo")?)),
+            Some(repos) => {
+                let has = |name| repos.has(&branch::repo(name));
+                // An old name leads to a renamed repository.
+                let now = judging.facts.map(|facts| fact_text(facts, "repo")).transpose()?;
+                has(judging.text("repo")?) || now.is_some_and(has)
+            }
         };
         if within { self.rule.judge(judging) } else { Ok(()) }
     }

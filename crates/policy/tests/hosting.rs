@@ -88,6 +88,22 @@ fn a_rule_for_some_repositories_does_not_tell_capital_letters_apart() {
 }
 
 #[test]
+fn a_renamed_repository_is_known_by_its_old_name_and_by_its_new_one() {
+    let policy = DontPushToMain { repos: vec!["octo/app".into()], ..DontPushToMain::default() }.into_policy();
+    let push =
+        |asked: &str| Case::action("github", "push_commit", json!({ "repo": asked, "branch": "main" }));
+    let found = |asked, now| push(asked).facts(facts(json!({ "repo": now, "default_branch": "main" })));
+    passes(&push("octo/old"), &policy);
+    no(&found("octo/old", "Octo/App"), &policy);
+    no(&found("octo/app", "octo/new"), &policy);
+    passes(&found("octo/old", "octo/new"), &policy);
+    for unknown in [json!({ "default_branch": "main" }), json!({ "repo": 1, "default_branch": "main" })] {
+        let reason = no(&push("octo/old").facts(facts(unknown)), &policy);
+        assert!(reason.contains("the fact 'repo' is"), "{reason}");
+    }
+}
+
+#[test]
 fn a_merge_is_judged_by_the_base_that_capture_found() {
     let merge = |found| {
         Case::action("github", "merge_pr", json!({ "repo": "octo/app", "pr_number": 1 })).facts(facts(found))

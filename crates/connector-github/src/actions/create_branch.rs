@@ -155,8 +155,12 @@ impl Action for CreateBranch {
     const NAME: &'static str = "create_branch";
     const EFFECT: EffectClass = EffectClass::Reversible;
     const REVERSAL: &'static str = "deletes the branch, if it still points at `sha`";
-    const FACTS: &'static [(&'static str, FactKind)] =
-        &[("exists", FactKind::Flag), ("sha", FactKind::Text), ("default_branch", FactKind::Text)];
+    const FACTS: &'static [(&'static str, FactKind)] = &[
+        ("repo", FactKind::Text),
+        ("default_branch", FactKind::Text),
+        ("exists", FactKind::Flag),
+        ("sha", FactKind::Text),
+    ];
     type Output = BranchCreated;
     type PreState = CreateBranchPre;
     type Undo = DeleteCreatedBranch;
@@ -191,7 +195,7 @@ impl Perform<CreateBranch> for GitHub {
                 return Err(Error::new(ErrorCode::AlreadyExists, message).left_nothing());
             }
         }
-        let facts = facts(json!({ "exists": false, "sha": sha, "default_branch": info.default_branch }));
+        let facts = facts(&info, json!({ "exists": false, "sha": sha }));
         Ok(Captured::Ready { pre: CreateBranchPre { at: cx.now(), sha }, facts, held: () })
     }
 

@@ -103,7 +103,8 @@ impl Action for CreateIssue {
     const NAME: &'static str = "create_issue";
     const EFFECT: EffectClass = EffectClass::Reversible;
     const REVERSAL: &'static str = "closes the issue";
-    const FACTS: &'static [(&'static str, FactKind)] = &[("default_branch", FactKind::Text)];
+    const FACTS: &'static [(&'static str, FactKind)] =
+        &[("repo", FactKind::Text), ("default_branch", FactKind::Text)];
     type Output = IssueCreated;
     type PreState = Looked;
     type Undo = CloseIssue;
@@ -125,7 +126,7 @@ impl Perform<CreateIssue> for GitHub {
         if !info.has_issues {
             return Err(precondition(format!("issues are turned off in {}", action.repo)));
         }
-        let facts = facts(json!({ "default_branch": info.default_branch }));
+        let facts = facts(&info, json!({}));
         Ok(Captured::Ready { pre: Looked::now(cx, &info), facts, held: () })
     }
 

@@ -178,7 +178,7 @@ impl Action for CreatePr {
     const EFFECT: EffectClass = EffectClass::Reversible;
     const REVERSAL: &'static str = "closes the PR; a PR merged meanwhile is a conflict, unless the run has merged it and taken that back";
     const FACTS: &'static [(&'static str, FactKind)] =
-        &[("base", FactKind::Text), ("default_branch", FactKind::Text)];
+        &[("repo", FactKind::Text), ("default_branch", FactKind::Text), ("base", FactKind::Text)];
     type Output = PrCreated;
     type PreState = CreatePrPre;
     type Undo = ClosePr;
@@ -217,7 +217,7 @@ impl Perform<CreatePr> for GitHub {
         } else {
             action.check_head(&repo).await?;
         }
-        let facts = facts(json!({ "base": base, "default_branch": info.default_branch }));
+        let facts = facts(&info, json!({ "base": base }));
         Ok(Captured::Ready { pre: CreatePrPre { made, base, found }, facts, held: () })
     }
 

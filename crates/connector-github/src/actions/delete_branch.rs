@@ -70,8 +70,12 @@ impl Action for DeleteBranch {
     const NAME: &'static str = "delete_branch";
     const EFFECT: EffectClass = EffectClass::Reversible;
     const REVERSAL: &'static str = "recreates the branch at the captured SHA";
-    const FACTS: &'static [(&'static str, FactKind)] =
-        &[("sha", FactKind::Text), ("open_prs", FactKind::Numbers), ("default_branch", FactKind::Text)];
+    const FACTS: &'static [(&'static str, FactKind)] = &[
+        ("repo", FactKind::Text),
+        ("default_branch", FactKind::Text),
+        ("sha", FactKind::Text),
+        ("open_prs", FactKind::Numbers),
+    ];
     type Output = BranchDeleted;
     type PreState = DeleteBranchPre;
     type Undo = RestoreBranch;
@@ -104,7 +108,7 @@ impl Perform<DeleteBranch> for GitHub {
         let mut open_prs: Vec<u64> = pulls.iter().map(|pull| pull.number).collect();
         open_prs.sort_unstable();
         open_prs.dedup();
-        let facts = facts(json!({ "sha": sha, "open_prs": open_prs, "default_branch": info.default_branch }));
+        let facts = facts(&info, json!({ "sha": sha, "open_prs": open_prs }));
         Ok(Captured::Ready { pre: DeleteBranchPre { at: cx.now(), sha, open_prs }, facts, held: () })
     }
 

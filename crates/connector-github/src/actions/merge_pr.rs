@@ -220,10 +220,11 @@ impl Action for MergePr {
     const REVERSAL: &'static str = "a new commit that undoes the merge on top of the branch as it is now, keeping all \
                                     later work; a textual conflict is a conflict";
     const FACTS: &'static [(&'static str, FactKind)] = &[
+        ("repo", FactKind::Text),
+        ("default_branch", FactKind::Text),
         ("head_sha", FactKind::Text),
         ("head", FactKind::Text),
         ("base", FactKind::Text),
-        ("default_branch", FactKind::Text),
         ("commits", FactKind::Number),
         ("title", FactKind::Text),
     ];
@@ -260,14 +261,16 @@ impl Perform<MergePr> for GitHub {
             action.check(&pull)?;
         }
         let base = BranchName::new(&pull.base.name).map_err(precondition)?;
-        let facts = facts(json!({
-            "head_sha": pull.head.sha,
-            "head": pull.head.name,
-            "base": base,
-            "default_branch": info.default_branch,
-            "commits": pull.commits,
-            "title": pull.title,
-        }));
+        let facts = facts(
+            &info,
+            json!({
+                "head_sha": pull.head.sha,
+                "head": pull.head.name,
+                "base": base,
+                "commits": pull.commits,
+                "title": pull.title,
+            }),
+        );
         let pre = MergePrPre { made: Looked::now(cx, &info), head: pull.head.sha, base, landed };
         Ok(Captured::Ready { pre, facts, held: () })
     }

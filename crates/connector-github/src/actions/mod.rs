@@ -107,12 +107,17 @@ fn pull_lock(repo: &RepoName, number: u64) -> Option<LockKey> {
     Some(LockKey(format!("{} pull/{number}", repo.key())))
 }
 
-/// Facts from an object.
-fn facts(object: Value) -> Facts {
-    match object {
-        Value::Object(facts) => facts,
-        other => Facts::from_iter([("facts".to_owned(), json!(other))]),
+/// Facts: what is so of every repository, and those of the action, an object.
+fn facts(info: &Info, own: Value) -> Facts {
+    let mut facts = Facts::from_iter([
+        ("repo".to_owned(), json!(info.full_name)),
+        ("default_branch".to_owned(), json!(info.default_branch)),
+    ]);
+    match own {
+        Value::Object(own) => facts.extend(own),
+        other => drop(facts.insert("facts".to_owned(), other)),
     }
+    facts
 }
 
 /// Reads a title: not empty, of one line, not too long.

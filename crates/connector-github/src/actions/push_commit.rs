@@ -185,17 +185,15 @@ impl PushCommit {
         repo.entries(base, &paths).await
     }
 
-    /// What policies may ask about; of the commit, once it is made.
-    fn facts(&self, info: &Info, before: Option<&Sha>, commit: Option<(&Sha, bool)>) -> Facts {
+    /// What policies may ask about; whether the commit changes nothing, once its tree is made. Not the commit itself: its name
+    /// goes by the time at which it was made.
+    fn facts(&self, info: &Info, before: Option<&Sha>, changes_nothing: Option<bool>) -> Facts {
         let paths: Vec<&str> = self.files.iter().map(File::path).collect();
-        facts(json!({
-            "exists": before.is_some(),
-            "head_sha": before,
-            "default_branch": info.default_branch,
-            "sha": commit.map(|(sha, _)| sha),
-            "paths": paths,
-            "changes_nothing": commit.map(|(_, nothing)| nothing),
-        }))
+        let exists = before.is_some();
+        facts(
+            info,
+            json!({ "exists": exists, "head_sha": before, "paths": paths, "changes_nothing": changes_nothing }),
+        )
     }
 
     /// The tree of the new commit.
@@ -288,10 +286,10 @@ impl Action for PushCommit {
     const REVERSAL: &'static str = "irreversible, unless the connector is configured with `revert_pushes = true`: then \
                                     a revert commit, or the new branch is deleted";
     const FACTS: &'static [(&'static str, FactKind)] = &[
+        ("repo", FactKind::Text),
+        ("default_branch", FactKind::Text),
         ("exists", FactKind::Flag),
         ("head_sha", FactKind::Text),
-        ("default_branch", FactKind::Text),
-        ("sha", FactKind::Text),
         ("paths", FactKind::Texts),
         ("changes_nothing", FactKind::Flag),
     ];
@@ -324,7 +322,7 @@ impl Perform<PushCommit> for GitHub {
         let tree = action.tree(&repo, &base).await?;
         let made = Looked::now(cx, &info);
         let commit = repo.make_commit(&tree, &[&parent], &action.message, made.at).await?;
-        let facts = action.facts(&info, before.as_ref(), Some((&commit, tree == base)));
+        let facts = action.facts(&info, before.as_ref(), Some(tree == base));
         Ok(Captured::Ready { pre: PushCommitPre { made, before, parent, commit }, facts, held: () })
     }
 

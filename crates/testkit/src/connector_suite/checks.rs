@@ -24,6 +24,7 @@ pub(super) async fn all<W: World>(case: &Case<W>, fresh: &impl AsyncFn() -> W) -
         parameters_read_back,
         capture_changes_nothing,
         facts_are_declared,
+        the_same_state_gives_the_same_facts,
     ];
     run![a_plan_changes_nothing_and_sees_what_capture_sees,];
     match prepare(&fresh().await.toolbox(), &case.action, &case.params) {
@@ -103,6 +104,20 @@ async fn facts_are_declared<W: World>(case: &Case<W>, fresh: &impl AsyncFn() -> 
         }
     }
     Ok(())
+}
+
+/// An approval is bound to the facts, and the action is captured again once it is given.
+async fn the_same_state_gives_the_same_facts<W: World>(
+    case: &Case<W>,
+    fresh: &impl AsyncFn() -> W,
+) -> Outcome {
+    let stage = Stage::set(case, fresh).await?;
+    let first = stage.intend().await?.facts;
+    let second = stage.intend_later().await?.facts;
+    if first == second {
+        return Ok(());
+    }
+    Err(format!("capture finds {first:?}, and {second:?} when it looks again, although nothing changed"))
 }
 
 async fn capture_changes_nothing<W: World>(case: &Case<W>, fresh: &impl AsyncFn() -> W) -> Outcome {

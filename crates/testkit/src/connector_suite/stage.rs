@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use enact_core::action::{Doubt, Facts, Undo};
-use enact_core::connector::{Cx, Toolbox};
+use enact_core::connector::{Cx, Surroundings, Toolbox};
 use enact_core::ids::{Direction, EffectId, RunId, Seq};
 use enact_core::json::JsonText;
+use enact_core::time::Timestamp;
 use enact_core::{Capture, Error, Prepared, Ready, UndoAction};
 use enact_store::MemoryBlobs;
 use serde_json::Value;
@@ -34,6 +36,18 @@ pub(super) struct Intended {
     pub(super) ready: Ready,
 }
 
+/// A clock that stands at another time.
+#[derive(Debug)]
+struct Later(Timestamp);
+
+impl Surroundings for Later {
+    fn now(&self) -> Timestamp {
+        self.0
+    }
+
+    fn note(&self, _: &str) {}
+}
+
 impl<W: World> Stage<W> {
     pub(super) async fn set(case: &Case<W>, fresh: &impl AsyncFn() -> W) -> Outcome<Self> {
         let world = fresh().await;
@@ -56,7 +70,18 @@ impl<W: World> Stage<W> {
 
     /// Captures the action, which must be wanted and possible.
     pub(super) async fn intend(&self) -> Outcome<Intended> {
-        self.capture(&self.action, self.cx(Direction::Forward, false))
+        self.intend_in(self.cx(Direction::Forward, false)).await
+    }
+
+    /// As [`Stage::intend`], an hour after all others.
+    pub(super) async fn intend_later(&self) -> Outcome<Intended> {
+        let cx = self.cx(Direction::Forward, false);
+        let later = Later(cx.now().after(Duration::from_secs(3600)));
+        self.intend_in(cx.within(Arc::new(later))).await
+    }
+
+    async fn intend_in(&self, cx: Cx) -> Outcome<Intended> {
+        self.capture(&self.action, cx)
             .await
             .map_err(|error| format!("capture failed: {error}"))?
             .ok_or_else(|| "capture says that it is already done".into())
