@@ -4,10 +4,7 @@
 
 mod common;
 
-use std::fs;
-use std::path::Path;
-
-use common::{Gave, World};
+use common::{Gave, World, files};
 use enact_testkit::postgres::Server;
 use serde_json::{Value, json};
 
@@ -37,21 +34,6 @@ fn desk() -> World {
 
 fn plan(world: &World, workflow: &str, payload: &Value) -> Gave {
     world.json(&["plan", workflow, "--user", "me@example.com", "--payload", &payload.to_string()])
-}
-
-/// Every file below a folder, with its content.
-fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files(&path));
-        } else {
-            found.push((path.display().to_string(), fs::read(&path).unwrap()));
-        }
-    }
-    found.sort();
-    found
 }
 
 fn step<'a>(plan: &'a Value, id: &str) -> &'a Value {

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use common::{Gave, World};
+use common::{Gave, World, files};
 use enact_testkit::postgres::{Database, Hold, Proxy, Server};
 use serde_json::json;
 
@@ -293,20 +293,6 @@ fn a_variable_that_is_not_set_is_named_with_its_key() {
         assert_eq!(code, "invalid_parameters", "{message}");
         assert!(message.contains("url_env") && message.contains("ENACT_TEST_NOT_SET"), "{message}");
     }
-}
-
-/// Every file below a folder, with its content.
-fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files(&path));
-        } else {
-            found.push((path.display().to_string(), fs::read(&path).unwrap()));
-        }
-    }
-    found
 }
 
 fn contains(content: &[u8], text: &str) -> bool {

@@ -71,20 +71,16 @@ pub(crate) async fn act(
 
 /// `enact resume`.
 pub(crate) async fn resume(config: &Config, run: Option<String>, out: Out) -> Result<Exit, Failure> {
+    if let Some(run) = run {
+        return ask(config, &run, false, out, async |enact, id| enact.resume(id, os_user()).await).await;
+    }
     let session = session(config, None, out).await?;
     let blobs = session.store.blobs();
-    let Some(run) = run else {
-        let all = async |enact: &Enact| {
-            let mut all = All::default();
-            enact.resume_all(&os_user(), |run, end| all.add(run, end, &*blobs, out)).await.map(|()| all)
-        };
-        return Ok(session.carry(out, all, |all| show_all(all, out)).await);
+    let all = async |enact: &Enact| {
+        let mut all = All::default();
+        enact.resume_all(&os_user(), |run, end| all.add(run, end, &*blobs, out)).await.map(|()| all)
     };
-    let work = async |enact: &Enact| {
-        let id = history::find(&**enact.store(), &run).await?;
-        enact.resume(id, os_user()).await
-    };
-    Ok(session.carry(out, work, |run| show(&run, false, &*blobs, out)).await)
+    Ok(session.carry(out, all, |all| show_all(all, out)).await)
 }
 
 /// The document of `resume` without a run.
@@ -147,6 +143,23 @@ fn exit_of_all(runs: &[RunDocument], not_resumed: &[(RunId, Failure)]) -> Exit {
     }
 }
 
+/// Asks something of a run, waits for what becomes of it, and shows that. `undoing`: it asked for the run to be undone.
+async fn ask(
+    config: &Config,
+    run: &str,
+    undoing: bool,
+    out: Out,
+    what: impl AsyncFnOnce(&Enact, RunId) -> Result<Run, Error>,
+) -> Result<Exit, Failure> {
+    let work = async |enact: &Enact| {
+        let id = history::find(&**enact.store(), run).await?;
+        what(enact, id).await
+    };
+    let session = session(config, None, out).await?;
+    let blobs = session.store.blobs();
+    Ok(session.carry(out, work, |run| show(&run, undoing, &*blobs, out)).await)
+}
+
 /// `enact rollback`.
 pub(crate) async fn rollback(
     config: &Config,
@@ -156,24 +169,12 @@ pub(crate) async fn rollback(
     out: Out,
 ) -> Result<Exit, Failure> {
     let options = RollbackOptions::by(by).to(to.map(Seq)).force(force).reason(reason);
-    let work = async |enact: &Enact| {
-        let id = history::find(&**enact.store(), run).await?;
-        enact.rollback(id, options).await
-    };
-    let session = session(config, None, out).await?;
-    let blobs = session.store.blobs();
-    Ok(session.carry(out, work, |run| show(&run, true, &*blobs, out)).await)
+    ask(config, run, true, out, async |enact, id| enact.rollback(id, options).await).await
 }
 
 /// `enact cancel`.
 pub(crate) async fn cancel(config: &Config, run: &str, by: String, out: Out) -> Result<Exit, Failure> {
-    let work = async |enact: &Enact| {
-        let id = history::find(&**enact.store(), run).await?;
-        enact.cancel(id, by, None).await
-    };
-    let session = session(config, None, out).await?;
-    let blobs = session.store.blobs();
-    Ok(session.carry(out, work, |run| show(&run, true, &*blobs, out)).await)
+    ask(config, run, true, out, async |enact, id| enact.cancel(id, by, None).await).await
 }
 
 /// `enact resolve`.
@@ -190,14 +191,7 @@ pub(crate) async fn resolve(
         Word::NotApplied => Decision::NotApplied,
         Word::Abandon => Decision::Abandon,
     };
-    let work = async |enact: &Enact| {
-        let id = history::find(&**enact.store(), run).await?;
-        enact.resolve(id, Seq(seq), decision, by).await
-    };
-    let session = session(config, None, out).await?;
-    let blobs = session.store.blobs();
-    let tell = |run: Run| show(&run, false, &*blobs, out);
-    Ok(session.carry(out, work, tell).await)
+    ask(config, run, false, out, async |enact, id| enact.resolve(id, Seq(seq), decision, by).await).await
 }
 
 /// `enact approve`.
@@ -207,13 +201,7 @@ pub(crate) async fn approve(
     (seq, by): (Option<u64>, String),
     out: Out,
 ) -> Result<Exit, Failure> {
-    let work = async |enact: &Enact| {
-        let id = history::find(&**enact.store(), run).await?;
-        enact.approve(id, seq.map(Seq), by).await
-    };
-    let session = session(config, None, out).await?;
-    let blobs = session.store.blobs();
-    Ok(session.carry(out, work, |run: Run| show(&run, false, &*blobs, out)).await)
+    ask(config, run, false, out, async |enact, id| enact.approve(id, seq.map(Seq), by).await).await
 }
 
 /// `enact deny`.
@@ -224,13 +212,7 @@ pub(crate) async fn deny(
     reason: Option<String>,
     out: Out,
 ) -> Result<Exit, Failure> {
-    let work = async |enact: &Enact| {
-        let id = history::find(&**enact.store(), run).await?;
-        enact.deny(id, seq.map(Seq), by, reason).await
-    };
-    let session = session(config, None, out).await?;
-    let blobs = session.store.blobs();
-    Ok(session.carry(out, work, |run: Run| show(&run, false, &*blobs, out)).await)
+    ask(config, run, false, out, async |enact, id| enact.deny(id, seq.map(Seq), by, reason).await).await
 }
 
 fn show(run: &Run, undoing: bool, blobs: &dyn BlobStore, out: Out) -> Exit {
