@@ -240,7 +240,7 @@ pub(crate) fn digest_of_policies(policies: &[Arc<dyn Policy>]) -> String {
 /// SHA-256 of something as JSON, in hexadecimal digits. JSON says where each part ends.
 pub(crate) fn digest(what: &impl Serialize) -> String {
     let text = serde_json::to_vec(what).unwrap_or_default();
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:x}", Sha256::digest(text))
 }
 
 /// The right to probe an intent: that it is recorded.

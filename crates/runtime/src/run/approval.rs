@@ -189,7 +189,8 @@ impl Run {
         Ok(false)
     }
 
-    async fn refuse(
+    /// Ends an action that is refused.
+    pub(super) async fn refuse(
         &mut self,
         call: &Arc<ActionCall>,
         verdicts: Vec<VerdictRecord>,

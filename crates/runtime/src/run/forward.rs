@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use enact_core::error::{Error, ErrorCode, ErrorRecord};
 use enact_core::event::{
-    ActionCall, ActionCaptureFailed, ActionRefused, Event, PoliciesEvaluated, RunAccepted, RunBlocked,
-    RunFailed, RunQuarantined, RunSucceeded, TimerFired, TimerSet, ValueRecorded,
+    ActionCall, ActionCaptureFailed, Event, PoliciesEvaluated, RunAccepted, RunBlocked, RunFailed,
+    RunQuarantined, RunSucceeded, TimerFired, TimerSet, ValueRecorded,
 };
 use enact_core::ids::{CallPath, Direction, EventSeq, Seq};
 use enact_core::json::JsonText;
@@ -24,7 +24,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::connector_actor::ConnectorMsg;
 use crate::cx::{Desk, Tries, WorkflowCx, stopped};
-use crate::gate::{self, Asked, Judged, Permitted};
+use crate::gate::{self, Asked, Judged, Permitted, Refusal};
 use crate::job::{Job, What, panic_text};
 use crate::replay::{self, Divergence, Recorded};
 use crate::shared::Shared;
@@ -116,10 +116,10 @@ impl Run {
         let refused = judged.refusal();
         let verdicts = judged.verdicts.clone();
         let passed = Event::PoliciesEvaluated(PoliciesEvaluated { verdicts });
-        if let Some(error) = refused {
-            return vec![passed, Event::RunBlocked(RunBlocked { error: error.record() })];
-        }
         let blocked = |error: Error| Event::RunBlocked(RunBlocked { error: error.record() });
+        if let Some(error) = refused {
+            return vec![passed, blocked(error)];
+        }
         match self.leave(state, None, None, judged.verdicts, judged.wanted) {
             Leave::Given => vec![passed],
             Leave::Asked => Vec::new(),
@@ -370,11 +370,8 @@ impl Run {
         };
         match gate::admit(&self.shared, self.state()?, &subject, &asked) {
             Err(refusal) => {
-                let error = refusal.error;
-                let event =
-                    ActionRefused { call: refusal.call, verdicts: refusal.verdicts, error: error.record() };
-                self.record_one(Event::ActionRefused(event)).await?;
-                self.hand_back(seq)
+                let Refusal { call, verdicts, error } = *refusal;
+                self.refuse(&call, verdicts, &error).await
             }
             Ok((permitted, judged)) => {
                 if !self.has_leave(seq, permitted.call(), judged).await? {

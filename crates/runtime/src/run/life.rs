@@ -57,9 +57,6 @@ impl Run {
                 return self.halt(error);
             }
             lived = self.live_again(error).await;
-            if lived.is_ok() {
-                lived = self.say_who_is_waited_for().await;
-            }
         }
     }
 
@@ -109,7 +106,6 @@ impl Run {
         self.last = None;
         self.finished = false;
         self.subject = None;
-        self.put_off_at = None;
     }
 
     /// Takes what is held for an outcome until the outcome has its place in the log, whatever life that is in.

@@ -209,10 +209,6 @@ impl Actor for RunActor {
             Ok(()) => run.advance().await,
             Err(error) => Err(error),
         };
-        let begun = match begun {
-            Ok(()) => run.say_who_is_waited_for().await,
-            Err(error) => Err(error),
-        };
         run.outlast(begun).await;
         Ok(())
     }
@@ -283,8 +279,7 @@ impl Run {
                 self.commanded(command, reply).await?;
             }
         }
-        self.advance().await?;
-        self.say_who_is_waited_for().await
+        self.advance().await
     }
 
     async fn told(&mut self, told: Told) -> Result<(), Error> {
@@ -378,7 +373,7 @@ impl Run {
                 break;
             }
         }
-        Ok(())
+        self.say_who_is_waited_for().await
     }
 
     fn state(&self) -> Result<&RunState, Error> {
