@@ -509,6 +509,12 @@ fn a_file_that_is_wrong_is_refused_with_the_place_and_the_rule() {
             Some("policy0"),
             "is no time",
         ),
+        (
+            "@approval(\"x\") @expires_after(\"31d\") permit(principal, action, resource);",
+            1,
+            Some("policy0"),
+            "'31d' is more than 30 days",
+        ),
     ] {
         let problems = problems(text);
         let first = &problems.0[0];
