@@ -125,6 +125,20 @@ impl Run {
         Ok(true)
     }
 
+    /// Ends an action that waits for a person and for which the workflow's code waits no more, as where its sleep was over
+    /// first: the run has gone on without it, so a late word must not let it happen. True, where it has ended by that.
+    pub(super) async fn is_given_up(&mut self, seq: Seq) -> Result<bool, Error> {
+        let Some(asking) = self.asked.get(&seq) else { return Ok(false) };
+        let Some(call) = asking.call.clone().filter(|_| asking.is_put_off && asking.reply.is_closed()) else {
+            return Ok(false);
+        };
+        let verdicts = asking.verdicts.clone();
+        let message = "the workflow went on without it before there was a word; it is not done any more";
+        let error = Error::new(ErrorCode::ApprovalExpired, message).left_nothing();
+        self.refuse(&call, verdicts, &error).await?;
+        Ok(true)
+    }
+
     /// Leave for an action on its parameters. Where it is not given, the action waits or has ended.
     pub(super) async fn has_leave(
         &mut self,
