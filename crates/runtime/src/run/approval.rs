@@ -63,6 +63,10 @@ impl Run {
             Some(call) => digest(&("action", self.id, call, &facts)),
             None => digest(&("run", self.id, &state.accepted)),
         };
+        let digest = match digest {
+            Ok(digest) => digest,
+            Err(error) => return Leave::Refused(error),
+        };
         let policies = &self.shared.policies_digest;
         if let Some(known) = state.approval(seq, &digest) {
             let is_current = known.request.policies == *policies && now < known.request.expires_at;
