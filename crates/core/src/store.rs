@@ -73,7 +73,7 @@ pub trait EventStore: Debug + Send + Sync + 'static {
     /// Where large content is kept.
     fn blobs(&self) -> Arc<dyn BlobStore>;
 
-    /// The pseudonym of a user in this store.
+    /// The pseudonym of a user in this store: one for all [spellings](crate::person::folded) of a name.
     fn pseudonym(&self, user: &str) -> Pseudonym;
 }
 
