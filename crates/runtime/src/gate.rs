@@ -77,11 +77,16 @@ pub(crate) struct Judged {
 impl Judged {
     /// The first refusal among the verdicts.
     pub(crate) fn refusal(&self) -> Option<Error> {
-        self.verdicts.iter().find(|verdict| !verdict.passed).map(|verdict| {
-            let message = format!("policy '{}' denied it: {}", verdict.policy, verdict.reason);
-            Error::new(ErrorCode::PolicyDenied, message).left_nothing()
-        })
+        refusal(&self.verdicts)
     }
+}
+
+/// The first refusal among verdicts.
+pub(crate) fn refusal(verdicts: &[VerdictRecord]) -> Option<Error> {
+    verdicts.iter().find(|verdict| !verdict.passed).map(|verdict| {
+        let message = format!("policy '{}' denied it: {}", verdict.policy, verdict.reason);
+        Error::new(ErrorCode::PolicyDenied, message).left_nothing()
+    })
 }
 
 /// Judges the run as a whole.
@@ -134,7 +139,8 @@ pub(crate) fn admit(
     }
 }
 
-fn unread_call(asked: &Asked<'_>) -> ActionCall {
+/// The call, as long as its parameters are not read.
+pub(crate) fn unread_call(asked: &Asked<'_>) -> ActionCall {
     ActionCall {
         seq: asked.seq,
         path: asked.path.clone(),
