@@ -233,6 +233,9 @@ fn from_entry(entry: Value, connectors: &Connectors) -> Result<Builtin, String> 
             names().collect::<Vec<_>>().join(", ")
         ));
     };
+    if let Some(key) = entry.iter().find_map(|(key, value)| empty_list(key.clone(), value)) {
+        return Err(format!("'{key}' is empty; leave it out, or name at least one"));
+    }
     let id = taken::<String>(&mut entry, "id")?;
     let on = taken::<Vec<String>>(&mut entry, "connectors")?;
     let actions = taken::<Vec<String>>(&mut entry, "actions")?;
@@ -250,6 +253,21 @@ fn from_entry(entry: Value, connectors: &Connectors) -> Result<Builtin, String> 
     policy.check()?;
     connectors.check(&policy)?;
     Ok(policy)
+}
+
+/// Where there is a list of nothing. Each policy reads a list that is not there as no narrowing; one that is there and holds
+/// nothing, as where a template left it so, must not widen anything.
+fn empty_list(key: String, value: &Value) -> Option<String> {
+    match value {
+        Value::Array(items) if items.is_empty() => Some(key),
+        Value::Array(items) => {
+            items.iter().enumerate().find_map(|(at, item)| empty_list(format!("{key}[{at}]"), item))
+        }
+        Value::Object(fields) => {
+            fields.iter().find_map(|(field, value)| empty_list(format!("{key}.{field}"), value))
+        }
+        _ => None,
+    }
 }
 
 /// Takes one of the keys that every policy has.

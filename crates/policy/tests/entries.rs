@@ -171,6 +171,42 @@ fn what_is_wrong_names_the_entry_the_policy_and_the_key() {
 }
 
 #[test]
+fn a_list_of_nothing_is_refused_whatever_its_key() {
+    let keys = |policy: &str| -> Vec<&str> {
+        match policy {
+            "dont_push_to_main" | "dont_merge_to_main" | "dont_delete_branch" => vec!["branches", "repos"],
+            "require_branch_prefix" | "max_files_per_commit" => vec!["repos"],
+            "dont_delete_row" | "protect_tables" => vec!["tables"],
+            "dont_delete_file" => vec!["paths"],
+            "restrict_paths" => vec!["allow", "deny"],
+            "block_extensions" => vec!["extensions"],
+            "require_channel_allowlist" => vec!["channels"],
+            "block_dms" => vec!["except"],
+            "require_user_role" => vec!["roles", "workflows"],
+            "within_maintenance_window" => vec!["days", "windows"],
+            "code_freeze_active" => vec!["exempt_roles"],
+            "no_secrets_in_content" => vec!["except_paths"],
+            "rate_limit" => vec!["by"],
+            "require_approval" => vec!["approvers", "workflows"],
+            _ => vec![],
+        }
+    };
+    for entry in all() {
+        let name = entry["name"].as_str().unwrap();
+        for key in keys(name).into_iter().chain(["connectors", "actions"]) {
+            let mut entry = entry.clone();
+            entry[key] = json!([]);
+            let error = from_entries([entry.clone()], &connectors()).unwrap_err().to_string();
+            assert!(error.contains(&format!("'{key}' is empty")), "{entry}: {error}");
+        }
+    }
+    let windows = json!([{ "days": [], "from": "09:00", "to": "10:00" }]);
+    let window = json!({ "name": "within_maintenance_window", "time_zone": "UTC", "windows": windows });
+    let error = from_entries([window], &connectors()).unwrap_err().to_string();
+    assert!(error.contains("'windows[0].days' is empty"), "{error}");
+}
+
+#[test]
 fn what_is_no_entry_is_named_by_its_number() {
     for (entry, says) in [
         (json!({ "prefix": "agent/" }), "[[policies]] number 1: 'name' is missing"),
