@@ -252,7 +252,60 @@ fn nonsense_is_refused() {
     }
 }
 
+#[test]
+fn a_pattern_that_no_path_is_ever_like_is_refused_in_braces_too() {
+    for pattern in [
+        "b.",
+        "conf./x",
+        "*.pem.",
+        "a /b",
+        " a/b",
+        "...",
+        "a/...",
+        "a/\u{200b}",
+        "\u{200b}",
+        "{}",
+        "{,}",
+        "{.env,secret/}",
+        "{/etc,x}",
+        "{a,{b,c/}}",
+        "a/{b,}",
+        "{a",
+        "a}",
+        "a\\b",
+        "{a, b}",
+    ] {
+        let said = denied(&[pattern]).check().expect_err(pattern);
+        assert!(said.starts_with("'deny': '"), "{said}");
+        DontDeleteFile { paths: vec![pattern.into()] }.into_policy().check().expect_err(pattern);
+        restrict_paths([pattern]).check().expect_err(pattern);
+    }
+    restrict_paths(["a\u{200b}b"]).check().expect_err("no permitted path has anything hidden in it");
+    let many = "{a,b}".repeat(11);
+    assert!(denied(&[&many]).check().expect_err("too many").contains("more than 1000 patterns"));
+    for extension in ["\u{200b}", "{exe,dll}", "e\u{ad}xe"] {
+        block_extensions([extension]).check().expect_err(extension);
+    }
+}
+
+#[test]
+fn each_choice_of_braces_is_a_pattern_of_its_own() {
+    let policy = denied(&["{.env,conf/secret,*.{pem,key}}"]);
+    for path in ["a/.env", "conf/secret/x", "a/b.key"] {
+        no(&file("read_file", path), &policy);
+    }
+    passes(&file("read_file", "a/conf/secret"), &policy);
+}
+
 proptest! {
+    #[test]
+    fn what_is_written_as_it_is_denied_is_denied(name in "[ab./ {},\u{200b}]{1,8}") {
+        let policy = denied(&[&name]);
+        if policy.check().is_ok() && !name.contains('{') {
+            no(&file("write_file", &name), &policy);
+        }
+    }
+
     #[test]
     fn what_is_allowed_lies_below_what_is_allowed(path in "(src/|SRC/|\\./|/)?[a-c./\\\\ \u{200b}]{0,8}") {
         if file("write_file", &path).judge(&restrict_paths(["src/**"])) == enact_core::policy::Verdict::Pass {

@@ -220,6 +220,29 @@ fn a_rule_is_for_the_kind_and_can_be_narrowed_by_name() {
 }
 
 #[test]
+fn a_pattern_that_no_branch_is_ever_like_is_refused() {
+    for pattern in
+        ["refs/heads/", "heads/", "\u{200b}", "..", "a/../..", ".", "/", "{main,}", "{main,heads/}"]
+    {
+        let only = DontPushToMain { branches: vec![pattern.into()], ..DontPushToMain::default() };
+        let said = only.into_policy().check().expect_err(pattern);
+        assert!(said.starts_with("'branches': "), "{said}");
+    }
+    for repo in ["octo/{app,}", "octo/\u{200b}", "octo/a\u{200b}pp", "octo /app", "{octo/app,x}"] {
+        let only = DontPushToMain { repos: vec![repo.into()], ..DontPushToMain::default() };
+        let said = only.into_policy().check().expect_err(repo);
+        assert!(said.starts_with("'repos': "), "{said}");
+    }
+    let written = ["main/", "/main", "refs/heads/main", "{refs/heads/main,x}"];
+    for pattern in written {
+        let only = DontPushToMain { branches: vec![pattern.into()], ..DontPushToMain::default() };
+        no(&on_branch("push_commit", "main"), &only.into_policy());
+    }
+    let octo = DontPushToMain { repos: vec!["{octo/app,acme/*}".into()], ..DontPushToMain::default() };
+    no(&on_branch("push_commit", "main"), &octo.into_policy());
+}
+
+#[test]
 fn nonsense_says_no_to_everything_and_tells_beforehand() {
     for policy in [
         require_branch_prefix(""),

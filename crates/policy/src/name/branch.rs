@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::pattern::Patterns;
+use super::pattern::{Patterns, alternatives};
 use super::{cleaned, exact, fold, hidden};
 
 /// What names a branch in full.
@@ -12,11 +12,15 @@ const FULL: &str = "refs/heads/";
 pub(crate) fn broad(branch: &str) -> String {
     let folded = fold(branch);
     let clean = cleaned(&folded).unwrap_or(Cow::Borrowed(&folded));
-    let mut name = clean.as_ref();
+    short(&clean).to_owned()
+}
+
+/// A branch without what names it in full, however often.
+fn short(mut name: &str) -> &str {
     while let Some(rest) = name.strip_prefix(FULL).or_else(|| name.strip_prefix("heads/")) {
         name = rest;
     }
-    name.to_owned()
+    name
 }
 
 /// The exact form of a branch, for rules that permit.
@@ -38,8 +42,19 @@ pub(crate) fn plain(branch: &str) -> Result<String, String> {
 }
 
 /// Branches that are forbidden something.
+///
+/// # Errors
+/// A pattern that no branch is ever like.
 pub(crate) fn forbidden(branches: &[String]) -> Result<Patterns, String> {
-    Patterns::new(branches, broad)
+    let named = alternatives(branches)?;
+    let is_one = |pattern: &str| {
+        let folded = fold(pattern);
+        cleaned(&folded).is_some() && !short(&folded).is_empty() && !broad(pattern).is_empty()
+    };
+    match named.iter().find(|pattern| !is_one(pattern)) {
+        None => Patterns::new(named, broad),
+        Some(wrong) => Err(format!("'{}' is like no branch: nothing is left of it", wrong.escape_debug())),
+    }
 }
 
 /// The form of a repository's name: capital letters do not count.
@@ -52,10 +67,14 @@ pub(crate) fn repos(names: &[String]) -> Result<Option<Patterns>, String> {
     if names.is_empty() {
         return Ok(None);
     }
-    let is_name =
-        |name: &String| name.split('/').count() == 2 && name.split('/').all(|part| !part.is_empty());
-    if let Some(wrong) = names.iter().find(|name| !is_name(name)) {
+    let of_repos = |wrong| format!("'repos': {wrong}");
+    let named = alternatives(names).map_err(of_repos)?;
+    let in_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '*');
+    let is_part = |part: &str| !part.is_empty() && part.chars().all(in_name);
+    let is_name = |name: &String| name.split('/').count() == 2 && name.split('/').all(is_part);
+    if let Some(wrong) = named.iter().find(|name| !is_name(name)) {
+        let wrong = wrong.escape_debug();
         return Err(format!("'repos': '{wrong}' is no repository: write owner/name, or owner/*"));
     }
-    Patterns::new(names, repo).map(Some).map_err(|wrong| format!("'repos': {wrong}"))
+    Patterns::new(named, repo).map(Some).map_err(of_repos)
 }

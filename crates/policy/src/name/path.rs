@@ -1,6 +1,6 @@
 //! Paths of files, on a disk and in a repository.
 
-use super::pattern::Patterns;
+use super::pattern::{Patterns, alternatives};
 use super::{cleaned, exact, fold, hidden, small};
 
 /// Paths that are forbidden. They are compared by what they look like, and by their letters alone: looking alike may put a
@@ -13,8 +13,9 @@ pub(crate) struct Forbidden {
 
 impl Forbidden {
     pub(crate) fn new(patterns: &[String]) -> Result<Self, String> {
-        check(patterns)?;
-        let all: Vec<String> = patterns.iter().flat_map(|pattern| with_what_is_below(pattern)).collect();
+        let named = alternatives(patterns)?;
+        named.iter().try_for_each(|pattern| check(pattern, &[small(pattern), fold(pattern)]))?;
+        let all: Vec<String> = named.iter().flat_map(|pattern| with_what_is_below(pattern)).collect();
         Ok(Self { small: Patterns::new(&all, small)?, folded: Patterns::new(&all, fold)? })
     }
 
@@ -32,16 +33,18 @@ fn with_what_is_below(pattern: &str) -> [String; 2] {
     [format!("{anywhere}{pattern}"), format!("{anywhere}{pattern}/**")]
 }
 
-/// Refuses a pattern that no path is ever like.
-fn check(patterns: &[String]) -> Result<(), String> {
-    let odd = |part: &str| matches!(part, "" | "." | "..");
-    match patterns.iter().find(|pattern| pattern.contains('\\') || pattern.split('/').any(odd)) {
-        None => Ok(()),
-        Some(wrong) => Err(format!(
-            "'{wrong}' is like no path: paths begin at the root of the folder or the repository, without '/', './' or '..', \
-             and have no '/' at the end"
-        )),
+/// Refuses a pattern that no path is ever like: in the forms in which it is compared, it is not as paths are when they are
+/// compared.
+fn check(pattern: &str, forms: &[String]) -> Result<(), String> {
+    let is_clean = |form: &String| !form.is_empty() && cleaned(form).as_deref() == Some(form);
+    if forms.iter().all(is_clean) {
+        return Ok(());
     }
+    let pattern = pattern.escape_debug();
+    Err(format!(
+        "'{pattern}' is like no path: paths begin at the root of the folder or the repository, without '/', './' or '..', \
+         have no '/' at the end and no '\\', and no part of them is empty, begins with a space or ends with a dot or a space"
+    ))
 }
 
 /// Paths that are permitted, compared as they are.
@@ -50,8 +53,14 @@ pub(crate) struct Permitted(Patterns);
 
 impl Permitted {
     pub(crate) fn new(patterns: &[String]) -> Result<Self, String> {
-        check(patterns)?;
-        Patterns::new(patterns, |pattern| exact(pattern).into_owned()).map(Self)
+        let named = alternatives(patterns)?;
+        for pattern in &named {
+            check(pattern, std::slice::from_ref(pattern))?;
+            if let Some(hidden) = hidden(pattern) {
+                return Err(format!("'{}' is like no path: it has {hidden} in it", pattern.escape_debug()));
+            }
+        }
+        Patterns::new(named, |pattern| exact(pattern).into_owned()).map(Self)
     }
 
     pub(crate) fn has(&self, path: &str) -> bool {
@@ -101,8 +110,9 @@ impl Extensions {
     pub(crate) fn new(extensions: &[String]) -> Result<Self, String> {
         let read = |text: &String| {
             let name = text.trim_start_matches('.');
-            let odd = |c: char| c.is_whitespace() || matches!(c, '*' | '/' | '\\' | '?' | ':');
-            if name.is_empty() || name.ends_with('.') || name.contains(odd) {
+            let odd =
+                |c: char| c.is_whitespace() || matches!(c, '*' | '/' | '\\' | '?' | ':' | '{' | '}' | ',');
+            if name.is_empty() || name.ends_with('.') || name.contains(odd) || hidden(name).is_some() {
                 return Err(format!("'{text}' is no extension: write exe, or tar.gz"));
             }
             Ok((format!(".{}", fold(name)), name.to_owned()))

@@ -1,7 +1,7 @@
 //! Names of tables, read as the connector reads them.
 
 use super::fold;
-use super::pattern::Patterns;
+use super::pattern::{Patterns, alternatives};
 
 /// Between the parts of a name in the form in which it is compared, and where wildcards stop.
 const BETWEEN: char = '/';
@@ -70,7 +70,7 @@ pub(crate) struct Tables {
 impl Tables {
     pub(crate) fn new(patterns: &[String]) -> Result<Self, String> {
         let mut read = Vec::new();
-        for pattern in patterns {
+        for pattern in &alternatives(patterns)? {
             let parts = parts(pattern);
             if parts.len() > 2 || parts.iter().any(String::is_empty) {
                 return Err(format!("'{pattern}' is no table: write table, schema.table or schema.*"));
