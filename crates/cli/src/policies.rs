@@ -90,7 +90,7 @@ pub(crate) fn problems_of(error: &Error) -> Value {
 
 fn cedar(config: &Config, file: &Path, catalogs: &BTreeMap<String, Catalog>) -> Result<Cedar, Error> {
     let name = file.display().to_string();
-    let text = text::read(&config.dir.join(file), MAX_BYTES).map_err(|error| {
+    let text = text::read_plain(&config.dir.join(file), MAX_BYTES).map_err(|error| {
         let message = format!("'[policy] cedar_file' ({name}) cannot be read: {error}");
         Error::new(ErrorCode::InvalidParameters, message).left_nothing()
     })?;

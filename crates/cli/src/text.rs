@@ -1,8 +1,19 @@
 //! Reading text files that somebody names: never more of them than there can be of what is wanted.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
+
+/// The text of a plain file of at most `limit` bytes. Opening anything else, such as a pipe, may take for ever.
+///
+/// # Errors
+/// As [`read`]; where it is no plain file.
+pub(crate) fn read_plain(path: &Path, limit: usize) -> io::Result<String> {
+    if fs::metadata(path)?.is_file() {
+        return read(path, limit);
+    }
+    Err(io::Error::other("it is no plain file"))
+}
 
 /// The text of a file of at most `limit` bytes, which may be a pipe.
 ///

@@ -109,6 +109,41 @@ fn a_file_of_rules_that_is_wrong_stops_every_command_that_carries_runs_before_an
 }
 
 #[test]
+fn rules_that_go_too_deep_are_refused_by_every_command_and_others_are_judged() {
+    let users =
+        |n: usize| (0..n).map(|n| format!("principal.id == \"u{n}\"")).collect::<Vec<_>>().join(" || ");
+    let rules = |n| {
+        format!(
+            "permit(principal, action, resource);\nforbid(principal, action, resource) when {{ {} }};",
+            users(n)
+        )
+    };
+    let world = world(&rules(150));
+    world.json(&["policy", "check"]).exits(0);
+    world.json(&["run", "hello", "--user", "ann@example.com"]).exits(0);
+    world.json(&["run", "hello", "--user", "u149"]).exits(3);
+    world.write("policies.cedar", &rules(5000));
+    for args in [
+        &["policy", "check"][..],
+        &["policy", "test", "policies.test.yaml"],
+        &["run", "hello", "--user", "ann@example.com"],
+    ] {
+        let (code, message) = world.json(args).exits(2).error();
+        assert_eq!(code, "invalid_parameters");
+        assert!(message.contains("line 2, column ") && message.contains("levels deep"), "{message}");
+    }
+}
+
+#[test]
+fn a_file_of_rules_is_a_plain_file() {
+    let world = world("");
+    std::fs::remove_file(world.path("policies.cedar")).unwrap();
+    std::os::unix::fs::symlink("/dev/null", world.path("policies.cedar")).unwrap();
+    let (_, message) = world.json(&["policy", "check"]).exits(2).error();
+    assert!(message.contains("policies.cedar") && message.contains("no plain file"), "{message}");
+}
+
+#[test]
 fn check_tells_each_problem_and_its_place() {
     let world = world(
         "permit(principal, action, resource) when { principal.b == 1 };\n\

@@ -12,6 +12,7 @@
 //! Allowlists: what is permitted here may be refused there.
 
 mod attribute;
+mod depth;
 mod problem;
 mod request;
 mod rules;
@@ -139,7 +140,9 @@ impl Policy for Cedar {
     fn judge(&self, request: &Request<'_>) -> Verdict {
         match self.schema.request(request) {
             Ok((asked, entities)) => {
-                let response = self.authorizer.is_authorized(&asked, &self.rules.set, &entities);
+                let response = depth::judging(self.rules.depth, || {
+                    self.authorizer.is_authorized(&asked, &self.rules.set, &entities)
+                });
                 self.verdict(request, &response)
             }
             Err(reason) => Verdict::deny(format!("it cannot be put to the rules of {}: {reason}", self.file)),

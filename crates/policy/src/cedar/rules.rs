@@ -6,6 +6,7 @@ use cedar_policy::{Effect, Policy, PolicyId, PolicySet, ValidationMode, Validato
 use enact_core::policy::Approval;
 use serde_json::Value;
 
+use super::depth::{self, MAX_DEPTH};
 use super::problem::{Problem, Problems, Source};
 use super::schema::Schema;
 use crate::duration;
@@ -22,6 +23,8 @@ pub(super) struct Rules {
     pub(super) set: PolicySet,
     pub(super) known: BTreeMap<PolicyId, Rule>,
     pub(super) warnings: Vec<Problem>,
+    /// How deep the deepest of them is.
+    pub(super) depth: usize,
 }
 
 /// What a verdict says of a rule.
@@ -46,6 +49,21 @@ pub(super) fn read(source: Source<'_>, schema: &Schema) -> Result<Rules, Problem
         let message = format!("the text has {} bytes; at most {MAX_BYTES} are read", source.text.len());
         return Err(Problems(vec![source.problem(0, None, message)]));
     }
+    if source.text.starts_with('\u{feff}') {
+        let message = "the text begins with a byte order mark, which Cedar does not read; save it without";
+        return Err(Problems(vec![source.problem(0, None, message)]));
+    }
+    let depth = depth::depth(source.text).map_err(|offset| {
+        let message = format!(
+            "here the rule is more than {MAX_DEPTH} levels deep; make several rules of it, or of many names a list: \
+             [\"a\", \"b\"].contains(principal.id)"
+        );
+        Problems(vec![source.problem(offset, None, message)])
+    })?;
+    depth::reading(depth, || checked(source, schema, depth))
+}
+
+fn checked(source: Source<'_>, schema: &Schema, depth: usize) -> Result<Rules, Problems> {
     let parsed: PolicySet = source.text.parse().map_err(|errors: cedar_policy::ParseErrors| {
         Problems(errors.iter().map(|error| source.said(None, 0, error)).collect())
     })?;
@@ -85,7 +103,7 @@ pub(super) fn read(source: Source<'_>, schema: &Schema) -> Result<Rules, Problem
         warnings.push(source.problem(0, None, "no rule permits anything, so that everything is denied"));
     }
     let known = placed.into_iter().map(|placed| (placed.policy.id().clone(), placed.rule)).collect();
-    Ok(Rules { set, known, warnings })
+    Ok(Rules { set, known, warnings, depth })
 }
 
 /// The rules in the order of the file, each under its `@id`.
