@@ -59,12 +59,15 @@ impl From<Output> for Gave {
 }
 
 impl World {
-    /// As `enact init` leaves it, with all actions of files allowed.
+    /// As `enact init` leaves it, with all actions of files allowed, and without its built-in policies.
     pub(crate) fn new() -> Self {
         let world = Self { dir: tempfile::tempdir().unwrap() };
         world.enact(&["init"]).exits(0);
         let config = world.read("enact.toml");
-        world.write("enact.toml", &config.replace(r#""list_dir"]"#, r#""list_dir", "delete_file"]"#));
+        let (before, policies) = config.split_once("[[policies]]").unwrap();
+        let after = policies.split_once("\n[").unwrap().1;
+        let config = format!("{before}[{after}").replace(r#""list_dir"]"#, r#""list_dir", "delete_file"]"#);
+        world.write("enact.toml", &config);
         world
     }
 
