@@ -36,6 +36,8 @@ pub(crate) enum Command {
         /// On whose behalf.
         #[arg(long, value_name = "EMAIL", value_parser = person)]
         user: String,
+        #[command(flatten)]
+        attributes: Attributes,
         /// Its parameters: JSON, or @FILE.
         #[arg(long, value_name = "JSON|@FILE")]
         params: Option<String>,
@@ -201,15 +203,22 @@ pub(crate) struct Start {
     /// On whose behalf.
     #[arg(long, value_name = "EMAIL", value_parser = person)]
     pub(crate) user: String,
-    /// What is said of the user; may be given several times.
-    #[arg(long = "attr", value_name = "K=V")]
-    pub(crate) attributes: Vec<String>,
+    #[command(flatten)]
+    pub(crate) attributes: Attributes,
     /// The input: JSON, or @FILE.
     #[arg(long, value_name = "JSON|@FILE")]
     pub(crate) payload: Option<String>,
     /// The same key never runs twice.
     #[arg(long, value_name = "IDEMPOTENCY_KEY")]
     pub(crate) key: Option<String>,
+}
+
+/// What is said of the user.
+#[derive(Debug, Args)]
+pub(crate) struct Attributes {
+    /// What is said of the user; may be given several times, and is a list where the same K is.
+    #[arg(long = "attr", value_name = "K=V")]
+    pub(crate) given: Vec<String>,
 }
 
 /// Who asks.

@@ -86,6 +86,30 @@ fn attributes_are_declared_in_the_configuration() {
 }
 
 #[test]
+fn what_is_said_of_a_user_can_be_a_list_for_runs_and_single_actions_alike() {
+    let world = world(
+        "permit(principal, action, resource);\n\
+         forbid(principal, action, resource) when { principal has roles && principal.roles.contains(\"guest\") };",
+    );
+    let entry = "\n[[policies]]\nname = \"require_user_role\"\nroles = [\"dba\"]\n";
+    world.write("enact.toml", &(world.read("enact.toml") + entry));
+    for (roles, exit) in [
+        (&[][..], 3),
+        (&["roles=dba"], 0),
+        (&["roles=dev", "roles=dba"], 0),
+        (&["role=dba", "roles=dev"], 0),
+        (&["roles=dba", "roles=guest"], 3),
+        (&["role=dba", "role=dev"], 3),
+    ] {
+        let said: Vec<&str> = roles.iter().flat_map(|role| ["--attr", role]).collect();
+        for of in [&["run", "hello"][..], &["act", "files.list_dir", "--params", r#"{"path": "."}"#]] {
+            let args = [of, &["--user", "ann@example.com"], &said].concat();
+            world.json(&args).exits(exit);
+        }
+    }
+}
+
+#[test]
 fn a_file_of_rules_that_is_wrong_stops_every_command_that_carries_runs_before_anything() {
     let world = world("\n@id(\"x\") permit(principal, action == Action::\"files.shred\", resource);");
     for args in [

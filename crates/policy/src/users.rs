@@ -39,6 +39,8 @@ pub(crate) fn has_role(attributes: &Map<String, Value>, roles: &[String]) -> Res
     }
     match attributes.get("roles") {
         None => {}
+        // A command line that gives one gives no list.
+        Some(Value::String(role)) => has |= is_one(role),
         Some(Value::Array(roles)) => {
             for role in roles {
                 has |= is_one(role.as_str().ok_or("the user's attribute 'roles' is no list of texts")?);

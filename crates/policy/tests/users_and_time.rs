@@ -23,12 +23,14 @@ fn one_of_the_roles_is_enough() {
     let policy = || require_user_role(["admin", "on-call"]);
     passes(&Case::run("deploy").attribute("role", "admin"), &policy());
     passes(&Case::run("deploy").attribute("roles", json!(["dev", "on-call"])), &policy());
+    passes(&Case::run("deploy").attribute("roles", "admin"), &policy());
     for case in [
         Case::run("deploy"),
         Case::run("deploy").attribute("role", "Admin"),
         Case::run("deploy").attribute("role", "administrator"),
         Case::run("deploy").attribute("role", json!(["admin"])),
-        Case::run("deploy").attribute("roles", "admin"),
+        Case::run("deploy").attribute("roles", "admin,dev"),
+        Case::run("deploy").attribute("roles", "[\"admin\"]"),
         Case::run("deploy").attribute("roles", json!(["admin", 7])),
         Case::run("deploy").attribute("role", "admin").attribute("roles", json!({})),
         write(),

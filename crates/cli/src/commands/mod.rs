@@ -33,7 +33,9 @@ pub(crate) async fn carry_out(command: Command, config: Option<&Path>, out: Out)
         Command::Demo => demo::demo(out).await,
         Command::DemoChild { dir } => demo::child(&dir, out).await,
         Command::Run(start) => runs::run(&load()?, start, out).await,
-        Command::Act { action, user, params } => runs::act(&load()?, &action, user, params, out).await,
+        Command::Act { action, user, attributes, params } => {
+            runs::act(&load()?, &action, (user, attributes), params, out).await
+        }
         Command::Resume { run } => runs::resume(&load()?, run, out).await,
         Command::Rollback { run, to, force, by, reason } => {
             runs::rollback(&load()?, &run, (to, force, reason), by.name(), out).await

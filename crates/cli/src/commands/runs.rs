@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::start;
-use crate::args::{Start, Word, os_user};
+use crate::args::{Attributes, Start, Word, os_user};
 use crate::config::Config;
 use crate::failure::{Exit, Failure, usage};
 use crate::narrate::Progress;
@@ -51,7 +51,7 @@ pub(crate) async fn run(config: &Config, start: Start, out: Out) -> Result<Exit,
 pub(crate) async fn act(
     config: &Config,
     name: &str,
-    user: String,
+    (user, attributes): (String, Attributes),
     params: Option<String>,
     out: Out,
 ) -> Result<Exit, Failure> {
@@ -62,8 +62,9 @@ pub(crate) async fn act(
         Some(params) => start::input(Some(&params), "--params")?,
         None => JsonText::parse("{}")?,
     };
+    let attributes = start::attributes(&attributes.given)?;
     let session = session(config, Some(BTreeSet::from([connector.to_owned()])), out).await?;
-    let request = RunRequest::act(connector, action, params, user);
+    let request = RunRequest::act(connector, action, params, user).attributes(attributes);
     let blobs = session.store.blobs();
     let tell = |run: Run| show(&run, false, &*blobs, out);
     Ok(session.carry(out, async |enact| enact.run_to_end(request).await, tell).await)

@@ -1,5 +1,6 @@
 //! What a run, or a plan of one, is asked for with: from the command line to a request.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use crate::text;
 pub(crate) fn request(config: &Config, start: Start) -> Result<(Arc<Declarative>, RunRequest), Failure> {
     let workflow = workflow(config, &start.workflow)?;
     let input = input(start.payload.as_deref(), "--payload")?;
-    let attributes = attributes(&start.attributes)?;
+    let attributes = attributes(&start.attributes.given)?;
     let request = RunRequest::new(&*workflow, start.user, input).attributes(attributes).key(start.key);
     Ok((workflow, request))
 }
@@ -47,15 +48,24 @@ pub(crate) fn input(given: Option<&str>, option: &str) -> Result<JsonText, Failu
     Ok(JsonText::parse(&text).map_err(|error| error.context(option))?)
 }
 
-fn attributes(given: &[String]) -> Result<Map<String, Value>, Failure> {
-    let mut attributes = Map::new();
+/// What is said of the user. A name that is given several times has a list of texts.
+pub(crate) fn attributes(given: &[String]) -> Result<Map<String, Value>, Failure> {
+    let mut attributes: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for attribute in given {
         let Some((name, value)) = attribute.split_once('=').filter(|(name, _)| !name.is_empty()) else {
             return Err(usage(format!("--attr '{attribute}' is not K=V")));
         };
-        if attributes.insert(name.to_owned(), Value::String(value.to_owned())).is_some() {
-            return Err(usage(format!("--attr '{name}' is given twice")));
+        if value.starts_with('[') && value.ends_with(']') {
+            return Err(usage(format!(
+                "--attr '{attribute}' would be one text with brackets in it; for a list give each on its own: \
+                 --attr {name}=a --attr {name}=b"
+            )));
         }
+        attributes.entry(name).or_default().push(value);
     }
-    Ok(attributes)
+    let value = |values: Vec<&str>| match values.as_slice() {
+        [one] => Value::from(*one),
+        several => Value::from(several),
+    };
+    Ok(attributes.into_iter().map(|(name, values)| (name.to_owned(), value(values))).collect())
 }
