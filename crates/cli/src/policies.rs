@@ -9,10 +9,11 @@ use enact::connector::Toolbox;
 use enact::error::{Error, ErrorCode};
 use enact::policies::cedar::{Cedar, Problem, Problems, Schema};
 use enact::policies::{Connectors, EntriesError, from_entries};
-use enact::policy::Policy;
+use enact::policy::{Policy, Request, Verdict};
 use serde_json::{Value, json};
 
 use crate::config::Config;
+use crate::out::{Out, clean};
 use crate::text;
 
 /// A larger file is none.
@@ -34,6 +35,34 @@ pub(crate) fn for_runtime(
     open: &BTreeMap<String, Toolbox>,
 ) -> Result<Vec<Arc<dyn Policy>>, Error> {
     Ok(policies(config, &catalogs(config, open)?)?.all)
+}
+
+/// The policies of a command that asks for nothing to be done, but for less: undoing is judged by none, so a mistake in them
+/// is no reason to leave outside what has to go. Until it is corrected, whatever else the run may ask for is denied.
+pub(crate) fn for_undoing(
+    config: &Config,
+    open: &BTreeMap<String, Toolbox>,
+    out: Out,
+) -> Vec<Arc<dyn Policy>> {
+    for_runtime(config, open).unwrap_or_else(|wrong| {
+        let wrong = clean(wrong.message());
+        out.note(&format!("the policies are not in order: {wrong}; nothing but undoing is permitted"));
+        vec![Arc::new(NotInOrder)]
+    })
+}
+
+/// Stands for policies that cannot be read.
+#[derive(Debug)]
+struct NotInOrder;
+
+impl Policy for NotInOrder {
+    fn name(&self) -> &str {
+        "not_in_order"
+    }
+
+    fn judge(&self, _: &Request<'_>) -> Verdict {
+        Verdict::deny("the policies of the configuration were not in order, so that nothing was permitted")
+    }
 }
 
 /// What there is to be known of every configured connector: of those that are open as they are, of others by their kind.

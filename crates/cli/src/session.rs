@@ -10,6 +10,7 @@ use enact::connector::Toolbox;
 use enact::error::Error;
 use enact::event::Event;
 use enact::ids::{EventSeq, RunId};
+use enact::policy::Policy;
 use enact::store::{EventStore, StoreError};
 use enact::yaml::Loader;
 use enact::{Enact, MemoryStore, Observer, Recovery, SledStore};
@@ -17,7 +18,6 @@ use enact::{Enact, MemoryStore, Observer, Recovery, SledStore};
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
 use crate::out::{Out, clean};
-use crate::policies;
 use crate::signals::Listener;
 
 /// How long an interrupted command waits for what is under way.
@@ -71,13 +71,13 @@ impl Observer for Begun {
 }
 
 impl Session {
-    /// Reads the policies, opens the store, and starts a runtime with these connectors that waits to be told which runs to carry on.
+    /// Opens the store, and starts a runtime with these connectors and policies that waits to be told which runs to carry on.
     pub(crate) async fn start(
         config: &Config,
         connectors: BTreeMap<String, Toolbox>,
+        policies: Vec<Arc<dyn Policy>>,
         watch: Option<impl Observer>,
     ) -> Result<Self, Failure> {
-        let policies = policies::for_runtime(config, &connectors)?;
         let store = Arc::new(open_store(&config.store())?);
         let begun = Begun::default();
         let mut builder = Enact::builder()

@@ -117,8 +117,8 @@ fn a_file_of_rules_that_is_wrong_stops_every_command_that_carries_runs_before_an
         &["run", "hello", "--user", "ann@example.com"],
         &["act", "files.list_dir", "--user", "ann@example.com"],
         &["resume"],
-        &["rollback", "0"],
-        &["cancel", "0"],
+        &["approve", "0"],
+        &["resolve", "0", "--seq", "1", "--as", "applied"],
     ] {
         let (code, message) = world.json(args).exits(2).error();
         assert_eq!(code, "invalid_parameters", "{args:?}");
@@ -165,6 +165,42 @@ fn a_file_of_rules_is_a_plain_file() {
     std::os::unix::fs::symlink("/dev/null", world.path("policies.cedar")).unwrap();
     let (_, message) = world.json(&["policy", "check"]).exits(2).error();
     assert!(message.contains("policies.cedar") && message.contains("no plain file"), "{message}");
+}
+
+#[test]
+fn policies_that_are_wrong_stop_no_undoing_and_let_nothing_else_happen() {
+    let world = world(
+        "permit(principal, action == Action::\"run\", resource);\n\
+         @approval(\"why\") permit(principal, action in Action::\"filesystem\", resource)\n\
+         when { context.params.path like \"asked/*\" };\n\
+         permit(principal, action in Action::\"filesystem\", resource)\n\
+         unless { context.params.path like \"asked/*\" };",
+    );
+    let id = |run: Gave| run.json()["run_id"].as_str().unwrap().to_owned();
+    let done = id(write(&world, "done").exits(0));
+    let [denied, cancelled] = ["asked/1", "asked/2"].map(|path| id(write(&world, path).exits(5)));
+    let rules = world.read("policies.cedar");
+    world.write("policies.cedar", "permit(");
+    let rolled_back = world.json(&["rollback", &done]).exits(0);
+    assert_eq!(rolled_back.json()["status"], "rolled_back");
+    assert!(
+        rolled_back.stderr.contains("policies are not in order: policies.cedar, line 1"),
+        "{rolled_back:?}"
+    );
+    world.json(&["approve", &denied, "--by", "boss@example.com"]).exits(2);
+    assert_eq!(
+        world.json(&["deny", &denied, "--by", "boss@example.com"]).exits(3).json()["status"],
+        "blocked"
+    );
+    let run = world.json(&["cancel", &cancelled]).exits(0).json();
+    assert_eq!(run["status"], "rolled_back");
+    assert!(world.workspace().is_empty());
+    world.write("policies.cedar", &rules);
+    let config = world.read("enact.toml");
+    let done = id(write(&world, "done").exits(0));
+    world.write("enact.toml", &(config + "\n[[policies]]\nname = \"rate_limit\"\nmax = 0\nper = \"1h\"\n"));
+    write(&world, "more").exits(2);
+    world.json(&["rollback", &done]).exits(0);
 }
 
 #[test]

@@ -22,6 +22,7 @@ use crate::config::{self, Config};
 use crate::failure::{Exit, Failure};
 use crate::narrate::Progress;
 use crate::out::{Out, Tone};
+use crate::policies;
 use crate::render::tone;
 use crate::session::{Session, look};
 
@@ -42,9 +43,16 @@ pub(crate) async fn demo(out: Out) -> Result<Exit, Failure> {
 /// The second run, in a process of its own: stops for ever between an effect and its record.
 pub(crate) async fn child(dir: &Path, out: Out) -> Result<Exit, Failure> {
     let config = Config::load(Some(&dir.join(config::FILE)))?;
-    let session = Session::start(&config, config.connectors()?, Some(Parks)).await?;
+    let session = start(&config, Some(Parks)).await?;
     let work = async |enact: &Enact| enact.run_to_end(request(&config, "publish")?).await;
     Ok(session.carry(out, work, |_| Exit::OK).await)
+}
+
+/// A session with every connector and policy of the demo.
+async fn start(config: &Config, watch: Option<impl Observer>) -> Result<Session, Failure> {
+    let connectors = config.connectors()?;
+    let policies = policies::for_runtime(config, &connectors)?;
+    Session::start(config, connectors, policies, watch).await
 }
 
 /// Stops the process's run after the effect of [`PARKED_AT`] and before its record.
@@ -148,7 +156,7 @@ impl Demo {
 
     async fn session(&self, config: &Config) -> Result<Session, Failure> {
         let watch = (!self.out.json).then(|| Progress::new(self.out, true));
-        Session::start(config, config.connectors()?, watch).await
+        start(config, watch).await
     }
 
     /// Starts the second run in a process of its own and kills it. Gives the run and the process's number.

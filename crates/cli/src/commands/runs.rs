@@ -22,17 +22,43 @@ use crate::config::Config;
 use crate::failure::{Exit, Failure, usage};
 use crate::narrate::Progress;
 use crate::out::{Out, Tone, clean};
+use crate::policies;
 use crate::render;
 use crate::session::Session;
 
 /// A session with every connector, or with those at least that are `needed`: others that lack their secret are left out,
 /// and runs that another command left and that need them wait.
 async fn session(config: &Config, needed: Option<BTreeSet<String>>, out: Out) -> Result<Session, Failure> {
+    session_for(Asked::More, config, needed, out).await
+}
+
+/// What a command asks of a run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// To do something, or to go on.
+    More,
+    /// Not to do something.
+    Less,
+    /// To undo what it did.
+    Undo,
+}
+
+async fn session_for(
+    asked: Asked,
+    config: &Config,
+    needed: Option<BTreeSet<String>>,
+    out: Out,
+) -> Result<Session, Failure> {
     let opened = config.connectors_for(needed.as_ref())?;
     for (name, lacks) in &opened.left_out {
         out.note(&format!("connector '{name}' is left out: {lacks}; runs that need it wait"));
     }
-    Session::start(config, opened.toolboxes, out.progress.then(|| Progress::new(out, false))).await
+    let policies = match asked {
+        Asked::More => policies::for_runtime(config, &opened.toolboxes)?,
+        Asked::Less | Asked::Undo => policies::for_undoing(config, &opened.toolboxes, out),
+    };
+    let watch = out.progress.then(|| Progress::new(out, false));
+    Session::start(config, opened.toolboxes, policies, watch).await
 }
 
 /// `enact run`.
@@ -73,7 +99,8 @@ pub(crate) async fn act(
 /// `enact resume`.
 pub(crate) async fn resume(config: &Config, run: Option<String>, out: Out) -> Result<Exit, Failure> {
     if let Some(run) = run {
-        return ask(config, &run, false, out, async |enact, id| enact.resume(id, os_user()).await).await;
+        return ask(config, &run, Asked::More, out, async |enact, id| enact.resume(id, os_user()).await)
+            .await;
     }
     let session = session(config, None, out).await?;
     let blobs = session.store.blobs();
@@ -144,11 +171,11 @@ fn exit_of_all(runs: &[RunDocument], not_resumed: &[(RunId, Failure)]) -> Exit {
     }
 }
 
-/// Asks something of a run, waits for what becomes of it, and shows that. `undoing`: it asked for the run to be undone.
+/// Asks something of a run, waits for what becomes of it, and shows that.
 async fn ask(
     config: &Config,
     run: &str,
-    undoing: bool,
+    asked: Asked,
     out: Out,
     what: impl AsyncFnOnce(&Enact, RunId) -> Result<Run, Error>,
 ) -> Result<Exit, Failure> {
@@ -156,9 +183,9 @@ async fn ask(
         let id = history::find(&**enact.store(), run).await?;
         what(enact, id).await
     };
-    let session = session(config, None, out).await?;
+    let session = session_for(asked, config, None, out).await?;
     let blobs = session.store.blobs();
-    Ok(session.carry(out, work, |run| show(&run, undoing, &*blobs, out)).await)
+    Ok(session.carry(out, work, |run| show(&run, asked == Asked::Undo, &*blobs, out)).await)
 }
 
 /// `enact rollback`.
@@ -170,12 +197,12 @@ pub(crate) async fn rollback(
     out: Out,
 ) -> Result<Exit, Failure> {
     let options = RollbackOptions::by(by).to(to.map(Seq)).force(force).reason(reason);
-    ask(config, run, true, out, async |enact, id| enact.rollback(id, options).await).await
+    ask(config, run, Asked::Undo, out, async |enact, id| enact.rollback(id, options).await).await
 }
 
 /// `enact cancel`.
 pub(crate) async fn cancel(config: &Config, run: &str, by: String, out: Out) -> Result<Exit, Failure> {
-    ask(config, run, true, out, async |enact, id| enact.cancel(id, by, None).await).await
+    ask(config, run, Asked::Undo, out, async |enact, id| enact.cancel(id, by, None).await).await
 }
 
 /// `enact resolve`.
@@ -192,7 +219,8 @@ pub(crate) async fn resolve(
         Word::NotApplied => Decision::NotApplied,
         Word::Abandon => Decision::Abandon,
     };
-    ask(config, run, false, out, async |enact, id| enact.resolve(id, Seq(seq), decision, by).await).await
+    ask(config, run, Asked::More, out, async |enact, id| enact.resolve(id, Seq(seq), decision, by).await)
+        .await
 }
 
 /// `enact approve`.
@@ -202,7 +230,7 @@ pub(crate) async fn approve(
     (seq, by): (Option<u64>, String),
     out: Out,
 ) -> Result<Exit, Failure> {
-    ask(config, run, false, out, async |enact, id| enact.approve(id, seq.map(Seq), by).await).await
+    ask(config, run, Asked::More, out, async |enact, id| enact.approve(id, seq.map(Seq), by).await).await
 }
 
 /// `enact deny`.
@@ -213,7 +241,7 @@ pub(crate) async fn deny(
     reason: Option<String>,
     out: Out,
 ) -> Result<Exit, Failure> {
-    ask(config, run, false, out, async |enact, id| enact.deny(id, seq.map(Seq), by, reason).await).await
+    ask(config, run, Asked::Less, out, async |enact, id| enact.deny(id, seq.map(Seq), by, reason).await).await
 }
 
 fn show(run: &Run, undoing: bool, blobs: &dyn BlobStore, out: Out) -> Exit {
