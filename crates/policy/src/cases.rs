@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use enact_core::action::Facts;
+use enact_core::action::{FactKind, Facts};
 use enact_core::catalog::Catalog;
 use enact_core::error::{Error, ErrorCode};
 use enact_core::json::JsonText;
@@ -144,8 +144,8 @@ impl Cases {
     /// Reads cases. `file` is how messages name the text; connectors stand by their names in the configuration.
     ///
     /// # Errors
-    /// `invalid_parameters` with the place: what is no YAML, a key that is not known, an action that there is none of,
-    /// parameters that it does not take.
+    /// `invalid_parameters` with the place: what is no YAML, a key that is not known; and of all cases, a user that is
+    /// none, an action that there is none of, parameters that it does not take, facts that it does not find.
     pub fn read(text: &str, file: &str, catalogs: &BTreeMap<String, Catalog>) -> Result<Self, Error> {
         let wrong = |message: String| Error::new(ErrorCode::InvalidParameters, message).left_nothing();
         if text.len() > MAX_BYTES {
@@ -157,15 +157,26 @@ impl Cases {
             let message = message.trim_end_matches(&format!(" at {}", shown(at))).to_owned();
             wrong(format!("{file}, {}: {message}", shown(at)))
         })?;
-        let mut cases = Vec::with_capacity(read.cases.len());
-        for Spanned { value: entry, referenced, .. } in read.cases {
-            let case = entry.case(catalogs).map_err(|error| {
-                let name = &entry.name;
-                wrong(format!("{file}, {}: case '{name}': {}", shown(referenced), error.message()))
-            })?;
-            cases.push((referenced.line(), entry, case));
+        if read.cases.is_empty() {
+            return Err(wrong(format!("{file} has no cases")));
         }
-        Ok(Self { file: file.to_owned(), cases })
+        let (mut cases, mut problems) = (Vec::with_capacity(read.cases.len()), Vec::new());
+        for Spanned { value: entry, referenced, .. } in read.cases {
+            match entry.case(catalogs) {
+                Ok(case) => cases.push((referenced.line(), entry, case)),
+                Err(error) => problems.push(format!(
+                    "{file}, {}: case '{}': {}",
+                    shown(referenced),
+                    entry.name,
+                    error.message()
+                )),
+            }
+        }
+        if problems.is_empty() {
+            Ok(Self { file: file.to_owned(), cases })
+        } else {
+            Err(wrong(problems.join("\n")))
+        }
     }
 
     /// Asks policies about each case. A policy that panics has said no.
@@ -183,6 +194,9 @@ impl Cases {
 
 impl Entry {
     fn case(&self, catalogs: &BTreeMap<String, Catalog>) -> Result<Case, Error> {
+        if let Some(why) = self.user.as_deref().and_then(enact_core::person::refuses) {
+            return Err(wrong(format!("'user': {why}")));
+        }
         let mut case = match &self.action {
             None if self.params.is_some() || self.facts.is_some() => {
                 return Err(wrong("'params' and 'facts' are of an 'action', and none is named"));
@@ -190,6 +204,7 @@ impl Entry {
             None => Case::run(self.workflow.as_deref().unwrap_or("case")),
             Some(name) => {
                 let (catalog, connector, action) = find(catalogs, name)?;
+                self.check_facts(catalog, action)?;
                 let params = self.params.clone().unwrap_or_else(no_params);
                 let judged = catalog.judged(action, &JsonText::encode(&params)?)?;
                 Case::action(catalog.kind(), action, judged.params.value())
@@ -214,6 +229,21 @@ impl Entry {
         case = self.now.iter().fold(case, |case, now| case.at(*now));
         case = self.facts.iter().fold(case, |case, facts| case.facts(facts.clone()));
         Ok(case.payload(self.payload.clone()))
+    }
+
+    /// A rule on a fact that is never found would seem to hold for ever.
+    fn check_facts(&self, catalog: &Catalog, action: &str) -> Result<(), Error> {
+        let found = catalog.actions().find(|spec| spec.name == action).map_or(&[][..], |spec| spec.facts);
+        for (name, value) in self.facts.iter().flatten() {
+            let Some((_, kind)) = found.iter().find(|(found, _)| found == name) else {
+                let known = found.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+                return Err(wrong(format!("'facts': '{action}' finds no '{name}'; it finds: {known}")));
+            };
+            if !kind.holds(value) {
+                return Err(wrong(format!("'facts': '{name}' is {value}, and would be {}", of_kind(*kind))));
+            }
+        }
+        Ok(())
     }
 
     fn result(&self, line: u64, case: &Case, policies: &[&dyn Policy]) -> CaseResult {
@@ -287,6 +317,17 @@ fn find<'a>(
         return Err(wrong(format!("'{name}': the kind '{}' has no action '{action}'", catalog.kind())));
     }
     Ok((catalog, connector, action))
+}
+
+fn of_kind(kind: FactKind) -> &'static str {
+    match kind {
+        FactKind::Flag => "true or false",
+        FactKind::Number => "a whole number",
+        FactKind::Text => "a text",
+        FactKind::Numbers => "a list of whole numbers",
+        FactKind::Texts => "a list of texts",
+        FactKind::Map => "an object",
+    }
 }
 
 fn wrong(message: impl Into<String>) -> Error {

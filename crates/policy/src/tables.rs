@@ -95,7 +95,17 @@ fn refuse_on(tables: &Tables, verb: &str, judging: &Judging<'_>) -> Judged {
         None => tables.has(&named),
         Some(facts) => tables.has(&named) || tables.has(&Table::read(fact_text(facts, "table")?)),
     };
-    if is_one { Err(format!("it {verb} '{asked}', which is protected").into()) } else { Ok(()) }
+    if !is_one {
+        Ok(())
+    } else if !judging.is(WRITES) && !tables.has(&named) {
+        Err(format!(
+            "it {verb} '{asked}', which names no schema and may be one that is protected; name its schema, such as \
+             public.{asked}"
+        )
+        .into())
+    } else {
+        Err(format!("it {verb} '{asked}', which is protected").into())
+    }
 }
 
 /// A no, where foreign keys change one of the tables along.

@@ -155,6 +155,15 @@ fn a_file_that_is_wrong_is_refused_with_its_place() {
         ("cases:\n  - { name: a, expect: deny, params: {} }", "none is named"),
         ("cases:\n  - { name: a, expect: deny, past: [{ action: x }] }", "'x' is not CONNECTOR.ACTION"),
         ("cases:\n  - { name: a, expect: deny, now: noon }", "line 2"),
+        ("cases:\n  - { name: a, expect: deny, user: '' }", "'user': the name is empty"),
+        (
+            "cases:\n  - { name: a, expect: deny, action: files.read_file, params: { path: a }, facts: { real_pth: .git/x } }",
+            "'read_file' finds no 'real_pth'; it finds: ",
+        ),
+        (
+            "cases:\n  - { name: a, expect: deny, action: files.read_file, params: { path: a }, facts: { size: large } }",
+            "'size' is \"large\", and would be a whole number",
+        ),
     ] {
         let error = Cases::read(text, "cases.yaml", &catalogs()).unwrap_err();
         assert!(
@@ -162,4 +171,16 @@ fn a_file_that_is_wrong_is_refused_with_its_place() {
             "{text}: {error}"
         );
     }
+}
+
+#[test]
+fn a_file_without_cases_is_refused_and_so_are_all_wrong_cases_at_once() {
+    let error = Cases::read("cases: []", "cases.yaml", &catalogs()).unwrap_err();
+    assert!(error.message().contains("cases.yaml has no cases"), "{error}");
+    let text = "cases:\n  - { name: a, expect: deny, action: x }\n  - { name: b, expect: deny }\n  - { name: c, expect: deny, action: y }";
+    let error = Cases::read(text, "cases.yaml", &catalogs()).unwrap_err();
+    assert!(
+        error.message().contains("case 'a'") && error.message().contains("\ncases.yaml, line 4"),
+        "{error}"
+    );
 }

@@ -86,7 +86,11 @@ fn reads_are_free_unless_they_are_protected_too() {
     passes(&read("users"), &protect_tables(["users"]));
     let policy = ProtectTables { tables: vec!["hr.users".into()], reads: true }.into_policy();
     no(&read("hr.users"), &policy);
-    no(&read("users"), &policy);
+    let said = no(&read("users"), &policy);
+    assert!(
+        said.contains("names no schema and may be one that is protected") && said.contains("public.users"),
+        "{said}"
+    );
     passes(&read("public.users"), &policy);
     no(&read("users").facts(facts(json!({}))), &policy);
 }
