@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use enact::catalog::Catalog;
 use enact::connector::{ConfigEnv, Toolbox};
 use enact::error::{Error, ErrorCode};
+use enact::policies::EntryProblem;
 use enact::policies::cedar::Attribute;
 use serde::Deserialize;
 use serde_json::Value;
@@ -46,7 +47,7 @@ struct Raw {
     #[serde(default)]
     connectors: BTreeMap<String, Spanned<Table>>,
     #[serde(default)]
-    policies: Vec<Table>,
+    policies: Vec<Spanned<Table>>,
     #[serde(default)]
     policy: Policy,
     #[serde(default)]
@@ -157,7 +158,17 @@ impl Config {
 
     /// The built-in policies that it names, with their parameters, as JSON.
     pub(crate) fn policies(&self) -> impl Iterator<Item = Value> {
-        self.raw.policies.iter().map(|entry| json_of(&toml::Value::Table(entry.clone())))
+        self.raw.policies.iter().map(|entry| json_of(&toml::Value::Table(entry.get_ref().clone())))
+    }
+
+    /// What is wrong with one of them, with its place.
+    pub(crate) fn in_policy(&self, problem: &EntryProblem) -> String {
+        let entry = problem.entry.checked_sub(1).and_then(|at| self.raw.policies.get(at));
+        let place = match entry {
+            Some(entry) => self.place_of(entry.span().start, &problem.message),
+            None => self.place(None),
+        };
+        format!("{place}{problem}")
     }
 
     /// The file of the rules in Cedar as it is named, relative to `dir`, where one is named.

@@ -111,6 +111,12 @@ impl Failure {
         }
     }
 
+    /// What it says, for people: a line for each thing that is wrong with the policies, else all of it.
+    pub(crate) fn told(&self) -> Vec<String> {
+        let message = self.message();
+        if self.problems().is_null() { vec![message] } else { message.lines().map(str::to_owned).collect() }
+    }
+
     fn code(&self) -> &'static str {
         match self {
             Self::Of(_, failure) => failure.code(),

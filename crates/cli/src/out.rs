@@ -98,7 +98,7 @@ impl Out {
         if self.json {
             self.document(&failure.document());
         } else {
-            self.note(&format!("error: {}", clean(&failure.message())));
+            failure.told().iter().for_each(|line| self.note(&format!("error: {}", clean(line))));
         }
     }
 }

@@ -96,8 +96,8 @@ fn built_in(config: &Config, catalogs: &BTreeMap<String, Catalog>) -> Result<Vec
         known.with(name, catalog.kind(), &actions)
     });
     from_entries(config.policies(), &known).map_err(|wrong| {
-        let message = format!("{}: {wrong}", config.file().display());
-        Error::new(ErrorCode::InvalidParameters, message).with_source(wrong).left_nothing()
+        let told: Vec<String> = wrong.problems.iter().map(|problem| config.in_policy(problem)).collect();
+        Error::new(ErrorCode::InvalidParameters, told.join("\n")).with_source(wrong).left_nothing()
     })
 }
 

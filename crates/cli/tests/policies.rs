@@ -235,6 +235,26 @@ fn check_tells_each_problem_and_its_place() {
     );
     assert!(problems[0]["message"].as_str().unwrap().starts_with("'allow' and 'deny'"), "{problems}");
     assert_eq!((&problems[1]["entry"], &problems[1]["policy"]), (&json!(3), &Value::Null));
+    let wrong = format!(
+        "{config}\n[[policies]]\nname = \"max_rows_affected\"\nmax = 0\n[[policies]]\nname = \"dont\"\n"
+    );
+    world.write("enact.toml", &wrong);
+    let line = |text: &str| wrong.lines().position(|line| line == text).unwrap() + 1;
+    let (_, message) = world.json(&["policy", "check"]).exits(2).error();
+    let told: Vec<&str> = message.lines().collect();
+    let shown = world.enact(&["policy", "check"]).exits(2).stderr;
+    assert_eq!(shown, format!("error: {}\nerror: {}\n", told[0], told[1]));
+    assert!(
+        told[0].starts_with(&format!("enact.toml, line {}, column 1: [[policies]] number ", line("max = 0"))),
+        "{message}"
+    );
+    assert!(
+        told[1].starts_with(&format!(
+            "enact.toml, line {}, column 1: [[policies]] number ",
+            line("name = \"dont\"") - 1
+        )),
+        "{message}"
+    );
 
     world.write("enact.toml", "nonsense");
     assert_eq!(world.json(&["policy", "check"]).exits(2).json()["error"]["problems"], Value::Null);

@@ -175,7 +175,7 @@ impl Cases {
         if problems.is_empty() {
             Ok(Self { file: file.to_owned(), cases })
         } else {
-            Err(wrong(problems.join("\n")))
+            Err(wrong(problems.join("; ")))
         }
     }
 

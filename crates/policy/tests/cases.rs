@@ -180,7 +180,7 @@ fn a_file_without_cases_is_refused_and_so_are_all_wrong_cases_at_once() {
     let text = "cases:\n  - { name: a, expect: deny, action: x }\n  - { name: b, expect: deny }\n  - { name: c, expect: deny, action: y }";
     let error = Cases::read(text, "cases.yaml", &catalogs()).unwrap_err();
     assert!(
-        error.message().contains("case 'a'") && error.message().contains("\ncases.yaml, line 4"),
+        error.message().contains("case 'a'") && error.message().contains("; cases.yaml, line 4"),
         "{error}"
     );
 }
