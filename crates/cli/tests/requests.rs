@@ -100,6 +100,7 @@ fn a_key_that_was_used_gives_its_run_also_where_the_workflow_cannot_be_carried_o
     let run = world.json(&keyed).exits(0).json();
     let config = world.read("enact.toml").replace("[connectors.files]", "[connectors.others]");
     world.write("enact.toml", &config);
+    world.write("policies.cedar", &world.read("policies.cedar").replace("files.", "others."));
     assert_eq!(world.json(&keyed).exits(0).json()["run_id"], run["run_id"]);
     world.json(&["run", "two", ME[0], ME[1]]).exits(2);
 }
