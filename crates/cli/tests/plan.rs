@@ -17,6 +17,7 @@ steps:
     with: { path: "{{ payload.path }}", content: "{{ steps.old.output.content }}three\n" }
   - { id: fresh, action: files.write_file, with: { path: "new/a.txt", content: "hello\n" }, approval: true }
   - { id: same, action: files.write_file, with: { path: "same.txt", content: "same\n" } }
+  - { id: again, action: files.write_file, with: { path: "same.txt", content: "same\n" }, approval: true }
   - { id: never, action: files.delete_file, when: "{{ payload.path == '' }}", with: { path: "x" } }
   - id: log
     action: files.write_file
@@ -59,11 +60,14 @@ fn a_plan_shows_each_step_and_changes_nothing() {
 
     let fresh = step(&plan, "fresh");
     assert!(fresh["change"].as_str().unwrap().contains("--- /dev/null\n+++ b/new/a.txt\n"), "{fresh}");
-    let wanted = fresh["verdicts"].as_array().unwrap().iter().find(|v| v["policy"] == "workflow").unwrap();
-    assert!(wanted["reason"].as_str().unwrap().contains("approval"), "{wanted}");
+    let said = fresh["verdicts"].as_array().unwrap().iter().find(|v| v["policy"] == "workflow").unwrap();
+    assert!(said["reason"].as_str().unwrap().contains("approval"), "{said}");
 
     let same = step(&plan, "same");
     assert_eq!((&same["already_done"], &same["change"]), (&json!(true), &Value::Null));
+    let again = step(&plan, "again");
+    assert_eq!(again["already_done"], true);
+    assert_eq!(wanted(&plan, "again").len(), 1, "the run asks before it looks: {again}");
     assert_eq!(step(&plan, "never")["skipped"], true);
     let gone = step(&plan, "gone")["change"].as_str().unwrap();
     assert!(gone.contains("+++ /dev/null\n") && gone.contains("\n-same\n"), "{gone}");
@@ -189,6 +193,50 @@ fn a_write_that_fails_or_is_refused_on_what_is_found_has_not_succeeded() {
     assert_eq!(denied("a"), ["restrict_paths"]);
     assert_eq!(denied("b"), ["cedar"]);
     assert_eq!(denied("c"), ["max_actions_per_run", "cedar"]);
+}
+
+/// What the verdicts on a step say of approvals.
+fn wanted(plan: &Value, id: &str) -> Vec<String> {
+    let verdicts = step(plan, id)["verdicts"].as_array().unwrap();
+    let reasons = verdicts.iter().map(|verdict| verdict["reason"].as_str().unwrap().to_owned());
+    reasons.filter(|reason| reason.contains("approval")).collect()
+}
+
+#[test]
+fn an_approval_that_is_wanted_is_shown_whichever_gate_wants_it() {
+    let world = desk();
+    let config = world.read("enact.toml");
+    world.write(
+        "enact.toml",
+        &format!(
+            "{config}\n[[policies]]\nname = \"require_approval\"\nactions = [\"files.read_file\", \"files.delete_file\"]\n"
+        ),
+    );
+    world.write(
+        "policies.cedar",
+        "permit(principal, action, resource) unless { context has facts };\n\
+         permit(principal, action == Action::\"files.delete_file\", resource);\n\
+         @approval(\"what is there\") permit(principal, action in [Action::\"files.read_file\", Action::\"files.write_file\"], \
+         resource) when { context has facts && context.params.path == \"a.txt\" };\n\
+         permit(principal, action in [Action::\"files.read_file\", Action::\"files.write_file\"], resource)\n\
+         when { context has facts && context.params.path != \"a.txt\" };\n",
+    );
+    world.write(
+        "workflows/gates.yaml",
+        "name: gates\nsteps:\n  - { id: read, action: files.read_file, with: { path: same.txt } }\n  \
+         - { id: large, action: files.read_file, with: { path: a.txt } }\n  \
+         - { id: delete, action: files.delete_file, with: { path: same.txt } }\n  \
+         - { id: write, action: files.write_file, with: { path: a.txt, content: x } }\n  \
+         - { id: new, action: files.write_file, with: { path: b.txt, content: x } }\n",
+    );
+    let plan = plan(&world, "gates", &json!({})).exits(0).json();
+    let parameters = |name: &str| format!("needs a person's approval: files.{name} needs approval");
+    assert_eq!(wanted(&plan, "read"), [parameters("read_file")]);
+    assert_eq!(wanted(&plan, "delete"), [parameters("delete_file")]);
+    assert_eq!(wanted(&plan, "large")[0], parameters("read_file"));
+    assert!(wanted(&plan, "large")[1].contains("what is there"), "both gates: {plan}");
+    assert!(wanted(&plan, "write")[0].contains("what is there"), "{plan}");
+    assert!(wanted(&plan, "new").is_empty(), "{plan}");
 }
 
 #[test]
