@@ -240,6 +240,39 @@ fn an_approval_that_is_wanted_is_shown_whichever_gate_wants_it() {
 }
 
 #[test]
+fn what_may_not_be_read_is_not_shown_by_the_plan_of_a_write() {
+    let world = desk();
+    world.write("workspace/secret.txt", "hunter2\n");
+    world.write(
+        "workflows/over.yaml",
+        "name: over\nsteps:\n  - { id: secret, action: files.write_file, with: { path: secret.txt, content: x } }\n  \
+         - { id: gone, action: files.delete_file, with: { path: secret.txt } }\n  \
+         - { id: free, action: files.write_file, with: { path: same.txt, content: x } }\n",
+    );
+    let config = world.read("enact.toml");
+    let shown = |config: &str| {
+        world.write("enact.toml", config);
+        let plan = plan(&world, "over", &json!({})).exits(0).json();
+        let of = |id: &str| (step(&plan, id)["change"].is_string(), step(&plan, id)["notes"].is_array());
+        assert_eq!(plan.to_string().contains("hunter2"), of("secret").0);
+        [of("secret"), of("gone"), of("free")]
+    };
+    assert_eq!(shown(&config), [(true, false), (true, false), (true, false)]);
+    let no_reads = config.replace("\"read_file\", ", "");
+    assert_ne!(no_reads, config);
+    assert_eq!(shown(&no_reads), [(false, true), (false, true), (false, true)]);
+    let wants = |what: &str| format!("{config}\n[[policies]]\nname = \"require_approval\"\n{what}\n");
+    assert_eq!(shown(&wants("actions = [\"files.read_file\"]")), [(false, true); 3], "a read needs a word");
+    assert_eq!(shown(&wants("effect = \"write\"")), [(true, false); 3], "only the write does");
+    world.write(
+        "policies.cedar",
+        "permit(principal, action, resource);\n\
+         forbid(principal, action == Action::\"files.read_file\", resource) when { context.params.path == \"secret.txt\" };\n",
+    );
+    assert_eq!(shown(&config), [(false, true), (false, true), (true, false)], "of that file alone");
+}
+
+#[test]
 fn for_people_it_says_what_could_not_be_undone_and_what_changes() {
     let world = desk();
     let told =
@@ -266,7 +299,7 @@ async fn rows_are_counted_and_shown_and_neither_locked_nor_touched() {
     world.write(
         "enact.toml",
         "[connectors.db]\nkind = \"postgres\"\nurl_env = \"DATABASE_URL\"\nallowed_actions = [\"insert_row\", \
-         \"update_row\", \"delete_row\"]\n[workflows]\ndir = \"workflows\"\n",
+         \"update_row\", \"delete_row\", \"select_rows\"]\n[workflows]\ndir = \"workflows\"\n",
     );
     world.write(
         "workflows/rows.yaml",
@@ -289,6 +322,14 @@ async fn rows_are_counted_and_shown_and_neither_locked_nor_touched() {
     assert_eq!(step(&plan, "drop")["before"]["sample"][0]["name"], "n3");
     assert_eq!(step(&plan, "none")["already_done"], true);
     assert_eq!(step(&plan, "add")["change"]["rows"], 1);
+    let config = world.read("enact.toml").replace(", \"select_rows\"", "");
+    world.write("enact.toml", &config);
+    let mut command = world.command(&["plan", "rows", "--user", "me@example.com", "--json"]);
+    let gave: Gave = command.env("DATABASE_URL", db.url()).output().unwrap().into();
+    let blind = gave.exits(0).json();
+    assert_eq!(step(&blind, "drop")["before"]["rows"], 1, "{blind}");
+    assert!(!blind.to_string().contains("sample"), "no row is shown to whom may not read any: {blind}");
+    assert!(step(&blind, "drop")["notes"][0].as_str().unwrap().contains("db.select_rows"), "{blind}");
     holder.batch_execute("ROLLBACK").await.unwrap();
 
     let left = db.client().await;

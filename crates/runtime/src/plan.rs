@@ -239,6 +239,13 @@ impl Plan {
                 if gate::refusal(&planned.verdicts).is_some() {
                     // What is refused is not looked into: it may be somebody's secret.
                     preview.shown = Shown::default();
+                } else if preview.already_done.is_none()
+                    && let Some(why) = self.keeps_back(&asked, permitted.prepared())?
+                {
+                    // Policies' facts hold no content.
+                    preview.shown =
+                        Shown { before: JsonText::encode(&preview.facts)?, change: JsonText::null() };
+                    planned.notes.push(why);
                 }
                 planned.take(preview, permitted.prepared());
             }
@@ -250,6 +257,19 @@ impl Plan {
         }
         self.remember_action(call, &planned)?;
         Ok(planned)
+    }
+
+    /// Why what is there is not shown: whoever asks could not read it. `None` where it is.
+    fn keeps_back(&self, asked: &Asked<'_>, prepared: &Prepared) -> Result<Option<String>, Error> {
+        let Some((action, params)) = prepared.shown_by()? else { return Ok(None) };
+        let read = Asked { action, params: &params, ..*asked };
+        if gate::would_be_allowed(&self.shared, &self.state, &self.subject, &read) {
+            return Ok(None);
+        }
+        let name = format!("{}.{action}", asked.connector);
+        Ok(Some(format!(
+            "what is there and would change is not shown: {name} of it is not allowed without more"
+        )))
     }
 
     fn cx(&self, seq: Seq) -> Cx {
