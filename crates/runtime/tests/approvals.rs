@@ -8,13 +8,13 @@ use std::fmt;
 use std::time::Duration;
 
 use common::{Do, TestClock, USER, as_dyn, builder, carry_out, ledger, put, request, until_logged};
-use enact_core::document::RunDocument;
+use enact_core::document::{ApprovalOutcome, RunDocument};
 use enact_core::error::{Error, ErrorCode};
 use enact_core::event::{ApprovalWord, Event};
 use enact_core::ids::{EventSeq, RunId, Seq};
 use enact_core::json::JsonText;
 use enact_core::policy::{Approval, Policy, Request, Verdict};
-use enact_core::run::{RunStatus, UndoOutcome};
+use enact_core::run::{RunStatus, UndoOutcome, Void};
 use enact_runtime::{Enact, Recovery, RollbackOptions, Run, RunRequest, Tries, Workflow, WorkflowCx, erase};
 use enact_store::MemoryStore;
 use enact_testkit::world::{Put, World};
@@ -326,15 +326,20 @@ async fn under_other_policies_it_is_asked_for_again() {
     let other = builder(&world, &as_dyn(&store)).policy(Rule("second", puts_of_b)).start().await.unwrap();
     let asked = other.wait(waits.id).await.unwrap();
     assert_eq!(asked.status(), RunStatus::AwaitingApproval);
-    let (before, now) = (&waits.state().approvals[0].request, &asked.state().approvals[0].request);
-    assert_eq!(before.digest, now.digest, "it is the same action");
-    assert_ne!(before.policies, now.policies);
+    let [void, now] = &asked.state().approvals[..] else { unreachable!("two requests: {asked:?}") };
+    assert_eq!((void.void, now.void), (Some(Void::OtherPolicies), None));
+    assert_eq!(waits.state().approvals[0].request, void.request);
+    assert_eq!(void.request.digest, now.request.digest, "it is the same action");
     other.shutdown(Duration::from_secs(5)).await;
 
     // Where nobody wants it any more, the run goes on.
     let free = common::start(&world, &store).await;
-    assert_eq!(free.wait(waits.id).await.unwrap().status(), RunStatus::Completed);
+    let run = free.wait(waits.id).await.unwrap();
+    assert_eq!(run.status(), RunStatus::Completed);
     assert_eq!(ledger(&world), ["put b"]);
+    let words: Vec<_> =
+        run.document().approvals.into_iter().map(|one| (one.word, one.void.is_some())).collect();
+    assert_eq!(words, [(Some(ApprovalOutcome::Withdrawn), true); 2], "what was asked is not forgotten");
 }
 
 #[tokio::test]

@@ -120,7 +120,7 @@ impl Run {
         if let Some(error) = refused {
             return vec![passed, blocked(error)];
         }
-        match self.leave(state, None, None, judged.verdicts, judged.wanted) {
+        match self.leave(state, None, (None, None), judged.verdicts, judged.wanted) {
             Leave::Given => vec![passed],
             Leave::Asked => Vec::new(),
             Leave::Ask(request) => vec![Event::ApprovalRequested(request)],
@@ -374,12 +374,13 @@ impl Run {
                 self.refuse(&call, verdicts, &error).await
             }
             Ok((permitted, judged)) => {
-                if !self.has_leave(seq, permitted.call(), judged).await? {
+                if self.waits_already(seq, permitted.call(), judged)? {
                     return Ok(());
                 }
+                let asks = self.asked.get(&seq).is_some_and(|asking| !asking.wanted.is_empty());
                 let attempts = self.state()?.actions.get(&seq).map_or(0, |action| action.attempts.len());
                 let attempt = u32::try_from(attempts).unwrap_or(u32::MAX).saturating_add(1);
-                let what = What::Act { force: false, undoes: None };
+                let what = What::Act { force: false, undoes: None, asks };
                 match self.send_job(permitted, seq, attempt, (Direction::Forward, 0), what) {
                     Ok(()) => Ok(()),
                     Err(error) => self.capture_failed(seq, error).await,
