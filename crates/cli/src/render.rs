@@ -163,7 +163,11 @@ fn advice(run: &RunDocument) -> Option<String> {
                 ([_, _, ..], Some(seq)) => format!(" --seq {seq}"),
                 _ => String::new(),
             };
-            Some(format!("`enact approve {id}{which} --by EMAIL` or `enact deny {id}{which}` decides it"))
+            let until = open.first().map(|first| format!(" until {}", first.expires_at)).unwrap_or_default();
+            Some(format!(
+                "`enact approve {id}{which} --by EMAIL` or `enact deny {id}{which}` decides it{until}; after that \
+                 `enact resume {id}` ends what waited"
+            ))
         }
         RunStatus::Quarantined => Some(format!(
             "`enact show {id}` says more; then `enact resolve {id} --seq N --as …`, `enact resume {id}` or `enact rollback {id}`"

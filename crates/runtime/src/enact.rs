@@ -287,11 +287,11 @@ impl Enact {
     }
 
     /// Approves what of a run waits for that: the action, or where `seq` is `None` the one thing that waits. Carries the
-    /// run on, and waits for its end.
+    /// run on, and waits for its end. Where the time for a word is over, it is none: what waited ends as
+    /// `approval_expired`, and the run goes on from there.
     ///
     /// # Errors
-    /// As [`Enact::wait`]; `conflict`, where nothing of it waits, several things do and none is named, or the time for it is
-    /// over; `approval_denied`, where `by` asked for the run or is not one of those who may approve it. It waits on then.
+    /// As [`Enact::wait`]; `conflict`, where nothing of it waits, or several things do and none is named; `approval_denied`, where `by` asked for the run or is not one of those who may approve it. It waits on then.
     pub async fn approve(&self, run: RunId, seq: Option<Seq>, by: impl Into<String>) -> Result<Run, Error> {
         let word = Approving { by: by.into(), seq, approved: true, reason: None };
         self.command(run, Command::Approve(word)).await

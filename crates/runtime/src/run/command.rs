@@ -191,7 +191,14 @@ impl Run {
         let wanted = |open: &&&ApprovalState| seq.is_none() || open.seq() == seq;
         let request = match open.iter().filter(wanted).collect::<Vec<_>>()[..] {
             [one] => &one.request,
-            [] => return Err(self.refused(&format!("{what}: nothing of it waits for an approval"))),
+            [] => {
+                let hint = match self.state()?.phase {
+                    Phase::Judging | Phase::Running => format!("; `enact resume {}` carries it on", self.id),
+                    _ => String::new(),
+                };
+                let why = format!("{what}: nothing of it waits for an approval{hint}");
+                return Err(self.refused(&why));
+            }
             _ => {
                 let all: Vec<_> =
                     open.iter().filter_map(|open| open.seq()).map(|seq| seq.to_string()).collect();
@@ -199,13 +206,19 @@ impl Run {
                 return Err(self.refused(&why));
             }
         };
+        let (seq, digest) = (request.seq(), request.digest.clone());
+        if now >= request.expires_at {
+            // The word is none. That the time is over is recorded, and the run goes on from there.
+            let decided =
+                ApprovalDecided { seq, digest, word: ApprovalWord::Expired, by: None, reason: None };
+            return Ok(vec![Event::ApprovalDecided(decided)]);
+        }
         if approved && let Some(why) = request.refuses(&by, &self.state()?.accepted.user) {
             let message = format!("run {} was not approved: {why}; it waits on", self.id);
             return Err(Error::new(ErrorCode::ApprovalDenied, message).left_nothing());
         }
         let word = if approved { ApprovalWord::Approved } else { ApprovalWord::Denied };
-        let digest = request.digest.clone();
-        let decided = ApprovalDecided { seq: request.seq(), digest, word, by: Some(by), reason };
+        let decided = ApprovalDecided { seq, digest, word, by: Some(by), reason };
         let event = Event::ApprovalDecided(decided);
         self.check(&event, now).map_err(|why| self.refused(&format!("{what}: {why}")))?;
         Ok(vec![event])
