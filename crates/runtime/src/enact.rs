@@ -29,7 +29,7 @@ use crate::shared::Shared;
 use crate::supervisor::{CoordinatorRef, SupervisorMsg};
 use crate::workflow::Workflow;
 
-pub use builder::{Builder, DEFAULT_MAX_RUNS, Recovery};
+pub use builder::{Builder, DEFAULT_MAX_RUNS, DEFAULT_MAX_WAITING, Recovery};
 pub use request::{RunRequest, Submitted};
 
 /// A run that has ended, or waits for a person.

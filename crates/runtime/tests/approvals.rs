@@ -4,16 +4,15 @@
 
 mod common;
 
-use std::fmt;
 use std::time::Duration;
 
-use common::{Do, TestClock, USER, as_dyn, builder, carry_out, ledger, put, request, until_logged};
+use common::{Do, Rule, TestClock, USER, as_dyn, builder, carry_out, ledger, put, request, until_logged};
 use enact_core::document::{ApprovalOutcome, RunDocument};
 use enact_core::error::{Error, ErrorCode};
 use enact_core::event::{ApprovalWord, Event};
 use enact_core::ids::{EventSeq, RunId, Seq};
 use enact_core::json::JsonText;
-use enact_core::policy::{Approval, Policy, Request, Verdict};
+use enact_core::policy::{Approval, Request, Verdict};
 use enact_core::run::{RunStatus, UndoOutcome, Void};
 use enact_runtime::{Enact, Recovery, RollbackOptions, Run, RunRequest, Tries, Workflow, WorkflowCx, erase};
 use enact_store::MemoryStore;
@@ -23,25 +22,6 @@ use serde_json::json;
 const BOSS: &str = "boss@example.com";
 
 type Judge = fn(&Request<'_>) -> Verdict;
-
-/// A policy that is a function, and has a version.
-struct Rule(&'static str, Judge);
-
-impl fmt::Debug for Rule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-impl Policy for Rule {
-    fn name(&self) -> &str {
-        "four-eyes"
-    }
-
-    fn judge(&self, request: &Request<'_>) -> Verdict {
-        (self.1)(request)
-    }
-}
 
 /// Every put of the key `b` has to be approved, whichever gate it stands at.
 fn puts_of_b(request: &Request<'_>) -> Verdict {

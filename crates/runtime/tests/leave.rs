@@ -4,15 +4,14 @@
 
 mod common;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Do, TestClock, USER, as_dyn, builder, ledger, put, request, until, until_logged};
+use common::{Do, Rule, TestClock, USER, as_dyn, builder, ledger, put, request, until, until_logged};
 use enact_core::connector::Allow;
 use enact_core::error::{Error, ErrorCode};
 use enact_core::json::JsonText;
-use enact_core::policy::{Approval, Policy, Request, Verdict};
+use enact_core::policy::{Approval, Request, Verdict};
 use enact_core::run::{RunStatus, Void};
 use enact_runtime::{Enact, Observer, Recovery, RunRequest, Stage, Step, Tries, Workflow, WorkflowCx, erase};
 use enact_store::MemoryStore;
@@ -22,25 +21,6 @@ use serde_json::json;
 
 const BOSS: &str = "boss@example.com";
 const HOUR: Duration = Duration::from_secs(3600);
-
-/// A policy that is a function, and has a version.
-struct Rule(&'static str, fn(&Request<'_>) -> Verdict);
-
-impl fmt::Debug for Rule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-impl Policy for Rule {
-    fn name(&self) -> &str {
-        "four-eyes"
-    }
-
-    fn judge(&self, request: &Request<'_>) -> Verdict {
-        (self.1)(request)
-    }
-}
 
 /// Every action, on its parameters.
 fn every_action(request: &Request<'_>) -> Verdict {

@@ -93,19 +93,22 @@ impl RollbackOptions {
 
 impl Run {
     /// Records what is asked; the fold then says what follows. What cannot be asked of the run as it stands is
-    /// refused, and nothing is changed.
+    /// refused, and nothing is changed. Whether something may follow.
     pub(super) async fn commanded(
         &mut self,
         command: Command,
         reply: oneshot::Sender<Result<(), Error>>,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let now = self.shared.clock.now();
         let events = match self.events_of(command, now) {
             Ok(events) => events,
             Err(refused) => {
                 drop(reply.send(Err(refused)));
                 // Where the run was taken up for this request alone, it is put down again.
-                return if self.go == Go::Wait { self.finish().await } else { Ok(()) };
+                if self.go == Go::Wait {
+                    self.finish().await?;
+                }
+                return Ok(false);
             }
         };
         let decided = events.iter().find_map(|event| match event {
@@ -121,10 +124,10 @@ impl Run {
         }
         self.go = Go::On;
         drop(reply.send(Ok(())));
-        match decided {
-            Some(seq) => self.retry(seq).await,
-            None => Ok(()),
+        if let Some(seq) = decided {
+            self.retry(seq).await?;
         }
+        Ok(true)
     }
 
     async fn record_durably(&mut self, at: Timestamp, events: Vec<Event>) -> Result<(), Error> {

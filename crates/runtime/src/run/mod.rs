@@ -276,7 +276,10 @@ impl Run {
             RunMsg::Command(command, reply) => {
                 // Before whoever asks has an answer and waits: what was said before is not so any more, or is said again.
                 self.tell_put_off(None);
-                self.commanded(command, reply).await?;
+                if !self.commanded(command, reply).await? {
+                    // What is refused moves nothing.
+                    return self.say_who_is_waited_for().await;
+                }
             }
         }
         self.advance().await
