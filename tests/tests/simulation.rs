@@ -240,7 +240,7 @@ impl Simulation {
         let mut seen_to = BTreeSet::new();
         let mut next = Some(run);
         while let Some(run) = next {
-            self.visit(&enact, run, &mut people).await?;
+            self.visit(&enact, run, life.recovery == Recovery::Automatic, &mut people).await?;
             seen_to.insert(run);
             // Whatever was asked for meanwhile is there then.
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -252,13 +252,24 @@ impl Simulation {
         Ok(())
     }
 
-    /// Sees to a run until it is left as it is.
-    async fn visit(&self, enact: &Enact, run: RunId, people: &mut Rng) -> Result<(), String> {
+    /// Sees to a run until it is left as it is. Once it is carried in a life, it is carried on without anybody's help.
+    async fn visit(
+        &self,
+        enact: &Enact,
+        run: RunId,
+        mut is_carried: bool,
+        people: &mut Rng,
+    ) -> Result<(), String> {
         for _ in 0..VISITS {
             let now = enact.wait(run).await.map_err(|error| error.to_string())?;
+            let is_under_way = matches!(now.status(), RunStatus::Running | RunStatus::RollingBack);
+            if is_carried && is_under_way {
+                return Err(format!("it is {}, and nobody carries it on", now.status()));
+            }
             if self.is_left(enact, now.state(), people).await? {
                 return Ok(());
             }
+            is_carried |= is_under_way;
         }
         let now = enact.state(run).await.map_err(|error| error.to_string())?;
         if now.has_ended() {
