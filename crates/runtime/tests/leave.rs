@@ -10,12 +10,15 @@ use std::time::Duration;
 use common::{Do, Rule, TestClock, USER, as_dyn, builder, ledger, put, request, until, until_logged};
 use enact_core::connector::Allow;
 use enact_core::error::{Error, ErrorCode};
+use enact_core::ids::Seq;
 use enact_core::json::JsonText;
 use enact_core::policy::{Approval, Request, Verdict};
 use enact_core::run::{RunStatus, Void};
-use enact_runtime::{Enact, Observer, Recovery, RunRequest, Stage, Step, Tries, Workflow, WorkflowCx, erase};
+use enact_runtime::{
+    Enact, Observer, Recovery, RollbackOptions, RunRequest, Stage, Step, Tries, Workflow, WorkflowCx, erase,
+};
 use enact_store::MemoryStore;
-use enact_testkit::world::{Get, World};
+use enact_testkit::world::{Get, Put, World};
 use parking_lot::{Condvar, Mutex};
 use serde_json::json;
 
@@ -203,4 +206,91 @@ async fn a_no_that_comes_while_the_action_is_looked_at_is_final_too() {
     let code = denied.state().error.as_ref().map(|error| error.code);
     assert_eq!((denied.status(), code), (RunStatus::Blocked, Some(ErrorCode::ApprovalDenied)));
     assert!(ledger(&world).is_empty());
+}
+
+/// Waits a moment for an approval of `a`, and goes on to `b`, which is to be approved too.
+struct Impatient;
+
+impl Workflow for Impatient {
+    const NAME: &'static str = "impatient";
+    const VERSION: u32 = 1;
+    type Input = ();
+    type Output = bool;
+
+    async fn run(&self, cx: &WorkflowCx, (): ()) -> Result<bool, Error> {
+        let world = cx.connector::<World>("world")?;
+        let was_approved = tokio::select! {
+            biased;
+            put = world.act(Put::new("a", "ours")) => put.is_ok(),
+            slept = cx.sleep(Duration::from_millis(50)) => slept.map(|()| false)?,
+        };
+        cx.random().await?;
+        world.act(Put::new("b", "ours")).await?;
+        Ok(was_approved)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_life_went_on_without_is_not_done_when_the_word_comes_before_this_one() {
+    let (world, store) = (World::new(), MemoryStore::new());
+    let make = || {
+        builder(&world, &as_dyn(&store))
+            .policy(Rule("first", every_action))
+            .workflow(Impatient)
+            .recovery(Recovery::OnRequest)
+    };
+    let enact = make().start().await.unwrap();
+    let request = RunRequest::new(&*erase(Impatient), USER, JsonText::null());
+    let run = enact.submit(request).await.unwrap().run;
+    until_logged(&enact, run, "ValueRecorded").await;
+    assert_eq!(enact.wait(run).await.unwrap().state().open_approvals().count(), 2);
+    enact.shutdown(Duration::from_secs(5)).await;
+
+    // The word is recorded before there is any code, which then asks for `a` first.
+    let enact = make().start().await.unwrap();
+    enact.approve(run, Some(Seq(1)), BOSS).await.unwrap();
+    let done = enact.approve(run, Some(Seq(2)), BOSS).await.unwrap();
+    assert_eq!(done.status(), RunStatus::Completed);
+    assert_eq!(ledger(&world), ["put b"], "what nobody waited for did not happen");
+    assert_eq!(done.state().error, None);
+}
+
+#[tokio::test]
+async fn what_an_earlier_life_waits_for_in_parallel_is_done_when_the_word_comes_before_this_one() {
+    let (world, store) = (World::new(), MemoryStore::new());
+    let make =
+        || builder(&world, &as_dyn(&store)).policy(Rule("first", every_action)).recovery(Recovery::OnRequest);
+    let enact = make().start().await.unwrap();
+    let join = Do::Join(vec![vec![put("a"), Do::Now, put("b")], vec![Do::Random, put("c"), Do::Now]]);
+    let run = enact.run_to_end(request(&[join])).await.unwrap().id;
+    for _ in 0..3 {
+        enact.shutdown(Duration::from_secs(5)).await;
+        let enact = make().start().await.unwrap();
+        let waits = enact.state(run).await.unwrap();
+        let seq = waits.open_approvals().next().unwrap().seq();
+        enact.approve(run, seq, BOSS).await.unwrap();
+    }
+    assert_eq!(enact.state(run).await.unwrap().status(), RunStatus::Completed);
+    assert_eq!(world.ledger().len(), 3);
+}
+
+#[tokio::test]
+async fn a_rollback_that_a_crash_interrupted_goes_on_whatever_policies_say_by_then() {
+    let (world, store) = (World::new(), MemoryStore::new());
+    let free = common::start(&world, &store).await;
+    let run = free.run_to_end(request(&[put("a"), put("b")])).await.unwrap().id;
+    world.close_gate();
+    let rolling = tokio::spawn({
+        let free = free.clone();
+        async move { free.rollback(run, RollbackOptions::by(BOSS)).await }
+    });
+    until("an undo is about to be made", || world.at_gate() == 1).await;
+    let (crashed, after) = (store.crash(), world.fork());
+    free.shutdown(Duration::ZERO).await;
+    assert!(rolling.await.unwrap().is_err());
+
+    let nothing = Rule("second", |_| Verdict::deny("nothing at all"));
+    let strict = builder(&after, &as_dyn(&crashed)).policy(nothing).start().await.unwrap();
+    assert_eq!(strict.wait(run).await.unwrap().status(), RunStatus::RolledBack);
+    assert!(after.values().is_empty());
 }

@@ -19,6 +19,7 @@ use enact_core::run::{ApprovalState, Phase, RunState, RunStatus, is_same_person}
 use enact_core::store::Durability;
 use enact_core::time::Timestamp;
 
+use super::forward::Asking;
 use super::{Go, Run, Told};
 use crate::coordinator::CoordinatorMsg;
 use crate::gate::{Judged, digest};
@@ -137,11 +138,13 @@ impl Run {
     /// Ends an action that waits for a person and for which the workflow's code waits no more, as where its sleep was over
     /// first: the run has gone on without it, so a late word must not let it happen. True, where it has ended by that.
     pub(super) async fn is_given_up(&mut self, seq: Seq) -> Result<bool, Error> {
-        let Some(asking) = self.asked.get(&seq) else { return Ok(false) };
-        let Some(call) = asking.call.clone().filter(|_| asking.is_put_off && asking.reply.is_closed()) else {
+        let waits = |asking: &&Asking| (asking.is_put_off || asking.is_held_back) && asking.reply.is_closed();
+        let Some(asking) = self.asked.get(&seq).filter(waits) else { return Ok(false) };
+        let known = self.state()?.actions.get(&seq);
+        let Some(call) = asking.call.clone().or_else(|| known.map(|known| Arc::clone(&known.call))) else {
             return Ok(false);
         };
-        let verdicts = asking.verdicts.clone();
+        let verdicts = known.map_or_else(Vec::new, |known| known.verdicts.clone());
         let message = "the workflow went on without it before there was a word; it is not done any more";
         let error = Error::new(ErrorCode::ApprovalExpired, message).left_nothing();
         self.refuse(&call, verdicts, &error).await?;
