@@ -1,7 +1,5 @@
 //! What runs cost that wait for people.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
-
 mod common;
 
 use std::sync::atomic::{AtomicU32, Ordering};

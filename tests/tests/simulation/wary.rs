@@ -87,7 +87,7 @@ pub(crate) fn judge(wary: &Wary, events: &[&StoredEvent]) -> Result<(usize, usiz
     for event in events {
         let (asked, exists) = match &event.event {
             Event::ActionIntended(intent) if !intent.verdicts.is_empty() => {
-                let exists = intent.facts.value()["exists"] == true;
+                let exists = intent.facts.value().get("exists").is_some_and(|it| *it == true);
                 (Some(&intent.call), exists)
             }
             Event::ActionRead(read) if !read.verdicts.is_empty() => (Some(&read.call), false),
