@@ -1,5 +1,5 @@
 //! A simulation of the runtime: from a seed come a workflow, faults of the outside world, other people's writes,
-//! requests, crashes and restarts. Time is paused, so that hours take milliseconds. Afterwards the world's own ledger
+//! requests, approvals, crashes and restarts. Time is paused, so that hours take milliseconds. Afterwards the world's own ledger
 //! says whether each effect was made once or not at all, whether a rollback left the world as it was, and whether
 //! anything of others was overwritten.
 //!
@@ -12,6 +12,8 @@
 mod judge;
 #[path = "simulation/plan.rs"]
 mod plan;
+#[path = "simulation/wary.rs"]
+mod wary;
 
 use std::collections::BTreeSet;
 use std::panic::resume_unwind;
@@ -31,6 +33,7 @@ use tokio::sync::{Notify, mpsc};
 
 use judge::Others;
 use plan::{Ask, Chaos, End, LifePlan, Plan, Rng};
+use wary::Wary;
 
 /// How many seeds are run by default.
 const SEEDS: u64 = 200;
@@ -39,7 +42,7 @@ const SEEDS: u64 = 200;
 const LIFE: Duration = Duration::from_secs(24 * 3600);
 
 /// How often a person sees to a run in one life.
-const VISITS: usize = 12;
+const VISITS: usize = 40;
 
 #[test]
 fn whatever_happens_effects_are_made_once_and_nothing_of_others_is_overwritten() {
@@ -132,7 +135,13 @@ fn simulate(seed: u64, seen: &mut judge::Seen) -> Result<(), String> {
         }
     }
     let events = in_time(async { log.read_all(enact::ids::Position(1), 1024).await });
-    judge::judge(&events.map_err(|error| error.to_string())?, &log, &sim.world, &sim.others.lock(), seen)
+    judge::judge(
+        &events.map_err(|error| error.to_string())?,
+        &log,
+        (&sim.world, &Wary::of(seed)),
+        &sim.others.lock(),
+        seen,
+    )
 }
 
 fn in_time<T>(work: impl Future<Output = T>) -> T {
@@ -195,6 +204,7 @@ impl Simulation {
         let toolbox = self.world.clone().allow(["put", "remove", "get"]).unwrap();
         let builder = Enact::builder().store(Arc::new(watch.log.clone())).connector("world", toolbox);
         let builder = builder.workflow(Script).clock(self.clock.clone()).observer(watch.clone());
+        let builder = if life.is_wary { builder.policy(Wary::of(self.seed)) } else { builder };
         let enact = builder.recovery(life.recovery).start().await.map_err(|error| error.to_string())?;
         let known = watch.log.runs(None, 10).await.map_err(|error| error.to_string())?;
         let run = match known.last() {
@@ -215,6 +225,12 @@ impl Simulation {
                             drop(people.rollback(run, options).await);
                         }
                         Ask::Second => drop(people.submit(second).await),
+                        Ask::Word { seq, yes: true } => {
+                            drop(people.approve(run, seq.map(Seq), wary::BOSS).await);
+                        }
+                        Ask::Word { seq, yes: false } => {
+                            drop(people.deny(run, seq.map(Seq), "bob", None).await);
+                        }
                         Ask::Shutdown => people.shutdown(Duration::ZERO).await,
                     }
                 });
@@ -224,7 +240,7 @@ impl Simulation {
         let mut seen_to = BTreeSet::new();
         let mut next = Some(run);
         while let Some(run) = next {
-            self.visit(&enact, run, &mut people).await?;
+            self.visit(&enact, run, life.recovery == Recovery::Automatic, &mut people).await?;
             seen_to.insert(run);
             // Whatever was asked for meanwhile is there then.
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -236,13 +252,24 @@ impl Simulation {
         Ok(())
     }
 
-    /// Sees to a run until it is left as it is.
-    async fn visit(&self, enact: &Enact, run: RunId, people: &mut Rng) -> Result<(), String> {
+    /// Sees to a run until it is left as it is. Once it is carried in a life, it is carried on without anybody's help.
+    async fn visit(
+        &self,
+        enact: &Enact,
+        run: RunId,
+        mut is_carried: bool,
+        people: &mut Rng,
+    ) -> Result<(), String> {
         for _ in 0..VISITS {
             let now = enact.wait(run).await.map_err(|error| error.to_string())?;
+            let is_under_way = matches!(now.status(), RunStatus::Running | RunStatus::RollingBack);
+            if is_carried && is_under_way {
+                return Err(format!("it is {}, and nobody carries it on", now.status()));
+            }
             if self.is_left(enact, now.state(), people).await? {
                 return Ok(());
             }
+            is_carried |= is_under_way;
         }
         let now = enact.state(run).await.map_err(|error| error.to_string())?;
         if now.has_ended() {
@@ -285,6 +312,7 @@ impl Simulation {
                     _ => enact.resolve(run, unknown.seq, word, "ann").await,
                 }
             }
+            RunStatus::AwaitingApproval => wary::decide(enact, state, people).await,
             RunStatus::Completed | RunStatus::PartiallyRolledBack if people.one_in(2) => {
                 enact.rollback(run, RollbackOptions::by("ann")).await
             }

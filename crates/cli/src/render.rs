@@ -1,8 +1,9 @@
 //! Runs for people.
 
-use enact::document::{ActionResult, ApprovalResult, RollbackResult, RunDocument, UndoResult};
+use enact::document::{
+    ActionResult, ApprovalOutcome, ApprovalResult, RollbackResult, RunDocument, UndoResult,
+};
 use enact::error::ErrorCode;
-use enact::event::ApprovalWord;
 use enact::ids::RunId;
 use enact::json::JsonText;
 use enact::run::{RunStatus, UndoOutcome};
@@ -72,14 +73,18 @@ fn approval(out: Out, approval: &ApprovalResult) {
     };
     let (tone, word) = match approval.word {
         None => (Tone::Warn, format!("waits until {}", approval.expires_at)),
-        Some(ApprovalWord::Approved) => (Tone::Good, "approved".to_owned()),
-        Some(ApprovalWord::Denied) => (Tone::Bad, "denied".to_owned()),
-        Some(ApprovalWord::Expired) => (Tone::Bad, "expired".to_owned()),
+        Some(ApprovalOutcome::Approved) => (Tone::Good, "approved".to_owned()),
+        Some(ApprovalOutcome::Denied) => (Tone::Bad, "denied".to_owned()),
+        Some(ApprovalOutcome::Expired) => (Tone::Bad, "expired".to_owned()),
+        Some(ApprovalOutcome::Withdrawn) => (Tone::Faint, "withdrawn".to_owned()),
     };
     let by = approval.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
     let reason = approval.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
     let word = out.paint(tone, &clean(&format!("{word}{by}{reason}")));
     out.line(&format!("  approval of {}: {word}", clean(&what)));
+    if let Some(why) = &approval.void {
+        out.line(&out.paint(Tone::Faint, &format!("    void: {}", clean(why))));
+    }
     for wanted in &approval.reasons {
         out.line(&format!("    {}: {}", clean(&wanted.policy), clean(&wanted.reason)));
     }
@@ -158,7 +163,11 @@ fn advice(run: &RunDocument) -> Option<String> {
                 ([_, _, ..], Some(seq)) => format!(" --seq {seq}"),
                 _ => String::new(),
             };
-            Some(format!("`enact approve {id}{which} --by EMAIL` or `enact deny {id}{which}` decides it"))
+            let until = open.first().map(|first| format!(" until {}", first.expires_at)).unwrap_or_default();
+            Some(format!(
+                "`enact approve {id}{which} --by EMAIL` or `enact deny {id}{which}` decides it{until}; after that \
+                 `enact resume {id}` ends what waited"
+            ))
         }
         RunStatus::Quarantined => Some(format!(
             "`enact show {id}` says more; then `enact resolve {id} --seq N --as …`, `enact resume {id}` or `enact rollback {id}`"

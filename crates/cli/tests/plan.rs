@@ -17,6 +17,7 @@ steps:
     with: { path: "{{ payload.path }}", content: "{{ steps.old.output.content }}three\n" }
   - { id: fresh, action: files.write_file, with: { path: "new/a.txt", content: "hello\n" }, approval: true }
   - { id: same, action: files.write_file, with: { path: "same.txt", content: "same\n" } }
+  - { id: again, action: files.write_file, with: { path: "same.txt", content: "same\n" }, approval: true }
   - { id: never, action: files.delete_file, when: "{{ payload.path == '' }}", with: { path: "x" } }
   - id: log
     action: files.write_file
@@ -59,11 +60,14 @@ fn a_plan_shows_each_step_and_changes_nothing() {
 
     let fresh = step(&plan, "fresh");
     assert!(fresh["change"].as_str().unwrap().contains("--- /dev/null\n+++ b/new/a.txt\n"), "{fresh}");
-    let wanted = fresh["verdicts"].as_array().unwrap().iter().find(|v| v["policy"] == "workflow").unwrap();
-    assert!(wanted["reason"].as_str().unwrap().contains("approval"), "{wanted}");
+    let said = fresh["verdicts"].as_array().unwrap().iter().find(|v| v["policy"] == "workflow").unwrap();
+    assert!(said["reason"].as_str().unwrap().contains("approval"), "{said}");
 
     let same = step(&plan, "same");
     assert_eq!((&same["already_done"], &same["change"]), (&json!(true), &Value::Null));
+    let again = step(&plan, "again");
+    assert_eq!(again["already_done"], true);
+    assert_eq!(wanted(&plan, "again").len(), 1, "the run asks before it looks: {again}");
     assert_eq!(step(&plan, "never")["skipped"], true);
     let gone = step(&plan, "gone")["change"].as_str().unwrap();
     assert!(gone.contains("+++ /dev/null\n") && gone.contains("\n-same\n"), "{gone}");
@@ -191,6 +195,83 @@ fn a_write_that_fails_or_is_refused_on_what_is_found_has_not_succeeded() {
     assert_eq!(denied("c"), ["max_actions_per_run", "cedar"]);
 }
 
+/// What the verdicts on a step say of approvals.
+fn wanted(plan: &Value, id: &str) -> Vec<String> {
+    let verdicts = step(plan, id)["verdicts"].as_array().unwrap();
+    let reasons = verdicts.iter().map(|verdict| verdict["reason"].as_str().unwrap().to_owned());
+    reasons.filter(|reason| reason.contains("approval")).collect()
+}
+
+#[test]
+fn an_approval_that_is_wanted_is_shown_whichever_gate_wants_it() {
+    let world = desk();
+    let config = world.read("enact.toml");
+    world.write(
+        "enact.toml",
+        &format!(
+            "{config}\n[[policies]]\nname = \"require_approval\"\nactions = [\"files.read_file\", \"files.delete_file\"]\n"
+        ),
+    );
+    world.write(
+        "policies.cedar",
+        "permit(principal, action, resource) unless { context has facts };\n\
+         permit(principal, action == Action::\"files.delete_file\", resource);\n\
+         @approval(\"what is there\") permit(principal, action in [Action::\"files.read_file\", Action::\"files.write_file\"], \
+         resource) when { context has facts && context.params.path == \"a.txt\" };\n\
+         permit(principal, action in [Action::\"files.read_file\", Action::\"files.write_file\"], resource)\n\
+         when { context has facts && context.params.path != \"a.txt\" };\n",
+    );
+    world.write(
+        "workflows/gates.yaml",
+        "name: gates\nsteps:\n  - { id: read, action: files.read_file, with: { path: same.txt } }\n  \
+         - { id: large, action: files.read_file, with: { path: a.txt } }\n  \
+         - { id: delete, action: files.delete_file, with: { path: same.txt } }\n  \
+         - { id: write, action: files.write_file, with: { path: a.txt, content: x } }\n  \
+         - { id: new, action: files.write_file, with: { path: b.txt, content: x } }\n",
+    );
+    let plan = plan(&world, "gates", &json!({})).exits(0).json();
+    let parameters = |name: &str| format!("needs a person's approval: files.{name} needs approval");
+    assert_eq!(wanted(&plan, "read"), [parameters("read_file")]);
+    assert_eq!(wanted(&plan, "delete"), [parameters("delete_file")]);
+    assert_eq!(wanted(&plan, "large")[0], parameters("read_file"));
+    assert!(wanted(&plan, "large")[1].contains("what is there"), "both gates: {plan}");
+    assert!(wanted(&plan, "write")[0].contains("what is there"), "{plan}");
+    assert!(wanted(&plan, "new").is_empty(), "{plan}");
+}
+
+#[test]
+fn what_may_not_be_read_is_not_shown_by_the_plan_of_a_write() {
+    let world = desk();
+    world.write("workspace/secret.txt", "hunter2\n");
+    world.write(
+        "workflows/over.yaml",
+        "name: over\nsteps:\n  - { id: secret, action: files.write_file, with: { path: secret.txt, content: x } }\n  \
+         - { id: gone, action: files.delete_file, with: { path: secret.txt } }\n  \
+         - { id: free, action: files.write_file, with: { path: same.txt, content: x } }\n",
+    );
+    let config = world.read("enact.toml");
+    let shown = |config: &str| {
+        world.write("enact.toml", config);
+        let plan = plan(&world, "over", &json!({})).exits(0).json();
+        let of = |id: &str| (step(&plan, id)["change"].is_string(), step(&plan, id)["notes"].is_array());
+        assert_eq!(plan.to_string().contains("hunter2"), of("secret").0);
+        [of("secret"), of("gone"), of("free")]
+    };
+    assert_eq!(shown(&config), [(true, false), (true, false), (true, false)]);
+    let no_reads = config.replace("\"read_file\", ", "");
+    assert_ne!(no_reads, config);
+    assert_eq!(shown(&no_reads), [(false, true), (false, true), (false, true)]);
+    let wants = |what: &str| format!("{config}\n[[policies]]\nname = \"require_approval\"\n{what}\n");
+    assert_eq!(shown(&wants("actions = [\"files.read_file\"]")), [(false, true); 3], "a read needs a word");
+    assert_eq!(shown(&wants("effect = \"write\"")), [(true, false); 3], "only the write does");
+    world.write(
+        "policies.cedar",
+        "permit(principal, action, resource);\n\
+         forbid(principal, action == Action::\"files.read_file\", resource) when { context.params.path == \"secret.txt\" };\n",
+    );
+    assert_eq!(shown(&config), [(false, true), (false, true), (true, false)], "of that file alone");
+}
+
 #[test]
 fn for_people_it_says_what_could_not_be_undone_and_what_changes() {
     let world = desk();
@@ -218,7 +299,7 @@ async fn rows_are_counted_and_shown_and_neither_locked_nor_touched() {
     world.write(
         "enact.toml",
         "[connectors.db]\nkind = \"postgres\"\nurl_env = \"DATABASE_URL\"\nallowed_actions = [\"insert_row\", \
-         \"update_row\", \"delete_row\"]\n[workflows]\ndir = \"workflows\"\n",
+         \"update_row\", \"delete_row\", \"select_rows\"]\n[workflows]\ndir = \"workflows\"\n",
     );
     world.write(
         "workflows/rows.yaml",
@@ -241,6 +322,14 @@ async fn rows_are_counted_and_shown_and_neither_locked_nor_touched() {
     assert_eq!(step(&plan, "drop")["before"]["sample"][0]["name"], "n3");
     assert_eq!(step(&plan, "none")["already_done"], true);
     assert_eq!(step(&plan, "add")["change"]["rows"], 1);
+    let config = world.read("enact.toml").replace(", \"select_rows\"", "");
+    world.write("enact.toml", &config);
+    let mut command = world.command(&["plan", "rows", "--user", "me@example.com", "--json"]);
+    let gave: Gave = command.env("DATABASE_URL", db.url()).output().unwrap().into();
+    let blind = gave.exits(0).json();
+    assert_eq!(step(&blind, "drop")["before"]["rows"], 1, "{blind}");
+    assert!(!blind.to_string().contains("sample"), "no row is shown to whom may not read any: {blind}");
+    assert!(step(&blind, "drop")["notes"][0].as_str().unwrap().contains("db.select_rows"), "{blind}");
     holder.batch_execute("ROLLBACK").await.unwrap();
 
     let left = db.client().await;

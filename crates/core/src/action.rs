@@ -47,6 +47,12 @@ pub trait Action: Record {
     /// The key under which requests for the same thing wait for each other; `None` where no other request
     /// can touch the same thing.
     fn lock(&self) -> Option<LockKey>;
+
+    /// The action of the connector, and its parameters, that reads what a preview of this one shows of what is there;
+    /// `None` where that holds no content. A plan shows it only to whom that action would be allowed.
+    fn shown_by(&self) -> Option<(&'static str, Value)> {
+        None
+    }
 }
 
 /// What an action does to the outside world.

@@ -121,6 +121,8 @@ pub struct ApprovalResult {
     pub params: Option<JsonText>,
     /// What capture found, where that is a part of what is to be approved.
     pub facts: Option<JsonText>,
+    /// Which system it is about.
+    pub system: Option<String>,
     /// Why it is asked for.
     pub reasons: Vec<ApprovalReason>,
     /// Who may approve; anybody but the run's user, where it is empty.
@@ -131,12 +133,39 @@ pub struct ApprovalResult {
     pub asked_at: Timestamp,
     /// Until when it can be given, and used.
     pub expires_at: Timestamp,
-    /// The word; `None` while it is waited for.
-    pub word: Option<ApprovalWord>,
+    /// What became of it; `None` while a word is waited for.
+    pub word: Option<ApprovalOutcome>,
     /// Whose.
     pub by: Option<String>,
     /// The reason that was given.
     pub reason: Option<String>,
+    /// Why it is good for nothing any more, also where it was approved; `None` while it is.
+    pub void: Option<String>,
+}
+
+/// What became of a request for approval.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApprovalOutcome {
+    /// Somebody said yes.
+    Approved,
+    /// Somebody said no.
+    Denied,
+    /// Nobody said anything in time.
+    Expired,
+    /// Nobody said anything before it was not wanted any more.
+    Withdrawn,
+}
+
+impl ApprovalOutcome {
+    fn of(approval: &ApprovalState) -> Option<Self> {
+        match approval.decided.as_ref().map(|decided| decided.word) {
+            Some(ApprovalWord::Approved) => Some(Self::Approved),
+            Some(ApprovalWord::Denied) => Some(Self::Denied),
+            Some(ApprovalWord::Expired) => Some(Self::Expired),
+            None => approval.void.map(|_| Self::Withdrawn),
+        }
+    }
 }
 
 /// The outcome of a rollback, newest action first.
@@ -288,14 +317,16 @@ impl ApprovalResult {
             target: call.and_then(|call| call.target.clone()),
             params: call.map(|call| shown(&call.params)),
             facts: request.facts.as_ref().map(shown),
+            system: request.identity.as_ref().map(|identity| identity.0.clone()),
             reasons: request.reasons.clone(),
             approvers: request.approvers.clone(),
             digest: request.digest.clone(),
             asked_at: approval.asked_at,
             expires_at: request.expires_at,
-            word: decided.map(|decided| decided.word),
+            word: ApprovalOutcome::of(approval),
             by: decided.and_then(|decided| decided.by.clone()),
             reason: decided.and_then(|decided| decided.reason.clone()),
+            void: approval.void.map(|why| why.to_string()),
         }
     }
 }

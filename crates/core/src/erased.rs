@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use serde_json::Value;
 
 use crate::action::{
     Action, Captured, Doubt, EffectClass, Facts, Left, LockKey, Preview, Record, Target, Undo,
@@ -116,6 +117,15 @@ impl Prepared {
         self.0.lock()
     }
 
+    /// See [`Action::shown_by`].
+    ///
+    /// # Errors
+    /// Parameters without a JSON form.
+    pub fn shown_by(&self) -> Result<Option<(&'static str, JsonText)>, Error> {
+        let shown_by = self.0.shown_by();
+        shown_by.map(|(action, params)| Ok((action, JsonText::encode(&params)?))).transpose()
+    }
+
     /// See [`Perform::capture`].
     ///
     /// # Errors
@@ -162,6 +172,7 @@ trait ErasedRequest: Debug + Send + Sync {
     fn params(&self) -> &JsonText;
     fn target(&self) -> Target;
     fn lock(&self) -> Option<LockKey>;
+    fn shown_by(&self) -> Option<(&'static str, Value)>;
     fn capture<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<Capture, Error>>;
     fn preview<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<Preview<JsonText>, Error>>;
     fn perform<'a>(&'a self, cx: &'a Cx, ready: Ready) -> BoxFuture<'a, Result<JsonText, Error>>;
@@ -196,6 +207,10 @@ impl<C: Connector + Perform<A>, A: Action> ErasedRequest for Request<C, A> {
 
     fn lock(&self) -> Option<LockKey> {
         self.action.lock()
+    }
+
+    fn shown_by(&self) -> Option<(&'static str, Value)> {
+        self.action.shown_by()
     }
 
     fn capture<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<Capture, Error>> {

@@ -178,6 +178,8 @@ pub struct ApprovalRequested {
     pub reasons: Vec<ApprovalReason>,
     /// Who may approve; anybody but the run's user, where it is empty.
     pub approvers: Vec<String>,
+    /// Which system the action is about; `None` where it is the run as a whole.
+    pub identity: Option<Identity>,
     /// SHA-256 of the run or the action, with its facts, in hexadecimal digits.
     pub digest: String,
     /// SHA-256 of all policies as they were, in hexadecimal digits.

@@ -5,9 +5,10 @@
 mod common;
 
 use common::*;
-use enact_core::event::{ApprovalWord, Event, OnFailure};
+use enact_core::event::{ApprovalRequested, ApprovalWord, Event, OnFailure};
 use enact_core::ids::Seq;
-use enact_core::run::{Phase, RunState, RunStatus};
+use enact_core::json::JsonText;
+use enact_core::run::{Phase, RunState, RunStatus, Void};
 use enact_core::time::Timestamp;
 
 const BOSS: Option<&str> = Some("boss@company.com");
@@ -89,6 +90,35 @@ fn case_06_a_word_is_on_what_was_asked_once_in_time_and_from_somebody_else() {
     approved.apply(Timestamp::from_unix_us(0), &word("one", ApprovalWord::Approved, BOSS)).unwrap();
     let again = refused_at(&approved, 0, &word("one", ApprovalWord::Denied, BOSS));
     assert!(again.contains("nothing of it waits"), "{again}");
+}
+
+#[test]
+fn what_was_asked_stays_and_says_why_it_is_void() {
+    let asked = approval_requested(Some(1), "one", EXPIRES);
+    let yes = approval_decided(Some(1), "one", ApprovalWord::Approved, BOSS);
+    let changed = |change: fn(&mut ApprovalRequested)| {
+        let Event::ApprovalRequested(request) = &asked else { unreachable!() };
+        let mut request = (**request).clone();
+        change(&mut request);
+        Event::ApprovalRequested(std::sync::Arc::new(request))
+    };
+    for (again, void) in [
+        (changed(|request| request.policies = "others".into()), Some(Void::OtherPolicies)),
+        (changed(|request| request.identity = None), Some(Void::OtherSystem)),
+        (changed(|request| request.digest = "two".into()), Some(Void::OtherThing)),
+        (changed(|_| {}), Some(Void::TooLate)),
+        // The other gate asks too, and what was approved at the first one is still approved.
+        (changed(|request| request.facts = Some(JsonText::null())), None),
+    ] {
+        let state = run(&[judged(true), asked.clone(), yes.clone(), again]);
+        let voids: Vec<_> = state.approvals.iter().map(|one| one.void).collect();
+        assert_eq!(voids, [void, None]);
+    }
+    for end in [blocked(), run_failed(), run_succeeded(), cancelled()] {
+        let over = run(&[judged(true), asked.clone(), end]);
+        assert_eq!(over.open_approvals().count(), 0, "nobody is waited for any more");
+        assert_eq!(over.approvals[0].void, Some(Void::NotWanted));
+    }
 }
 
 #[test]

@@ -12,7 +12,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use enact::Builder;
 use enact::action::{Action, Captured, Doubt, EffectClass, Left, LockKey, Target, Undo};
 use enact::connector::{ActionSet, ConfigEnv, Connector, Cx, Identity, Perform};
+use enact::event::ApprovalRequested;
 use enact::filesystem::{DeleteFile, Filesystem, WriteFile};
+use enact::policy::{Policy, Request, Verdict};
 use enact::prelude::*;
 use enact::schemars::{self, JsonSchema};
 use enact::testing::crash_points::{self, Place};
@@ -173,6 +175,77 @@ fn a_workflow_that_fails_is_undone_with_a_crash_at_every_step() {
 fn a_crash_during_the_recovery_from_a_crash_changes_nothing() {
     let request = RunRequest::of(Change, "agent@company.com", &()).unwrap();
     assert!(crash_points::check_twice(&request, Ledger::fresh) > 500);
+}
+
+/// As [`Ledger`], where people are asked at each gate: of the run, of a write on its parameters, of one on what is there,
+/// and of a read. They say yes, but for changes of a key. Undone is what was done where nothing is allowed.
+struct Asking(Ledger, Option<&'static str>);
+
+#[derive(Debug)]
+struct FourEyes;
+
+impl Policy for FourEyes {
+    fn name(&self) -> &str {
+        "four-eyes"
+    }
+
+    fn judge(&self, request: &Request<'_>) -> Verdict {
+        let exists = request.facts().map(|facts| facts.get("exists").is_some_and(|exists| *exists == true));
+        let wanted = match (request.action().map(|action| (action.action, &*action.target.id)), exists) {
+            (None, _) | (Some(("put", "new") | ("get", _)), None) => true,
+            (Some(("put" | "remove", _)), Some(exists)) => exists,
+            _ => false,
+        };
+        if wanted { Verdict::needs_approval("look at it") } else { Verdict::Pass }
+    }
+}
+
+#[derive(Debug)]
+struct Nothing;
+
+impl Policy for Nothing {
+    fn name(&self) -> &str {
+        "nothing"
+    }
+
+    fn judge(&self, _: &Request<'_>) -> Verdict {
+        Verdict::deny("nothing is allowed")
+    }
+}
+
+impl Place for Asking {
+    fn runtime(&self) -> Builder {
+        self.0.runtime().policy(FourEyes)
+    }
+
+    fn runtime_to_roll_back(&self) -> Builder {
+        self.0.runtime().policy(Nothing)
+    }
+
+    async fn observe(&self) -> String {
+        self.0.observe().await
+    }
+
+    fn approves(&self, request: &ApprovalRequested) -> bool {
+        let key = request.call.as_ref().and_then(|call| call.target.as_ref()).map(|target| &*target.id);
+        self.1.is_none_or(|denied| key != Some(denied))
+    }
+}
+
+#[test]
+fn what_waits_for_people_survives_a_crash_at_every_step_and_is_undone_whatever_policies_say() {
+    let request = RunRequest::of(Change, "agent@company.com", &()).unwrap();
+    let moments = crash_points::check(&request, || Asking(Ledger::fresh(), None));
+    assert!(moments > 40, "each of the five approvals is asked for and given: {moments}");
+}
+
+#[test]
+fn what_is_denied_stays_denied_with_a_crash_at_every_step() {
+    let request = RunRequest::of(Change, "agent@company.com", &()).unwrap();
+    // Before any effect, and after one.
+    for denied in ["new", "gone"] {
+        assert!(crash_points::check(&request, || Asking(Ledger::fresh(), Some(denied))) > 5);
+    }
 }
 
 /// What the check says of a place on which something is wrong.

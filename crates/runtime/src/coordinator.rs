@@ -54,13 +54,24 @@ pub(crate) struct Coordinator;
 
 pub(crate) struct CoordinatorArgs {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) max_runs: usize,
+    pub(crate) limits: Limits,
+}
+
+/// How much a runtime has at once, for new runs to be taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Runs that are under way.
+    pub(crate) under_way: usize,
+    /// Runs that wait for a person's approval and nothing else.
+    pub(crate) waiting: usize,
 }
 
 pub(crate) struct Carried {
     shared: Arc<Shared>,
-    max_runs: usize,
+    limits: Limits,
     runs: HashMap<RunId, Entry>,
+    /// Those of them that wait for a person's approval and nothing else, as they stand.
+    waiting: HashMap<RunId, Arc<RunState>>,
     actors: HashMap<ActorId, RunId>,
     /// Runs that recovery brings: the keys of their targets in doubt, and who waits for them already.
     expected: HashMap<RunId, (Guards, Vec<Watcher>)>,
@@ -77,8 +88,6 @@ struct Entry {
     go: Go,
     /// Whether its actor is gone, and another follows later.
     rests: bool,
-    /// The run as it stands, while a person's approval is waited for.
-    put_off: Option<Arc<RunState>>,
 }
 
 impl Actor for Coordinator {
@@ -93,8 +102,9 @@ impl Actor for Coordinator {
     ) -> Result<Carried, ActorProcessingErr> {
         Ok(Carried {
             shared: args.shared,
-            max_runs: args.max_runs,
+            limits: args.limits,
             runs: HashMap::new(),
+            waiting: HashMap::new(),
             actors: HashMap::new(),
             expected: HashMap::new(),
             drained: Vec::new(),
@@ -158,7 +168,7 @@ impl Carried {
     }
 
     fn watch(&mut self, run: RunId, watcher: Watcher) {
-        if let Some(state) = self.runs.get(&run).and_then(|entry| entry.put_off.as_ref()) {
+        if let Some(state) = self.waiting.get(&run) {
             return tell_all(vec![watcher], &Ok(Arc::clone(state)));
         }
         let carried = self.runs.get_mut(&run).map(|entry| &mut entry.watchers);
@@ -174,11 +184,13 @@ impl Carried {
         if self.actors.get(&actor) != Some(&run) {
             return;
         }
+        let Some(state) = state else {
+            self.waiting.remove(&run);
+            return;
+        };
         if let Some(entry) = self.runs.get_mut(&run) {
-            if let Some(state) = &state {
-                tell_all(std::mem::take(&mut entry.watchers), &Ok(Arc::clone(state)));
-            }
-            entry.put_off = state;
+            tell_all(std::mem::take(&mut entry.watchers), &Ok(Arc::clone(&state)));
+            self.waiting.insert(run, state);
         }
         self.tell_drained();
     }
@@ -208,14 +220,7 @@ impl Carried {
         ack: Option<Ack>,
         watcher: Option<Watcher>,
     ) {
-        let refusal = if self.draining {
-            Some("the runtime is shutting down and takes no new runs".to_owned())
-        } else if self.runs.len() >= self.max_runs {
-            Some(format!("{} runs are under way, the limit of this runtime; try again later", self.max_runs))
-        } else {
-            None
-        };
-        let Some(why) = refusal else {
+        let Some(why) = self.refusal() else {
             let watchers = watcher.into_iter().collect();
             return self.carry(myself, run, Start::New { accepted, ack }, watchers, 0);
         };
@@ -226,6 +231,21 @@ impl Carried {
         if let Some(ack) = ack {
             drop(ack.send(Err(error)));
         }
+    }
+
+    /// Why no new run is taken; `None` where one is.
+    fn refusal(&self) -> Option<String> {
+        let Limits { under_way, waiting } = self.limits;
+        if self.draining {
+            return Some("the runtime is shutting down and takes no new runs".to_owned());
+        }
+        if self.waiting.len() >= waiting {
+            return Some(format!(
+                "{waiting} runs wait for a person's approval, the limit of this runtime; decide some of them first"
+            ));
+        }
+        let is_full = self.runs.len().saturating_sub(self.waiting.len()) >= under_way;
+        is_full.then(|| format!("{under_way} runs are under way, the limit of this runtime; try again later"))
     }
 
     fn carry(
@@ -248,7 +268,7 @@ impl Carried {
         match ActorRuntime::spawn_linked_instant(None, RunActor, Box::new(args), myself.get_cell()) {
             Ok((actor, _)) => {
                 self.actors.insert(actor.get_id(), run);
-                self.runs.insert(run, Entry { actor, watchers, restarts, go, rests: false, put_off: None });
+                self.runs.insert(run, Entry { actor, watchers, restarts, go, rests: false });
             }
             Err(error) => {
                 let error = Error::new(ErrorCode::Internal, format!("run {run} got no actor: {error}"));
@@ -280,7 +300,7 @@ impl Carried {
             // What is asked may be recorded when the actor dies.
             entry.go = Go::On;
             // Its actor says so again, where the request changes nothing.
-            entry.put_off = None;
+            self.waiting.remove(&run);
             // A dropped reply tells whoever asked to ask again.
             drop(entry.actor.send_message(RunMsg::Command(command, reply)));
         }
@@ -309,6 +329,7 @@ impl Carried {
         if self.actors.remove(&actor).is_none() {
             return;
         }
+        self.waiting.remove(&run);
         if let Err(error) = &end
             && error.is_retryable()
             && !self.draining
@@ -324,6 +345,7 @@ impl Carried {
 
     fn actor_died(&mut self, myself: &ActorRef<CoordinatorMsg>, actor: ActorId, why: &str) {
         let Some(run) = self.actors.remove(&actor) else { return };
+        self.waiting.remove(&run);
         tracing::error!(%run, why, "the actor of a run died");
         if !self.draining && self.restart_later(myself, run) {
             return;
@@ -338,7 +360,6 @@ impl Carried {
     fn restart_later(&mut self, myself: &ActorRef<CoordinatorMsg>, run: RunId) -> bool {
         let Some(entry) = self.runs.get_mut(&run) else { return false };
         entry.rests = true;
-        entry.put_off = None;
         let wait = if entry.restarts < RESTARTS {
             entry.restarts += 1;
             Duration::from_secs(u64::from(entry.restarts).saturating_mul(2))
@@ -369,7 +390,7 @@ impl Carried {
 
     fn tell_drained(&mut self) {
         // Who waits for a person may wait long; the log has that too.
-        if self.draining && self.runs.values().all(|entry| entry.put_off.is_some()) {
+        if self.draining && self.runs.len() == self.waiting.len() {
             for drained in self.drained.drain(..) {
                 if drained.send(()).is_err() {
                     tracing::debug!("nobody waits any more for the runs to end");

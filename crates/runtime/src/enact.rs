@@ -29,7 +29,7 @@ use crate::shared::Shared;
 use crate::supervisor::{CoordinatorRef, SupervisorMsg};
 use crate::workflow::Workflow;
 
-pub use builder::{Builder, DEFAULT_MAX_RUNS, Recovery};
+pub use builder::{Builder, DEFAULT_MAX_RUNS, DEFAULT_MAX_WAITING, Recovery};
 pub use request::{RunRequest, Submitted};
 
 /// A run that has ended, or waits for a person.
@@ -287,11 +287,11 @@ impl Enact {
     }
 
     /// Approves what of a run waits for that: the action, or where `seq` is `None` the one thing that waits. Carries the
-    /// run on, and waits for its end.
+    /// run on, and waits for its end. Where the time for a word is over, it is none: what waited ends as
+    /// `approval_expired`, and the run goes on from there.
     ///
     /// # Errors
-    /// As [`Enact::wait`]; `conflict`, where nothing of it waits, several things do and none is named, or the time for it is
-    /// over; `approval_denied`, where `by` asked for the run or is not one of those who may approve it. It waits on then.
+    /// As [`Enact::wait`]; `conflict`, where nothing of it waits, or several things do and none is named; `approval_denied`, where `by` asked for the run or is not one of those who may approve it. It waits on then.
     pub async fn approve(&self, run: RunId, seq: Option<Seq>, by: impl Into<String>) -> Result<Run, Error> {
         let word = Approving { by: by.into(), seq, approved: true, reason: None };
         self.command(run, Command::Approve(word)).await

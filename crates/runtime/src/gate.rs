@@ -95,7 +95,7 @@ pub(crate) fn judge_run(shared: &Shared, state: &RunState, subject: &Subject) ->
 }
 
 /// An action as the workflow's code asks for it.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked<'a> {
     pub(crate) seq: Seq,
     pub(crate) path: &'a CallPath,
@@ -113,18 +113,7 @@ pub(crate) fn admit(
 ) -> Result<(Permitted, Judged), Box<Refusal>> {
     let refused =
         |error| Box::new(Refusal { call: Arc::new(unread_call(asked)), verdicts: Vec::new(), error });
-    let toolbox = shared.connector(asked.connector).map_err(refused)?.toolbox();
-    toolbox.check_allowed(asked.action).map_err(refused)?;
-    let prepared = toolbox.prepare(asked.action, asked.params).map_err(refused)?;
-    let spec = prepared.spec();
-    let call = Arc::new(ActionCall {
-        version: spec.version,
-        effect: spec.effect,
-        params: prepared.params().clone(),
-        target: Some(prepared.target()),
-        ..unread_call(asked)
-    });
-    let permitted = Permitted { call, prepared };
+    let permitted = prepare(shared, asked).map_err(refused)?;
     // Counted and admitted in one step: two runs cannot both be the last that a limit allows.
     let judged = shared.recent.look(|admitted| {
         let judged = judge_action(shared, state, subject, &permitted.call, None, admitted);
@@ -137,6 +126,35 @@ pub(crate) fn admit(
         Some(error) => Err(Box::new(Refusal { call: permitted.call, verdicts: judged.verdicts, error })),
         None => Ok((permitted, judged)),
     }
+}
+
+/// Whether an action would be allowed on its parameters without anybody's leave. Nothing is counted.
+pub(crate) fn would_be_allowed(
+    shared: &Shared,
+    state: &RunState,
+    subject: &Subject,
+    asked: &Asked<'_>,
+) -> bool {
+    let Ok(permitted) = prepare(shared, asked) else { return false };
+    let judged =
+        shared.recent.look(|admitted| judge_action(shared, state, subject, &permitted.call, None, admitted));
+    judged.refusal().is_none() && judged.wanted.is_empty()
+}
+
+/// The allowlist, and the parameters.
+fn prepare(shared: &Shared, asked: &Asked<'_>) -> Result<Permitted, Error> {
+    let toolbox = shared.connector(asked.connector)?.toolbox();
+    toolbox.check_allowed(asked.action)?;
+    let prepared = toolbox.prepare(asked.action, asked.params)?;
+    let spec = prepared.spec();
+    let call = Arc::new(ActionCall {
+        version: spec.version,
+        effect: spec.effect,
+        params: prepared.params().clone(),
+        target: Some(prepared.target()),
+        ..unread_call(asked)
+    });
+    Ok(Permitted { call, prepared })
 }
 
 /// The call, as long as its parameters are not read.

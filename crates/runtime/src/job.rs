@@ -58,8 +58,9 @@ impl Drop for Job {
 }
 
 pub(crate) enum What {
-    /// Capture, intend, perform. An undo is the same, with the identity of the intent that it undoes.
-    Act { force: bool, undoes: Option<Identity> },
+    /// Capture, intend, perform. An undo is the same, with the identity of the intent that it undoes. Where a person has to
+    /// approve it, it asks for leave before each of them.
+    Act { force: bool, undoes: Option<Identity>, asks: bool },
     /// Find out what became of an intent.
     Probe { pre: JsonText, identity: Identity, once: bool },
 }
@@ -71,10 +72,12 @@ pub(crate) struct Report {
 }
 
 pub(crate) enum Said {
+    /// May it be looked at in this system what a person has to approve? Answered where it may, or not at all.
+    Begin { identity: Identity, reply: oneshot::Sender<()> },
     /// May this be performed? Answered with the intent's place in the log, or not at all.
     Intend { captured: Box<Intent>, reply: oneshot::Sender<Appended> },
     /// May this be read, as capture found it? Answered where it may, or not at all.
-    Look { facts: Facts, reply: oneshot::Sender<()> },
+    Look { identity: Identity, facts: Facts, reply: oneshot::Sender<()> },
     /// Nothing happened.
     CaptureFailed(Error),
     /// The wanted state was there already.
@@ -123,16 +126,19 @@ impl Job {
         };
         let cx = Cx::new(self.effect, force, workshop.shared.store.blobs()).within(Arc::new(around));
         match &self.what {
-            What::Act { undoes, .. } => self.act(&workshop, &cx, undoes.as_ref(), held).await,
+            What::Act { undoes, asks, .. } => self.act(&workshop, &cx, (undoes.as_ref(), *asks), held).await,
             What::Probe { pre, identity, once, .. } => {
                 self.settle(&workshop, &cx, pre, identity, *once, held).await;
             }
         }
     }
 
-    async fn act(&self, workshop: &Workshop, cx: &Cx, undoes: Option<&Identity>, held: Held) {
+    async fn act(&self, workshop: &Workshop, cx: &Cx, (undoes, asks): (Option<&Identity>, bool), held: Held) {
         self.step(workshop, Stage::BeforeCapture);
         let prepared = self.permitted.prepared();
+        if asks && !self.may_begin(workshop).await {
+            return;
+        }
         let due = self.due(cx);
         let looked = self.bounded(async {
             let identity = workshop.toolbox.identity().await?;
@@ -150,7 +156,8 @@ impl Job {
             Capture::Ready { pre, facts, ready } => (pre, facts, ready),
         };
         if prepared.spec().effect == EffectClass::ReadOnly {
-            if !workshop.shared.policies.is_empty() && !self.may_read(facts).await {
+            let judged = asks || !workshop.shared.policies.is_empty();
+            if judged && !self.answered(|reply| Said::Look { identity, facts, reply }).await {
                 return;
             }
             return self.say(match self.bounded(prepared.perform(&self.due(cx), ready)).await {
@@ -178,15 +185,30 @@ impl Job {
         self.settle(workshop, cx, &pre, &identity, false, held).await;
     }
 
-    /// Asks whether what capture found may be read.
-    async fn may_read(&self, facts: Facts) -> bool {
+    /// Asks for leave in the very system that it is about, before anything is looked at there.
+    async fn may_begin(&self, workshop: &Workshop) -> bool {
+        match self.bounded(workshop.toolbox.identity()).await {
+            Ok(Ok(identity)) => self.answered(|reply| Said::Begin { identity, reply }).await,
+            Ok(Err(error)) => {
+                self.say(Said::CaptureFailed(error.left_nothing()));
+                false
+            }
+            Err(broken) => {
+                self.say(Said::CaptureFailed(broken.before_effect()));
+                false
+            }
+        }
+    }
+
+    /// Asks, and waits for an answer. Where there is none, this has ended.
+    async fn answered<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Said) -> bool {
         let (reply, answer) = oneshot::channel();
-        self.say(Said::Look { facts, reply });
-        let may = answer.await.is_ok();
-        if !may {
+        self.say(ask(reply));
+        let answered = answer.await.is_ok();
+        if !answered {
             self.told.store(true, Ordering::Relaxed);
         }
-        may
+        answered
     }
 
     /// Asks for the intent, and waits until it is durable.
@@ -278,7 +300,7 @@ impl Job {
     /// The workflow actor may be gone: then the log has the intent, and recovery asks what became of it.
     fn say(&self, said: Said) {
         let goes_on = match &said {
-            Said::Intend { .. } | Said::Look { .. } => true,
+            Said::Begin { .. } | Said::Intend { .. } | Said::Look { .. } => true,
             Said::Performed(Err(error), _) => error.code() == ErrorCode::InDoubt,
             _ => false,
         };

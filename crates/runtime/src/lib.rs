@@ -33,7 +33,9 @@ mod workflow;
 
 pub use clock::{Clock, SystemClock};
 pub use cx::{Acted, DEFAULT_ATTEMPTS, DEFAULT_TIMEOUT, MAX_PARALLEL, Tool, Tries, WorkflowCx};
-pub use enact::{Builder, DEFAULT_MAX_RUNS, Enact, Recovery, Run, RunRequest, Submitted};
+pub use enact::{
+    Builder, DEFAULT_MAX_RUNS, DEFAULT_MAX_WAITING, Enact, Recovery, Run, RunRequest, Submitted,
+};
 pub use foreseen::Foreseen;
 pub use observe::{Note, Observer, Stage, Step};
 pub use plan::{Plan, PlannedAction, Planner};

@@ -223,35 +223,53 @@ impl Plan {
         let around = Arc::new(Around { shared: Arc::clone(&self.shared), notes: Mutex::default() });
         let cx = self.cx(seq).within(Arc::clone(&around) as Arc<dyn Surroundings>);
         // What waits for a person's word is not read without it.
-        let leave = judged.wanted.is_empty();
+        let leave = judged.wanted.is_empty() && !tries.approval;
         let judge =
             |facts: &Facts| gate::judge_captured(&self.shared, &self.state, &self.subject, &call, facts);
         match within(tries, found(permitted.prepared(), &cx, leave, judge)).await {
             Err(error) => planned.error = Some(error.record()),
             Ok(Found::Read(output, verdicts)) => {
                 planned.output = output;
-                planned.verdicts = verdicts.unwrap_or(planned.verdicts);
+                planned.judged_again(verdicts.unwrap_or_default());
             }
             Ok(Found::Would(mut preview)) => {
                 if preview.already_done.is_none() {
-                    let judged =
-                        gate::judge_captured(&self.shared, &self.state, &self.subject, &call, &preview.facts);
-                    if judged.refusal().is_some() {
-                        // What is refused is not looked into: it may be somebody's secret.
-                        preview.shown = Shown::default();
-                    }
-                    planned.verdicts = judged.verdicts;
+                    planned.judged_again(judge(&preview.facts).verdicts);
+                }
+                if gate::refusal(&planned.verdicts).is_some() {
+                    // What is refused is not looked into: it may be somebody's secret.
+                    preview.shown = Shown::default();
+                } else if preview.already_done.is_none()
+                    && let Some(why) = self.keeps_back(&asked, permitted.prepared())?
+                {
+                    // Policies' facts hold no content.
+                    preview.shown =
+                        Shown { before: JsonText::encode(&preview.facts)?, change: JsonText::null() };
+                    planned.notes.push(why);
                 }
                 planned.take(preview, permitted.prepared());
             }
         }
         planned.notes.append(&mut around.notes.lock());
-        if tries.approval && !planned.already_done {
+        if tries.approval {
             let reason = "needs a person's approval: the workflow wants it".to_owned();
             planned.verdicts.push(VerdictRecord { policy: WORKFLOW.to_owned(), passed: true, reason });
         }
         self.remember_action(call, &planned)?;
         Ok(planned)
+    }
+
+    /// Why what is there is not shown: whoever asks could not read it. `None` where it is.
+    fn keeps_back(&self, asked: &Asked<'_>, prepared: &Prepared) -> Result<Option<String>, Error> {
+        let Some((action, params)) = prepared.shown_by()? else { return Ok(None) };
+        let read = Asked { action, params: &params, ..*asked };
+        if gate::would_be_allowed(&self.shared, &self.state, &self.subject, &read) {
+            return Ok(None);
+        }
+        let name = format!("{}.{action}", asked.connector);
+        Ok(Some(format!(
+            "what is there and would change is not shown: {name} of it is not allowed without more"
+        )))
     }
 
     fn cx(&self, seq: Seq) -> Cx {
@@ -299,6 +317,21 @@ impl Plan {
 }
 
 impl PlannedAction {
+    /// The verdicts on what capture found, in place of those on the parameters: of the same policies, in the same order. A
+    /// policy that has nothing to say now keeps what it said before, such as that it wants an approval.
+    fn judged_again(&mut self, verdicts: Vec<VerdictRecord>) {
+        let mut before = std::mem::take(&mut self.verdicts).into_iter();
+        if verdicts.is_empty() {
+            self.verdicts = before.collect();
+            return;
+        }
+        let newest = |now: VerdictRecord| match before.next() {
+            Some(before) if now.passed && now.reason.is_empty() => before,
+            _ => now,
+        };
+        self.verdicts = verdicts.into_iter().map(newest).collect();
+    }
+
     fn take(&mut self, preview: Preview<JsonText>, prepared: &Prepared) {
         let spec = prepared.spec();
         self.already_done = preview.already_done.is_some();

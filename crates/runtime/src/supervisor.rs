@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::backoff::backoff;
 use crate::connector_actor::{ConnectorActor, ConnectorArgs};
-use crate::coordinator::{Coordinator, CoordinatorArgs, CoordinatorMsg};
+use crate::coordinator::{Coordinator, CoordinatorArgs, CoordinatorMsg, Limits};
 use crate::recovery;
 use crate::run::Go;
 use crate::shared::Shared;
@@ -43,7 +43,7 @@ pub(crate) struct Supervisor;
 pub(crate) struct SupervisorArgs {
     pub(crate) shared: Arc<Shared>,
     pub(crate) coordinator: CoordinatorRef,
-    pub(crate) max_runs: usize,
+    pub(crate) limits: Limits,
     pub(crate) go: Go,
 }
 
@@ -149,7 +149,7 @@ impl Supervised {
         &mut self,
         myself: &ActorRef<SupervisorMsg>,
     ) -> Result<ActorRef<CoordinatorMsg>, ActorProcessingErr> {
-        let args = CoordinatorArgs { shared: Arc::clone(&self.args.shared), max_runs: self.args.max_runs };
+        let args = CoordinatorArgs { shared: Arc::clone(&self.args.shared), limits: self.args.limits };
         let (actor, _) = Coordinator::spawn_linked(None, Coordinator, args, myself.get_cell()).await?;
         self.children.insert(actor.get_id(), Child::Coordinator);
         Ok(actor)

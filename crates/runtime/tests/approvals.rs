@@ -4,17 +4,16 @@
 
 mod common;
 
-use std::fmt;
 use std::time::Duration;
 
-use common::{Do, TestClock, USER, as_dyn, builder, carry_out, ledger, put, request, until_logged};
-use enact_core::document::RunDocument;
+use common::{Do, Rule, TestClock, USER, as_dyn, builder, carry_out, ledger, put, request, until_logged};
+use enact_core::document::{ApprovalOutcome, RunDocument};
 use enact_core::error::{Error, ErrorCode};
 use enact_core::event::{ApprovalWord, Event};
 use enact_core::ids::{EventSeq, RunId, Seq};
 use enact_core::json::JsonText;
-use enact_core::policy::{Approval, Policy, Request, Verdict};
-use enact_core::run::{RunStatus, UndoOutcome};
+use enact_core::policy::{Approval, Request, Verdict};
+use enact_core::run::{RunStatus, UndoOutcome, Void};
 use enact_runtime::{Enact, Recovery, RollbackOptions, Run, RunRequest, Tries, Workflow, WorkflowCx, erase};
 use enact_store::MemoryStore;
 use enact_testkit::world::{Put, World};
@@ -23,25 +22,6 @@ use serde_json::json;
 const BOSS: &str = "boss@example.com";
 
 type Judge = fn(&Request<'_>) -> Verdict;
-
-/// A policy that is a function, and has a version.
-struct Rule(&'static str, Judge);
-
-impl fmt::Debug for Rule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-impl Policy for Rule {
-    fn name(&self) -> &str {
-        "four-eyes"
-    }
-
-    fn judge(&self, request: &Request<'_>) -> Verdict {
-        (self.1)(request)
-    }
-}
 
 /// Every put of the key `b` has to be approved, whichever gate it stands at.
 fn puts_of_b(request: &Request<'_>) -> Verdict {
@@ -242,24 +222,33 @@ async fn nothing_is_held_while_a_person_is_waited_for() {
 #[tokio::test]
 async fn an_approval_that_nobody_gives_expires() {
     let (world, store, clock) = (World::new(), MemoryStore::new(), TestClock::new());
-    let make = || {
-        builder(&world, &as_dyn(&store))
+    let make = |store: &MemoryStore| {
+        builder(&world, &as_dyn(store))
             .policy(Rule("first", by_boss_within_an_hour))
             .clock(clock.clone())
             .recovery(Recovery::OnRequest)
     };
-    let enact = make().start().await.unwrap();
+    let enact = make(&store).start().await.unwrap();
     let waits = enact.run_to_end(request(&[put("a")])).await.unwrap();
     clock.forward(Duration::from_secs(3601));
-    let late = enact.approve(waits.id, None, BOSS).await.unwrap_err();
-    assert_eq!(late.code(), ErrorCode::Conflict);
-    assert!(late.message().contains("the time for it was over"), "{late}");
     enact.shutdown(Duration::from_secs(5)).await;
 
-    let enact = make().start().await.unwrap();
-    let expired = enact.resume(waits.id, "os:me").await.unwrap();
-    assert_eq!((expired.status(), code(&expired)), (RunStatus::Blocked, Some(ErrorCode::ApprovalExpired)));
-    assert_eq!(expired.state().approvals[0].decided.as_ref().unwrap().word, ApprovalWord::Expired);
+    // Whoever comes first finds that its time is over: with a word that is too late, or to carry it on.
+    for how in 0..3 {
+        let crashed = store.crash();
+        let enact = make(&crashed).start().await.unwrap();
+        let expired = match how {
+            0 => enact.approve(waits.id, None, BOSS).await.unwrap(),
+            1 => enact.deny(waits.id, Some(Seq(1)), BOSS, None).await.unwrap(),
+            _ => enact.resume(waits.id, "os:me").await.unwrap(),
+        };
+        assert_eq!(
+            (expired.status(), code(&expired)),
+            (RunStatus::Blocked, Some(ErrorCode::ApprovalExpired))
+        );
+        let decided = expired.state().approvals[0].decided.as_ref().unwrap();
+        assert_eq!((decided.word, decided.by.as_ref()), (ApprovalWord::Expired, None));
+    }
     assert!(world.ledger().is_empty());
 }
 
@@ -326,15 +315,20 @@ async fn under_other_policies_it_is_asked_for_again() {
     let other = builder(&world, &as_dyn(&store)).policy(Rule("second", puts_of_b)).start().await.unwrap();
     let asked = other.wait(waits.id).await.unwrap();
     assert_eq!(asked.status(), RunStatus::AwaitingApproval);
-    let (before, now) = (&waits.state().approvals[0].request, &asked.state().approvals[0].request);
-    assert_eq!(before.digest, now.digest, "it is the same action");
-    assert_ne!(before.policies, now.policies);
+    let [void, now] = &asked.state().approvals[..] else { unreachable!("two requests: {asked:?}") };
+    assert_eq!((void.void, now.void), (Some(Void::OtherPolicies), None));
+    assert_eq!(waits.state().approvals[0].request, void.request);
+    assert_eq!(void.request.digest, now.request.digest, "it is the same action");
     other.shutdown(Duration::from_secs(5)).await;
 
     // Where nobody wants it any more, the run goes on.
     let free = common::start(&world, &store).await;
-    assert_eq!(free.wait(waits.id).await.unwrap().status(), RunStatus::Completed);
+    let run = free.wait(waits.id).await.unwrap();
+    assert_eq!(run.status(), RunStatus::Completed);
     assert_eq!(ledger(&world), ["put b"]);
+    let words: Vec<_> =
+        run.document().approvals.into_iter().map(|one| (one.word, one.void.is_some())).collect();
+    assert_eq!(words, [(Some(ApprovalOutcome::Withdrawn), true); 2], "what was asked is not forgotten");
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use enact_core::error::Error;
-use enact_core::event::Event;
+use enact_core::event::{ApprovalRequested, Event};
 use enact_core::ids::{EventSeq, RunId};
 use enact_core::run::RunStatus;
 use enact_core::store::EventStore;
@@ -43,7 +43,21 @@ pub trait Place: Sync {
     /// All of the place that actions may change, in words that can be compared and read. What undo does not
     /// promise to restore does not belong in it, nor what differs from run to run.
     fn observe(&self) -> impl Future<Output = String> + Send;
+
+    /// The runtime of the life that rolls the run back at once, where that is another one, such as one with other
+    /// policies: what was done can be undone whatever they say.
+    fn runtime_to_roll_back(&self) -> Builder {
+        self.runtime()
+    }
+
+    /// What [`BOSS`] says where the run waits for a person's approval: yes, where it is not said.
+    fn approves(&self, _: &ApprovalRequested) -> bool {
+        true
+    }
 }
+
+/// Who says yes or no where a run waits for an approval.
+pub const BOSS: &str = "boss@crash-points.example";
 
 /// Runs what is asked for, and undoes it, with a crash at every moment, after which the run is carried on, and again
 /// with one after which it is rolled back at once. Every place that `fresh` makes must look the same. Gives the number
@@ -118,7 +132,8 @@ fn in_order<P: Place>(request: &RunRequest, place: &P) -> Result<Undisturbed, St
     life(async || {
         let before = place.observe().await;
         let enact = start(place, &watch.store, Some(watch.clone()), Then::Resume).await?;
-        let run = enact.run_to_end(request.clone()).await.map_err(|error| format!("the run: {error}"))?;
+        let run = decided(&enact, place, enact.run_to_end(request.clone()).await).await;
+        let run = run.map_err(|error| format!("the run: {error}"))?;
         let (status, after) = (run.status(), place.observe().await);
         roll_back(&enact, place, run.id, &before).await?;
         let moments = watch.life.lock().moments;
@@ -161,7 +176,7 @@ async fn live_until<P: Place>(watch: &Watch, request: &RunRequest, place: &P) ->
             Some(run) => enact.wait(*run).await,
             None => enact.run_to_end(request.clone()).await,
         };
-        let run = run.map_err(|error| error.to_string())?;
+        let run = decided(&enact, place, run).await.map_err(|error| error.to_string())?;
         let options = RollbackOptions::by("crash-points");
         enact.rollback(run.id, options).await.map(drop).map_err(|error| error.to_string())
     });
@@ -192,7 +207,8 @@ async fn take_up<P: Place>(
         let undone = roll_back(&enact, place, run, &was.before).await;
         return undone.map_err(|wrong| format!("rolled back at once: {wrong}"));
     }
-    let run = enact.wait(run).await.map_err(|error| format!("the recovered run: {error}"))?;
+    let run = decided(&enact, place, enact.wait(run).await).await;
+    let run = run.map_err(|error| format!("the recovered run: {error}"))?;
     let now = place.observe().await;
     if run.status() == was.status {
         same("the recovered run did what it does without a crash", &was.after, &now)?;
@@ -202,6 +218,20 @@ async fn take_up<P: Place>(
         return Err(format!("the recovered run should be {}, and {}", was.status, describe(&run)));
     }
     roll_back(&enact, place, run.id, &was.before).await
+}
+
+/// The run, when nothing of it waits for an approval any more.
+async fn decided<P: Place>(enact: &Enact, place: &P, run: Result<Run, Error>) -> Result<Run, Error> {
+    let mut run = run?;
+    while run.status() == RunStatus::AwaitingApproval {
+        let Some(open) = run.state().open_approvals().next() else { break };
+        let seq = open.seq();
+        run = match place.approves(&open.request) {
+            true => enact.approve(run.id, seq, BOSS).await?,
+            false => enact.deny(run.id, seq, BOSS, None).await?,
+        };
+    }
+    Ok(run)
 }
 
 async fn roll_back<P: Place>(enact: &Enact, place: &P, run: RunId, before: &str) -> Result<(), String> {
@@ -232,11 +262,11 @@ async fn start<P: Place>(
     watch: Option<Watch>,
     then: Then,
 ) -> Result<Enact, String> {
-    let builder = place.runtime().store(Arc::new(store.clone()));
     let builder = match then {
-        Then::Resume => builder,
-        Then::RollBack => builder.recovery(Recovery::OnRequest),
+        Then::Resume => place.runtime(),
+        Then::RollBack => place.runtime_to_roll_back().recovery(Recovery::OnRequest),
     };
+    let builder = builder.store(Arc::new(store.clone()));
     let builder = match watch {
         Some(watch) => builder.observer(watch),
         None => builder,

@@ -10,6 +10,8 @@ use enact::run::{ActionEnd, Outcome, RunState, UndoOutcome, Undoing};
 use enact::store::EventStore;
 use enact_testkit::world::{Effect, World};
 
+use crate::wary::{self, Wary};
+
 /// In whose name the run is asked for.
 pub(crate) const AGENT: &str = "agent@company.com";
 
@@ -35,12 +37,15 @@ pub(crate) struct Seen {
     kept: usize,
     second: usize,
     retried: usize,
+    approved: usize,
+    refused: usize,
     statuses: BTreeMap<&'static str, usize>,
 }
 
 impl Seen {
     pub(crate) fn check(&self) {
         println!("{self:?}");
+        assert!(self.approved > 20 && self.refused > 10, "{self:?}");
         let ends = ["completed", "rolled_back", "partially_rolled_back"];
         assert!(ends.iter().all(|status| self.statuses.contains_key(status)), "{self:?}");
         assert!(self.crashes > 50 && self.undos > 50 && self.retried > 10, "{self:?}");
@@ -51,7 +56,7 @@ impl Seen {
 pub(crate) fn judge(
     events: &[StoredEvent],
     log: &impl EventStore,
-    world: &World,
+    (world, wary): (&World, &Wary),
     others: &Others,
     seen: &mut Seen,
 ) -> Result<(), String> {
@@ -69,6 +74,9 @@ pub(crate) fn judge(
             ledger.iter().cloned().partition(|effect| effect.id.run == *run);
         let shared = others_runs.into_iter().map(|effect| effect.key).collect();
         by_whom(events, log)?;
+        let (used, noes) = wary::judge(wary, events)?;
+        seen.approved += used;
+        seen.refused += noes;
         judge_run(events, &own, &shared, world, others, seen)?;
     }
     Ok(())

@@ -113,6 +113,11 @@ pub(crate) enum Ask {
     },
     /// Another run, on the same targets.
     Second,
+    /// On what waits for an approval, or on that action.
+    Word {
+        seq: Option<u64>,
+        yes: bool,
+    },
     Shutdown,
 }
 
@@ -139,6 +144,8 @@ pub(crate) struct LifePlan {
     pub(crate) chaos: Vec<(usize, Chaos)>,
     pub(crate) end: Option<End>,
     pub(crate) recovery: Recovery,
+    /// Whether policies want approvals.
+    pub(crate) is_wary: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -220,5 +227,11 @@ fn life_plan(rng: &mut Rng, life: usize, ends: bool) -> LifePlan {
     let at = 1 + rng.below(35);
     let end = ends.then(|| if rng.one_in(5) { End::Shutdown(at) } else { End::Crash(at) });
     let recovery = if rng.one_in(4) { Recovery::OnRequest } else { Recovery::Automatic };
-    LifePlan { chaos, end, recovery }
+    let mut words = rng.aside();
+    let is_wary = !words.one_in(4);
+    for _ in 0..words.below(4) {
+        let seq = words.one_in(2).then(|| 1 + words.next() % 4);
+        chaos.push((1 + words.below(30), Chaos::Ask(Ask::Word { seq, yes: !words.one_in(4) })));
+    }
+    LifePlan { chaos, end, recovery, is_wary }
 }

@@ -7,7 +7,9 @@ use enact_core::action::{
 use enact_core::connector::{Cx, Perform};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
+use super::read_file::ReadFile;
 use super::restore_file::RestoreFile;
 use super::{PLACE_FACTS, check_place, check_replaceable, facts, lock};
 use crate::Filesystem;
@@ -68,6 +70,10 @@ impl Action for DeleteFile {
 
     fn lock(&self) -> Option<LockKey> {
         lock(&self.path)
+    }
+
+    fn shown_by(&self) -> Option<(&'static str, Value)> {
+        Some((ReadFile::NAME, json!({ "path": self.path })))
     }
 }
 

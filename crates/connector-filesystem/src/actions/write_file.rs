@@ -12,9 +12,10 @@ use enact_core::action::{
 use enact_core::connector::{Cx, Perform};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::read_file::ReadFile;
 use super::restore_file::{RestoreFile, clear_stage};
 use super::{check_place, check_replaceable, facts, lock};
 use crate::Filesystem;
@@ -185,6 +186,10 @@ impl Action for WriteFile {
 
     fn lock(&self) -> Option<LockKey> {
         lock(&self.path)
+    }
+
+    fn shown_by(&self) -> Option<(&'static str, Value)> {
+        Some((ReadFile::NAME, json!({ "path": self.path })))
     }
 }
 

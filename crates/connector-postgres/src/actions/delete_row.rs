@@ -5,8 +5,11 @@ use enact_core::action::{Action, EffectClass, FactKind, LockKey, Preview, Target
 use enact_core::connector::Cx;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-use super::{Locked, RestoreRows, Values, check_reversible, lock, lock_rows, some_values, target};
+use super::{
+    Locked, RestoreRows, SelectRows, Values, check_reversible, lock, lock_rows, some_values, target,
+};
 use crate::Postgres;
 use crate::catalog::Table;
 use crate::error::precondition;
@@ -81,6 +84,10 @@ impl Action for DeleteRow {
 
     fn lock(&self) -> Option<LockKey> {
         lock(&self.table, &self.rows)
+    }
+
+    fn shown_by(&self) -> Option<(&'static str, Value)> {
+        Some((SelectRows::NAME, json!({ "table": self.table, "where": self.rows })))
     }
 }
 

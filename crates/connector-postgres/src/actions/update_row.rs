@@ -8,8 +8,11 @@ use enact_core::connector::Cx;
 use enact_core::json::JsonText;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-use super::{Locked, RestoreRows, Values, check_reversible, lock, lock_rows, some_values, target};
+use super::{
+    Locked, RestoreRows, SelectRows, Values, check_reversible, lock, lock_rows, some_values, target,
+};
 use crate::Postgres;
 use crate::catalog::Table;
 use crate::error::precondition;
@@ -154,6 +157,10 @@ impl Action for UpdateRow {
 
     fn lock(&self) -> Option<LockKey> {
         lock(&self.table, &self.rows)
+    }
+
+    fn shown_by(&self) -> Option<(&'static str, Value)> {
+        Some((SelectRows::NAME, json!({ "table": self.table, "where": self.rows })))
     }
 }
 

@@ -85,6 +85,7 @@ impl RunState {
             why,
         })?;
         self.version = self.version.next();
+        self.withdraw_where_over();
         self.ended_at = if self.has_ended() { self.ended_at.or(Some(at)) } else { None };
         Ok(())
     }

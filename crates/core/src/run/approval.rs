@@ -1,8 +1,10 @@
 //! Transitions of approvals: what a person is asked, and what comes of it.
 //!
 //! A request is on exactly one thing, the run or one of its actions, by a digest. A word is taken on a request that is
-//! open, once, and not from the one who asked for the run.
+//! open, once, and not from the one who asked for the run. Nothing that was asked is forgotten: what is not wanted any more,
+//! or was asked anew, stays, void.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::event::{ApprovalDecided, ApprovalRequested, ApprovalWord};
@@ -21,6 +23,35 @@ pub struct ApprovalState {
     pub asked_at: Timestamp,
     /// The word; `None` while there is none.
     pub decided: Option<ApprovalDecided>,
+    /// Why it is good for nothing any more; `None` while it is.
+    pub void: Option<Void>,
+}
+
+/// Why a request, or the approval that was given to it, is good for nothing any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Void {
+    /// It went on without, or has ended.
+    NotWanted,
+    /// It was asked for again, under other policies.
+    OtherPolicies,
+    /// It was asked for again, since the connector spoke to another system.
+    OtherSystem,
+    /// It was asked for again, since something else was found or asked for.
+    OtherThing,
+    /// It was asked for again, since its time was over before it was used.
+    TooLate,
+}
+
+impl fmt::Display for Void {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotWanted => "it is not wanted any more",
+            Self::OtherPolicies => "the policies have changed since, so it was asked for again",
+            Self::OtherSystem => "the connector speaks to another system since, so it was asked for again",
+            Self::OtherThing => "something else is there since, so it was asked for again",
+            Self::TooLate => "its time was over before it was used, so it was asked for again",
+        })
+    }
 }
 
 impl ApprovalState {
@@ -33,7 +64,32 @@ impl ApprovalState {
     /// Whether a person's word is waited for.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.decided.is_none()
+        self.decided.is_none() && self.void.is_none()
+    }
+
+    /// Why it is void once there is another request on the same thing; `None` where it is not.
+    fn voided_by(&self, newer: &ApprovalRequested) -> Option<Void> {
+        let request = &self.request;
+        if self.void.is_some() || self.is_refusal() {
+            return self.void;
+        }
+        if request.policies != newer.policies {
+            Some(Void::OtherPolicies)
+        } else if request.identity != newer.identity {
+            Some(Void::OtherSystem)
+        } else if request.facts.is_some() != newer.facts.is_some() {
+            // Of the other gate: what was approved there still is.
+            self.is_open().then_some(Void::NotWanted)
+        } else if request.digest != newer.digest {
+            Some(Void::OtherThing)
+        } else {
+            Some(Void::TooLate)
+        }
+    }
+
+    fn is_refusal(&self) -> bool {
+        let word = self.decided.as_ref().map(|decided| decided.word);
+        matches!(word, Some(ApprovalWord::Denied | ApprovalWord::Expired))
     }
 }
 
@@ -70,23 +126,18 @@ impl RunState {
         self.approvals.iter().filter(|approval| approval.is_open())
     }
 
-    /// The newest request on something, by its digest.
+    /// The request on something that is not void, by its digest.
     #[must_use]
     pub fn approval(&self, seq: Option<Seq>, digest: &str) -> Option<&ApprovalState> {
-        self.approvals
-            .iter()
-            .rev()
-            .find(|approval| approval.seq() == seq && approval.request.digest == digest)
+        self.approvals.iter().rev().find(|approval| {
+            approval.seq() == seq && approval.void.is_none() && approval.request.digest == digest
+        })
     }
 
     /// The no that was said to something, or the time that was over for it: it is final, whatever is asked later.
     #[must_use]
     pub fn refused_approval(&self, seq: Option<Seq>) -> Option<&ApprovalState> {
-        let is_no = |approval: &&ApprovalState| {
-            let word = approval.decided.as_ref().map(|decided| decided.word);
-            approval.seq() == seq && matches!(word, Some(ApprovalWord::Denied | ApprovalWord::Expired))
-        };
-        self.approvals.iter().find(is_no)
+        self.approvals.iter().find(|approval| approval.seq() == seq && approval.is_refusal())
     }
 
     /// What a person did not approve does not go on.
@@ -97,7 +148,7 @@ impl RunState {
         }
     }
 
-    /// Takes the place of one on the same thing that is still open.
+    /// Takes the place of those on the same thing that it makes void.
     pub(super) fn approval_requested(
         &mut self,
         at: Timestamp,
@@ -113,9 +164,11 @@ impl RunState {
             (None, _) => return Err("the policies have passed the run already".into()),
             (Some(_), _) => return Err("the policies have not passed the run yet".into()),
         }
-        self.withdraw_approval(request.seq());
+        for earlier in self.approvals.iter_mut().filter(|earlier| earlier.seq() == request.seq()) {
+            earlier.void = earlier.voided_by(request);
+        }
         let request = Arc::clone(request);
-        self.approvals.push(ApprovalState { request, asked_at: at, decided: None });
+        self.approvals.push(ApprovalState { request, asked_at: at, decided: None, void: None });
         Ok(())
     }
 
@@ -149,8 +202,21 @@ impl RunState {
         Ok(())
     }
 
-    /// What is open on it is not wanted any more: it went on without, or was asked anew.
+    /// What is open on it is not wanted any more: it went on without.
     pub(super) fn withdraw_approval(&mut self, seq: Option<Seq>) {
-        self.approvals.retain(|approval| !(approval.is_open() && approval.seq() == seq));
+        self.withdraw(|approval| approval.seq() == seq);
+    }
+
+    /// Nothing of a run is waited for that has ended, or goes back.
+    pub(super) fn withdraw_where_over(&mut self) {
+        if matches!(self.phase, Phase::Ended(_) | Phase::RollingBack) {
+            self.withdraw(|_| true);
+        }
+    }
+
+    fn withdraw(&mut self, which: impl Fn(&ApprovalState) -> bool) {
+        for approval in self.approvals.iter_mut().filter(|approval| approval.is_open() && which(approval)) {
+            approval.void = Some(Void::NotWanted);
+        }
     }
 }

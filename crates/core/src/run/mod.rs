@@ -29,7 +29,7 @@ use crate::policy::VerdictRecord;
 use crate::time::Timestamp;
 
 pub use apply::IllegalTransition;
-pub use approval::{ApprovalState, is_same_person};
+pub use approval::{ApprovalState, Void, is_same_person};
 pub use next::Next;
 
 use due::Due;

@@ -63,6 +63,7 @@ pub(crate) fn approval_requested(seq: Option<u64>, digest: &str, seconds: u64) -
         facts: None,
         reasons: vec![ApprovalReason { policy: "house".into(), reason: "look".into() }],
         approvers: Vec::new(),
+        identity: seq.map(|_| Identity("here".into())),
         digest: digest.into(),
         policies: "all".into(),
         expires_at: Timestamp::from_unix_us(seconds * 1_000_000),

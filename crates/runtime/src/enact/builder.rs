@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use super::Enact;
 use crate::act::ActWorkflow;
 use crate::clock::{Clock, SystemClock};
+use crate::coordinator::Limits;
 use crate::gate::digest_of_policies;
 use crate::locks::Locks;
 use crate::observe::Observer;
@@ -27,8 +28,12 @@ use crate::supervisor::{CoordinatorRef, Supervisor, SupervisorArgs};
 use crate::under_way::UnderWay;
 use crate::workflow::{LoadText, Workflow, Workflows, erase};
 
-/// How many runs a runtime carries at once, by default; more are refused with `unavailable`.
+/// How many runs a runtime carries at once, by default; more are refused with `unavailable`. Those that wait for a
+/// person's approval are not counted.
 pub const DEFAULT_MAX_RUNS: usize = 100_000;
+
+/// How many runs may wait for a person's approval, by default, for another one to be taken.
+pub const DEFAULT_MAX_WAITING: usize = 10_000;
 
 /// What becomes of interrupted runs when a runtime starts.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -52,6 +57,7 @@ pub struct Builder {
     clock: Option<Arc<dyn Clock>>,
     recovery: Recovery,
     max_runs: Option<usize>,
+    max_waiting: Option<usize>,
     mistake: Option<String>,
 }
 
@@ -138,6 +144,15 @@ impl Builder {
         self
     }
 
+    /// How many of the runs that it carries may wait for a person's approval and nothing else, for a new one to be taken;
+    /// [`DEFAULT_MAX_WAITING`] by default. Runs that are under way may come to wait beyond it. Such a run keeps its place
+    /// in memory, with its code, until there is a word, and does not count for [`Builder::max_runs`].
+    #[must_use]
+    pub fn max_waiting(mut self, runs: usize) -> Self {
+        self.max_waiting = Some(runs.max(1));
+        self
+    }
+
     /// Starts the runtime. When this returns, the targets of interrupted runs that are in doubt are held, so that
     /// new runs can be taken.
     ///
@@ -145,19 +160,19 @@ impl Builder {
     /// `invalid_parameters`, where no store is given, two connectors have one name, or two workflows one name and version
     /// (`act` is the runtime's own); what the store says.
     pub async fn start(self) -> Result<Enact, Error> {
-        let (recovery, max_runs) = (self.recovery, self.max_runs.unwrap_or(DEFAULT_MAX_RUNS));
+        let recovery = self.recovery;
+        let limits = Limits {
+            under_way: self.max_runs.unwrap_or(DEFAULT_MAX_RUNS),
+            waiting: self.max_waiting.unwrap_or(DEFAULT_MAX_WAITING),
+        };
         let shared = self.shared().await?;
         let go = match recovery {
             Recovery::Automatic => Go::On,
             Recovery::OnRequest => Go::SettleOnly,
         };
         let coordinator: CoordinatorRef = Arc::new(RwLock::new(None));
-        let args = SupervisorArgs {
-            shared: Arc::clone(&shared),
-            coordinator: Arc::clone(&coordinator),
-            max_runs,
-            go,
-        };
+        let args =
+            SupervisorArgs { shared: Arc::clone(&shared), coordinator: Arc::clone(&coordinator), limits, go };
         let (supervisor, _) = Supervisor::spawn(None, Supervisor, args).await.map_err(|error| {
             Error::new(ErrorCode::Internal, format!("the runtime's supervisor did not start: {error}"))
         })?;

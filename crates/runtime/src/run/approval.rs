@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use enact_core::action::Facts;
+use enact_core::connector::Identity;
 use enact_core::error::{Error, ErrorCode};
 use enact_core::event::{
     ActionCall, ActionRefused, ApprovalDecided, ApprovalReason, ApprovalRequested, ApprovalWord, Event,
@@ -18,6 +19,7 @@ use enact_core::run::{ApprovalState, Phase, RunState, RunStatus, is_same_person}
 use enact_core::store::Durability;
 use enact_core::time::Timestamp;
 
+use super::forward::Asking;
 use super::{Go, Run, Told};
 use crate::coordinator::CoordinatorMsg;
 use crate::gate::{Judged, digest};
@@ -46,12 +48,12 @@ pub(super) struct No {
 }
 
 impl Run {
-    /// Whether an action, or the run, may go on where that much is wanted.
+    /// Whether an action, or the run, may go on where that much is wanted: in that system, on those facts.
     pub(super) fn leave(
         &self,
         state: &RunState,
         call: Option<&Arc<ActionCall>>,
-        facts: Option<JsonText>,
+        (identity, facts): (Option<&Identity>, Option<JsonText>),
         verdicts: Vec<VerdictRecord>,
         wanted: Vec<(String, Approval)>,
     ) -> Leave {
@@ -68,13 +70,16 @@ impl Run {
             Err(error) => return Leave::Refused(error),
         };
         let policies = &self.shared.policies_digest;
-        if let Some(known) = state.approval(seq, &digest) {
-            let is_current = known.request.policies == *policies && now < known.request.expires_at;
+        let is_current = |known: &&ApprovalState| {
+            let request = &known.request;
+            request.policies == *policies && request.identity.as_ref() == identity && now < request.expires_at
+        };
+        if let Some(known) = state.approval(seq, &digest).filter(is_current) {
             match known.decided.as_ref().map(|decided| decided.word) {
-                Some(ApprovalWord::Approved) if is_current => return Leave::Given,
-                None if is_current => return Leave::Asked,
-                // Under other policies, or given too long ago: it is asked for again. A no was heard before.
-                _ => {}
+                Some(ApprovalWord::Approved) => return Leave::Given,
+                None => return Leave::Asked,
+                // A no was heard before.
+                Some(ApprovalWord::Denied | ApprovalWord::Expired) => {}
             }
         }
         let (reasons, approvers, within) = match merged(wanted) {
@@ -87,6 +92,7 @@ impl Run {
             facts,
             reasons,
             approvers,
+            identity: identity.cloned(),
             digest,
             policies: policies.clone(),
             expires_at: now.after(within),
@@ -132,73 +138,90 @@ impl Run {
     /// Ends an action that waits for a person and for which the workflow's code waits no more, as where its sleep was over
     /// first: the run has gone on without it, so a late word must not let it happen. True, where it has ended by that.
     pub(super) async fn is_given_up(&mut self, seq: Seq) -> Result<bool, Error> {
-        let Some(asking) = self.asked.get(&seq) else { return Ok(false) };
-        let Some(call) = asking.call.clone().filter(|_| asking.is_put_off && asking.reply.is_closed()) else {
+        let waits = |asking: &&Asking| (asking.is_put_off || asking.is_held_back) && asking.reply.is_closed();
+        let Some(asking) = self.asked.get(&seq).filter(waits) else { return Ok(false) };
+        let known = self.state()?.actions.get(&seq);
+        let Some(call) = asking.call.clone().or_else(|| known.map(|known| Arc::clone(&known.call))) else {
             return Ok(false);
         };
-        let verdicts = asking.verdicts.clone();
+        let verdicts = known.map_or_else(Vec::new, |known| known.verdicts.clone());
         let message = "the workflow went on without it before there was a word; it is not done any more";
         let error = Error::new(ErrorCode::ApprovalExpired, message).left_nothing();
         self.refuse(&call, verdicts, &error).await?;
         Ok(true)
     }
 
-    /// Leave for an action on its parameters. Where it is not given, the action waits or has ended.
-    pub(super) async fn has_leave(
+    /// Keeps what is wanted of an action on its parameters. True, where a person is asked for it already: then nothing is
+    /// looked at, and nobody has to be there but the log.
+    pub(super) fn waits_already(
         &mut self,
         seq: Seq,
         call: &Arc<ActionCall>,
         judged: Judged,
     ) -> Result<bool, Error> {
         let Judged { verdicts, mut wanted } = judged;
-        let Some(asking) = self.asked.get_mut(&seq) else { return Ok(false) };
+        let Some(asking) = self.asked.get_mut(&seq) else { return Ok(true) };
         if asking.tries.approval {
             let reason = format!("the workflow wants {}.{} approved", call.connector, call.action);
             wanted.push((WORKFLOW.to_owned(), Approval::new(reason)));
         }
+        let is_wanted = !wanted.is_empty();
         asking.call = Some(Arc::clone(call));
-        asking.verdicts.clone_from(&verdicts);
-        asking.wanted.clone_from(&wanted);
+        asking.verdicts = verdicts;
+        asking.wanted = wanted;
         asking.is_put_off = false;
-        self.ask_leave(call, None, verdicts, wanted).await
+        let open = self.state()?.open_approvals().find(|open| open.seq() == Some(seq));
+        let open = open.map(|open| &open.request).filter(|open| {
+            open.policies == self.shared.policies_digest
+                && open.call.as_ref() == Some(call)
+                && (is_wanted || open.facts.is_some())
+        });
+        let Some(expires_at) = open.map(|open| open.expires_at) else { return Ok(false) };
+        self.put_off(Some(seq), expires_at);
+        Ok(true)
+    }
+
+    /// Leave for an action on its parameters. Where it is not given, the action waits or has ended.
+    pub(super) async fn has_leave(&mut self, seq: Seq, identity: &Identity) -> Result<bool, Error> {
+        let Some(asking) = self.asked.get(&seq) else { return Ok(false) };
+        let (verdicts, wanted) = (asking.verdicts.clone(), asking.wanted.clone());
+        self.ask_leave(seq, (identity, None), verdicts, wanted).await
     }
 
     /// Leave for an action on what capture found. What was approved with the parameters is not asked for again.
     pub(super) async fn has_leave_on(
         &mut self,
         seq: Seq,
-        call: &Arc<ActionCall>,
-        facts: &Facts,
+        (identity, facts): (&Identity, &Facts),
         judged: Judged,
     ) -> Result<bool, Error> {
-        if let Some(error) = judged.refusal() {
-            self.refuse(call, judged.verdicts, &error).await?;
-            return Ok(false);
-        }
         let Judged { verdicts, mut wanted } = judged;
         if let Some(asking) = self.asked.get(&seq) {
             wanted.retain(|want| !asking.wanted.contains(want));
         }
         let facts = if wanted.is_empty() { None } else { Some(JsonText::encode(facts)?) };
-        self.ask_leave(call, facts, verdicts, wanted).await
+        self.ask_leave(seq, (identity, facts), verdicts, wanted).await
     }
 
     async fn ask_leave(
         &mut self,
-        call: &Arc<ActionCall>,
-        facts: Option<JsonText>,
+        seq: Seq,
+        (identity, facts): (&Identity, Option<JsonText>),
         verdicts: Vec<VerdictRecord>,
         wanted: Vec<(String, Approval)>,
     ) -> Result<bool, Error> {
-        let leave = self.leave(self.state()?, Some(call), facts, verdicts.clone(), wanted);
-        match leave {
+        let Some(call) = self.asked.get(&seq).and_then(|asking| asking.call.clone()) else {
+            return Ok(false);
+        };
+        let on = (Some(identity), facts);
+        match self.leave(self.state()?, Some(&call), on, verdicts.clone(), wanted) {
             Leave::Given => return Ok(true),
             Leave::Asked => {}
             Leave::Ask(request) => {
                 let events = vec![Event::ApprovalRequested(request)];
                 self.last = Some(self.record(events, Durability::Barrier).await?);
             }
-            Leave::Refused(error) => self.refuse(call, verdicts, &error).await?,
+            Leave::Refused(error) => self.refuse(&call, verdicts, &error).await?,
         }
         let open = self.state()?.open_approvals().find(|open| open.seq() == Some(call.seq));
         if let Some(expires_at) = open.map(|open| open.request.expires_at) {

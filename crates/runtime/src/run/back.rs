@@ -46,7 +46,7 @@ impl Run {
                 let force = self.forces()?;
                 self.undo_force = force;
                 let undo_try = attempt.undo_tries.saturating_add(1);
-                let what = What::Act { force, undoes: Some(attempt.intent.identity.clone()) };
+                let what = What::Act { force, undoes: Some(attempt.intent.identity.clone()), asks: false };
                 match self.send_job(permitted, seq, number, (Direction::Undo, undo_try), what) {
                     Ok(()) => Ok(false),
                     Err(error) => self.undo_failed(seq, number, &error).await.map(|()| true),
@@ -154,7 +154,7 @@ impl Run {
                     _ => self.undo_failed(seq, number, &lost()).await,
                 }
             }
-            Said::Read(_) | Said::Look { .. } => {
+            Said::Read(_) | Said::Begin { .. } | Said::Look { .. } => {
                 Err(Error::new(ErrorCode::Internal, "an undo that only reads"))
             }
         }

@@ -93,19 +93,22 @@ impl RollbackOptions {
 
 impl Run {
     /// Records what is asked; the fold then says what follows. What cannot be asked of the run as it stands is
-    /// refused, and nothing is changed.
+    /// refused, and nothing is changed. Whether something may follow.
     pub(super) async fn commanded(
         &mut self,
         command: Command,
         reply: oneshot::Sender<Result<(), Error>>,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let now = self.shared.clock.now();
         let events = match self.events_of(command, now) {
             Ok(events) => events,
             Err(refused) => {
                 drop(reply.send(Err(refused)));
                 // Where the run was taken up for this request alone, it is put down again.
-                return if self.go == Go::Wait { self.finish().await } else { Ok(()) };
+                if self.go == Go::Wait {
+                    self.finish().await?;
+                }
+                return Ok(false);
             }
         };
         let decided = events.iter().find_map(|event| match event {
@@ -121,10 +124,10 @@ impl Run {
         }
         self.go = Go::On;
         drop(reply.send(Ok(())));
-        match decided {
-            Some(seq) => self.retry(seq).await,
-            None => Ok(()),
+        if let Some(seq) = decided {
+            self.retry(seq).await?;
         }
+        Ok(true)
     }
 
     async fn record_durably(&mut self, at: Timestamp, events: Vec<Event>) -> Result<(), Error> {
@@ -191,7 +194,14 @@ impl Run {
         let wanted = |open: &&&ApprovalState| seq.is_none() || open.seq() == seq;
         let request = match open.iter().filter(wanted).collect::<Vec<_>>()[..] {
             [one] => &one.request,
-            [] => return Err(self.refused(&format!("{what}: nothing of it waits for an approval"))),
+            [] => {
+                let hint = match self.state()?.phase {
+                    Phase::Judging | Phase::Running => format!("; `enact resume {}` carries it on", self.id),
+                    _ => String::new(),
+                };
+                let why = format!("{what}: nothing of it waits for an approval{hint}");
+                return Err(self.refused(&why));
+            }
             _ => {
                 let all: Vec<_> =
                     open.iter().filter_map(|open| open.seq()).map(|seq| seq.to_string()).collect();
@@ -199,13 +209,19 @@ impl Run {
                 return Err(self.refused(&why));
             }
         };
+        let (seq, digest) = (request.seq(), request.digest.clone());
+        if now >= request.expires_at {
+            // The word is none. That the time is over is recorded, and the run goes on from there.
+            let decided =
+                ApprovalDecided { seq, digest, word: ApprovalWord::Expired, by: None, reason: None };
+            return Ok(vec![Event::ApprovalDecided(decided)]);
+        }
         if approved && let Some(why) = request.refuses(&by, &self.state()?.accepted.user) {
             let message = format!("run {} was not approved: {why}; it waits on", self.id);
             return Err(Error::new(ErrorCode::ApprovalDenied, message).left_nothing());
         }
         let word = if approved { ApprovalWord::Approved } else { ApprovalWord::Denied };
-        let digest = request.digest.clone();
-        let decided = ApprovalDecided { seq: request.seq(), digest, word, by: Some(by), reason };
+        let decided = ApprovalDecided { seq, digest, word, by: Some(by), reason };
         let event = Event::ApprovalDecided(decided);
         self.check(&event, now).map_err(|why| self.refused(&format!("{what}: {why}")))?;
         Ok(vec![event])

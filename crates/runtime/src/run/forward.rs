@@ -1,7 +1,9 @@
 //! The way forward: the workflow's code asks, the gate judges, a connector acts, the outcome is recorded and
 //! handed back.
 
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -43,6 +45,8 @@ pub(super) struct Asking {
     pub(super) wanted: Vec<(String, Approval)>,
     /// Whether a person's approval is waited for.
     pub(super) is_put_off: bool,
+    /// Whether it waits until the code has come as far as in an earlier life.
+    pub(super) is_held_back: bool,
     pub(super) failures: u32,
     pub(super) reply: oneshot::Sender<Result<Reply, Error>>,
 }
@@ -120,7 +124,7 @@ impl Run {
         if let Some(error) = refused {
             return vec![passed, blocked(error)];
         }
-        match self.leave(state, None, None, judged.verdicts, judged.wanted) {
+        match self.leave(state, None, (None, None), judged.verdicts, judged.wanted) {
             Leave::Given => vec![passed],
             Leave::Asked => Vec::new(),
             Leave::Ask(request) => vec![Event::ApprovalRequested(request)],
@@ -153,8 +157,20 @@ impl Run {
         let desk = RunDesk { actor: self.myself.clone(), life, shared: Arc::clone(&self.shared) };
         let cx = WorkflowCx::new(Arc::new(desk), self.id, accepted);
         let actor = self.myself.clone();
+        let mut asked = self.rests.subscribe();
         let code = tokio::spawn(async move {
-            let end = AssertUnwindSafe(workflow.run(&cx, input)).catch_unwind().await;
+            let mut work = pin!(AssertUnwindSafe(workflow.run(&cx, input)).catch_unwind());
+            // The code first: it says that it rests only when it has taken what it was given.
+            let end = loop {
+                tokio::select! {
+                    biased;
+                    end = &mut work => break end,
+                    Ok(()) = asked.changed() => {
+                        let answers = *asked.borrow_and_update();
+                        drop(actor.send_message(RunMsg::Of(life, Told::CodeRests(answers))));
+                    }
+                }
+            };
             let end = end.unwrap_or_else(|panic| {
                 Err(Error::new(
                     ErrorCode::Internal,
@@ -229,7 +245,10 @@ impl Run {
             _ => None,
         };
         match replay::look_up(self.state()?, toolbox.map(|toolbox| &**toolbox), &path, &call) {
-            Recorded::Answered(recorded) => answer(reply, recorded),
+            Recorded::Answered(recorded) => {
+                self.answers = self.answers.saturating_add(1);
+                answer(reply, recorded);
+            }
             Recorded::Other(divergence) => return self.quarantine(divergence.into(), None).await,
             Recorded::Nothing | Recorded::Unanswered => return self.asked_now(path, call, reply).await,
         }
@@ -306,6 +325,7 @@ impl Run {
             verdicts: Vec::new(),
             wanted: Vec::new(),
             is_put_off: false,
+            is_held_back: false,
             failures,
             reply,
         };
@@ -314,7 +334,40 @@ impl Run {
         if failures > 0 && failures >= tries.max_attempts {
             return self.end_with_last_failure(seq).await;
         }
+        if self.state()?.approvals.iter().any(|approval| approval.seq() == Some(seq)) {
+            self.hold_back(seq);
+            return Ok(());
+        }
         self.attempt(seq).await
+    }
+
+    /// An earlier life waited for a person here, and the code may have gone on without it, as after a sleep. What is
+    /// approved since is not done before the code has had all that the log answers, and still waits for it.
+    fn hold_back(&mut self, seq: Seq) {
+        if let Some(asking) = self.asked.get_mut(&seq) {
+            asking.is_held_back = true;
+            self.rests.send_replace(self.answers);
+        }
+    }
+
+    /// The code has done what it could, with so many answers.
+    pub(super) async fn code_rests(&mut self, answers: u64) -> Result<(), Error> {
+        let held_back = self.asked.iter().filter(|(_, asking)| asking.is_held_back).map(|(seq, _)| *seq);
+        let held_back: BTreeSet<Seq> = held_back.collect();
+        if answers != self.answers && !held_back.is_empty() {
+            self.rests.send_replace(self.answers);
+            return Ok(());
+        }
+        for seq in held_back {
+            if self.is_given_up(seq).await? {
+                continue;
+            }
+            if let Some(asking) = self.asked.get_mut(&seq) {
+                asking.is_held_back = false;
+            }
+            self.retry(seq).await?;
+        }
+        Ok(())
     }
 
     /// The attempts were spent in earlier lives.
@@ -374,12 +427,13 @@ impl Run {
                 self.refuse(&call, verdicts, &error).await
             }
             Ok((permitted, judged)) => {
-                if !self.has_leave(seq, permitted.call(), judged).await? {
+                if self.waits_already(seq, permitted.call(), judged)? {
                     return Ok(());
                 }
+                let asks = self.asked.get(&seq).is_some_and(|asking| !asking.wanted.is_empty());
                 let attempts = self.state()?.actions.get(&seq).map_or(0, |action| action.attempts.len());
                 let attempt = u32::try_from(attempts).unwrap_or(u32::MAX).saturating_add(1);
-                let what = What::Act { force: false, undoes: None };
+                let what = What::Act { force: false, undoes: None, asks };
                 match self.send_job(permitted, seq, attempt, (Direction::Forward, 0), what) {
                     Ok(()) => Ok(()),
                     Err(error) => self.capture_failed(seq, error).await,
@@ -391,7 +445,8 @@ impl Run {
     pub(super) async fn retry(&mut self, seq: Seq) -> Result<(), Error> {
         let is_under_way =
             self.jobs.iter().any(|(of, _, direction)| *of == seq && *direction == Direction::Forward);
-        if self.state()?.phase == Phase::Running && self.asked.contains_key(&seq) && !is_under_way {
+        let is_asked = self.asked.get(&seq).is_some_and(|asking| !asking.is_held_back);
+        if self.state()?.phase == Phase::Running && is_asked && !is_under_way {
             return self.attempt(seq).await;
         }
         Ok(())

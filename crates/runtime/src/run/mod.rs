@@ -26,7 +26,7 @@ use enact_core::run::{Next, RunState};
 use enact_core::store::{Append, Appended, Durability, Fence, RunMark};
 use enact_core::time::Timestamp;
 use ractor::{Actor, ActorProcessingErr, ActorRef, MessagingErr};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use tokio_util::task::AbortOnDropHandle;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
@@ -64,6 +64,8 @@ pub(crate) enum Told {
     Ask(Box<Ask>),
     /// The workflow's code has ended.
     CodeEnded(Result<JsonText, Error>),
+    /// The workflow's code has gone as far as it could when it was asked, after so many answers.
+    CodeRests(u64),
     /// It is time to try an action again.
     RetryDue(Seq),
     /// It is time to try an undo again.
@@ -162,6 +164,10 @@ pub(crate) struct Run {
     replayed: BTreeSet<CallPath>,
     /// The workflow's code, which ends with this.
     code: Option<AbortOnDropHandle<()>>,
+    /// Asks the code how far it has come: with how many answers from the log.
+    rests: watch::Sender<u64>,
+    /// How many answers the log gave to the code.
+    answers: u64,
     code_end: Option<Result<JsonText, Error>>,
     /// What the actor will tell itself.
     later: Vec<Later>,
@@ -253,6 +259,8 @@ impl Run {
             timers: HashMap::new(),
             replayed: BTreeSet::new(),
             code: None,
+            rests: watch::Sender::new(0),
+            answers: 0,
             code_end: None,
             later: Vec::new(),
             undo_waits: false,
@@ -276,7 +284,10 @@ impl Run {
             RunMsg::Command(command, reply) => {
                 // Before whoever asks has an answer and waits: what was said before is not so any more, or is said again.
                 self.tell_put_off(None);
-                self.commanded(command, reply).await?;
+                if !self.commanded(command, reply).await? {
+                    // What is refused moves nothing.
+                    return self.say_who_is_waited_for().await;
+                }
             }
         }
         self.advance().await
@@ -289,6 +300,7 @@ impl Run {
                 self.code_end = Some(end);
                 Ok(())
             }
+            Told::CodeRests(answers) => self.code_rests(answers).await,
             Told::RetryDue(seq) => self.retry(seq).await,
             Told::UndoDue => {
                 self.undo_waits = false;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use enact_core::action::Facts;
+use enact_core::connector::Identity;
 use enact_core::error::{Error, ErrorCode, Remains};
 use enact_core::event::{
     ActionAlreadyDone, ActionCaptureFailed, ActionFailed, ActionIntended, ActionRead, ActionResolved,
@@ -12,10 +13,9 @@ use enact_core::ids::{Direction, Seq};
 use enact_core::json::JsonText;
 use enact_core::run::{Outcome, Phase};
 use enact_core::store::{Appended, Durability};
-use tokio::sync::oneshot;
 
 use crate::backoff::{asks_too_much, backoff};
-use crate::gate;
+use crate::gate::{self, Judged};
 use crate::job::{Intent, Report, Said, What, is_undo, lost};
 use crate::replay;
 
@@ -33,20 +33,18 @@ impl Run {
         }
         let job = (seq, attempt, Direction::Forward);
         match report.said {
-            Said::Intend { captured, reply } => {
-                let intended = self.intend(seq, attempt, *captured, reply).await;
-                if intended.is_err() {
-                    // The job got no answer, and ends without another word.
-                    self.jobs.remove(&job);
-                }
-                intended
+            Said::Begin { identity, reply } => {
+                let may = self.may_begin(seq, &identity).await;
+                self.answered(job, may, |()| reply.send(()).is_ok())
             }
-            Said::Look { facts, reply } => {
-                let looked = self.may_read(seq, attempt, &facts, reply).await;
-                if looked.is_err() {
-                    self.jobs.remove(&job);
-                }
-                looked
+            Said::Look { identity, facts, reply } => {
+                let may = self.may_read(seq, &identity, &facts).await;
+                self.answered(job, may, |()| reply.send(()).is_ok())
+            }
+            Said::Intend { captured, reply } => {
+                let may = self.intend(seq, attempt, *captured).await;
+                // Nobody listens where the job was dropped: then the intent stands alone, and is probed.
+                self.answered(job, may, |appended| reply.send(appended).is_ok())
             }
             Said::Performed(outcome, held) => {
                 let doubt = matches!(&outcome, Err(error) if error.code() == ErrorCode::InDoubt);
@@ -111,51 +109,44 @@ impl Run {
         Ok(self.state()?.phase == Phase::Running && self.asked.contains_key(&seq))
     }
 
-    /// The gate on what capture found, of what is only read. Where nothing is answered, nothing is read.
-    async fn may_read(
+    /// Answers a job that asks for something. One that gets no answer ends without another word.
+    fn answered<T>(
         &mut self,
-        seq: Seq,
-        attempt: u32,
-        facts: &Facts,
-        reply: oneshot::Sender<()>,
+        job: (Seq, u32, Direction),
+        may: Result<Option<T>, Error>,
+        answer: impl FnOnce(T) -> bool,
     ) -> Result<(), Error> {
-        let mut may = false;
-        if let Some((call, _)) = self.asked_call(seq)? {
-            let subject = self.subject()?;
-            let judged = gate::judge_captured(&self.shared, self.state()?, &subject, &call, facts);
-            let verdicts = judged.verdicts.clone();
-            may = self.has_leave_on(seq, &call, facts, judged).await?;
-            if let Some(asking) = self.asked.get_mut(&seq) {
-                asking.verdicts = verdicts;
-            }
+        let (may, end) = match may {
+            Ok(may) => (may, Ok(())),
+            Err(error) => (None, Err(error)),
+        };
+        if !may.is_some_and(answer) {
+            self.jobs.remove(&job);
         }
-        if !may || reply.send(()).is_err() {
-            self.jobs.remove(&(seq, attempt, Direction::Forward));
-        }
-        Ok(())
+        end
     }
 
-    /// The gate on what capture found, then the intent. Where nothing is answered, nothing is performed.
-    async fn intend(
-        &mut self,
-        seq: Seq,
-        attempt: u32,
-        captured: Intent,
-        reply: oneshot::Sender<Appended>,
-    ) -> Result<(), Error> {
-        let Some((call, mut verdicts)) = self.asked_call(seq)? else {
-            self.jobs.remove(&(seq, attempt, Direction::Forward));
-            return Ok(());
-        };
-        if !self.shared.policies.is_empty() {
-            let subject = self.subject()?;
-            let judged = gate::judge_captured(&self.shared, self.state()?, &subject, &call, &captured.facts);
-            verdicts.clone_from(&judged.verdicts);
-            if !self.has_leave_on(seq, &call, &captured.facts, judged).await? {
-                self.jobs.remove(&(seq, attempt, Direction::Forward));
-                return Ok(());
-            }
+    /// The leave that is wanted on the parameters, in the system that the connector speaks to.
+    async fn may_begin(&mut self, seq: Seq, identity: &Identity) -> Result<Option<()>, Error> {
+        if self.asked_call(seq)?.is_none() || self.is_refused(seq).await? {
+            return Ok(None);
         }
+        Ok(self.has_leave(seq, identity).await?.then_some(()))
+    }
+
+    /// The gate on what capture found, of what is only read.
+    async fn may_read(&mut self, seq: Seq, identity: &Identity, facts: &Facts) -> Result<Option<()>, Error> {
+        let Some((_, verdicts)) = self.may_go_on(seq, identity, facts).await? else { return Ok(None) };
+        if let Some(asking) = self.asked.get_mut(&seq) {
+            asking.verdicts = verdicts;
+        }
+        Ok(Some(()))
+    }
+
+    /// The gate on what capture found, then the intent.
+    async fn intend(&mut self, seq: Seq, attempt: u32, captured: Intent) -> Result<Option<Appended>, Error> {
+        let passed = self.may_go_on(seq, &captured.identity, &captured.facts).await?;
+        let Some((call, verdicts)) = passed else { return Ok(None) };
         let intended = ActionIntended {
             call,
             attempt,
@@ -166,12 +157,35 @@ impl Run {
             identity: captured.identity,
         };
         let events = vec![Event::ActionIntended(Arc::new(intended))];
-        let appended = self.record(events, Durability::Barrier).await?;
-        // Nobody listens where the job was dropped: then the intent stands alone, and is probed.
-        if reply.send(appended).is_err() {
-            self.jobs.remove(&(seq, attempt, Direction::Forward));
+        Ok(Some(self.record(events, Durability::Barrier).await?))
+    }
+
+    /// The last gate: no no was said, the policies pass what capture found, and what a person has to approve is approved now,
+    /// on the parameters as on what was found.
+    async fn may_go_on(
+        &mut self,
+        seq: Seq,
+        identity: &Identity,
+        facts: &Facts,
+    ) -> Result<Option<PassedGate>, Error> {
+        let Some((call, _)) = self.asked_call(seq)? else { return Ok(None) };
+        if self.is_refused(seq).await? {
+            return Ok(None);
         }
-        Ok(())
+        let judged = if self.shared.policies.is_empty() {
+            Judged::default()
+        } else {
+            let subject = self.subject()?;
+            gate::judge_captured(&self.shared, self.state()?, &subject, &call, facts)
+        };
+        let verdicts = judged.verdicts.clone();
+        if let Some(error) = judged.refusal() {
+            self.refuse(&call, judged.verdicts, &error).await?;
+            return Ok(None);
+        }
+        let may =
+            self.has_leave(seq, identity).await? && self.has_leave_on(seq, (identity, facts), judged).await?;
+        Ok(may.then_some((call, verdicts)))
     }
 
     async fn performed(

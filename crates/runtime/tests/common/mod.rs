@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops at what it does not expect")]
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use enact_core::connector::Allow;
 use enact_core::error::{Error, ErrorCode};
 use enact_core::ids::{EventSeq, RunId};
 use enact_core::json::JsonText;
+use enact_core::policy::{Policy, Request, Verdict};
 use enact_core::store::EventStore;
 use enact_core::time::Timestamp;
 use enact_runtime::{Builder, Clock, Enact, RunRequest, Tries, Workflow, WorkflowCx, erase};
@@ -188,5 +190,24 @@ impl Clock for TestClock {
 
     fn random(&self) -> u64 {
         self.next.fetch_add(1, Ordering::SeqCst)
+    }
+}
+
+/// A policy that is a function, and has a version.
+pub(crate) struct Rule(pub(crate) &'static str, pub(crate) fn(&Request<'_>) -> Verdict);
+
+impl fmt::Debug for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl Policy for Rule {
+    fn name(&self) -> &str {
+        "four-eyes"
+    }
+
+    fn judge(&self, request: &Request<'_>) -> Verdict {
+        (self.1)(request)
     }
 }

@@ -272,6 +272,7 @@ fn blocked() -> Vec<Event> {
 fn approval_requested(call: Option<Arc<ActionCall>>, facts: Option<JsonText>, digest: &str) -> Event {
     let reasons = vec![ApprovalReason { policy: "weekdays".into(), reason: "it is Friday".into() }];
     Event::ApprovalRequested(Arc::new(ApprovalRequested {
+        identity: call.as_ref().map(|_| Identity("device 1 inode 2".into())),
         call,
         verdicts: verdicts(true),
         facts,
