@@ -1,15 +1,17 @@
 //! The policies of a configuration: the one place where they are made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use enact::DynWorkflow;
 use enact::catalog::Catalog;
 use enact::connector::Toolbox;
 use enact::error::{Error, ErrorCode};
 use enact::policies::cedar::{Cedar, Problem, Problems, Schema};
-use enact::policies::{Connectors, EntriesError, from_entries};
+use enact::policies::{Connectors, EntriesError, EntryProblem, from_entries, odd_entries};
 use enact::policy::{Policy, Request, Verdict};
+use enact::yaml::Folder;
 use serde_json::{Value, json};
 
 use crate::config::Config;
@@ -91,14 +93,32 @@ pub(crate) fn policies(config: &Config, catalogs: &BTreeMap<String, Catalog>) ->
 
 /// Those of `[[policies]]`.
 fn built_in(config: &Config, catalogs: &BTreeMap<String, Catalog>) -> Result<Vec<Arc<dyn Policy>>, Error> {
-    let known = catalogs.iter().fold(Connectors::default(), |known, (name, catalog)| {
-        let actions: Vec<&str> = catalog.actions().map(|spec| spec.name).collect();
-        known.with(name, catalog.kind(), &actions)
-    });
-    from_entries(config.policies(), &known).map_err(|wrong| {
+    from_entries(config.policies(), &connectors(catalogs)).map_err(|wrong| {
         let told: Vec<String> = wrong.problems.iter().map(|problem| config.in_policy(problem)).collect();
         Error::new(ErrorCode::InvalidParameters, told.join("\n")).with_source(wrong).left_nothing()
     })
+}
+
+fn connectors(catalogs: &BTreeMap<String, Catalog>) -> Connectors {
+    catalogs.iter().fold(Connectors::default(), |known, (name, catalog)| {
+        let actions = catalog.actions().map(|spec| (spec.name, spec.effect));
+        known.with_effects(name, catalog.kind(), actions)
+    })
+}
+
+/// What is odd about `[[policies]]` that are in order.
+pub(crate) fn odd(config: &Config, catalogs: &BTreeMap<String, Catalog>) -> Vec<EntryProblem> {
+    odd_entries(config.policies(), &connectors(catalogs), workflows(config).as_ref())
+}
+
+/// The names of all workflows, where all of the folder can be read; `act` is that of single actions.
+fn workflows(config: &Config) -> Option<BTreeSet<String>> {
+    let folder = Folder::open(config.workflows()?).ok()?;
+    if folder.broken().next().is_some() {
+        return None;
+    }
+    let names = folder.workflows().map(|(_, workflow)| workflow.name().to_owned());
+    Some(names.chain(["act".to_owned()]).collect())
 }
 
 /// What is wrong with policies, each as an object, where an error comes from that; `null` otherwise. A problem has the

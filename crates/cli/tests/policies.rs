@@ -280,6 +280,20 @@ fn check_tells_what_is_odd_and_what_there_is() {
 }
 
 #[test]
+fn check_warns_of_entries_that_have_nothing_to_judge_and_of_workflows_that_are_not_there() {
+    let world = world("permit(principal, action, resource);");
+    let entries = "\n[[policies]]\nname = \"dont_push_to_main\"\n\
+                   [[policies]]\nname = \"require_approval\"\nworkflows = [\"Hello\"]\n\
+                   [[policies]]\nname = \"require_approval\"\nid = \"act\"\nworkflows = [\"hello\", \"act\"]\n";
+    world.write("enact.toml", &(world.read("enact.toml") + entries));
+    let checked = world.json(&["policy", "check"]).exits(0).json();
+    let warned: Vec<_> = checked["warnings"].as_array().unwrap().iter().map(|odd| &odd["entry"]).collect();
+    assert_eq!(warned, [&json!(1), &json!(2)], "{checked}");
+    let told = world.enact(&["policy", "check"]).exits(0).stdout;
+    assert!(told.contains("warning: enact.toml, line ") && told.contains("no workflow 'Hello'"), "{told}");
+}
+
+#[test]
 fn the_samples_of_init_are_valid_and_pass_their_tests() {
     let world = World::empty();
     world.enact(&["init"]).exits(0);

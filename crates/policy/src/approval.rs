@@ -89,6 +89,10 @@ impl Rule for ApproveRun {
         }
         Ok(())
     }
+
+    fn is_for_runs(&self, _: &Scope) -> bool {
+        true
+    }
 }
 
 impl ApproveAction {
@@ -115,7 +119,7 @@ impl ApproveAction {
 /// each change, others may.
 fn found_irreversible(judging: &Judging<'_>) -> Result<bool, Refusal> {
     let Some(facts) = judging.facts else { return Ok(false) };
-    let said = if tables::KINDS.contains(&judging.action.kind) && judging.is(tables::WRITES) {
+    let said = if counts_rows(judging.action.kind, judging.action.action) {
         fact(facts, "irreversible")?
     } else {
         facts.get("irreversible").unwrap_or(&Value::Null)
@@ -127,11 +131,19 @@ fn found_irreversible(judging: &Judging<'_>) -> Result<bool, Refusal> {
     }
 }
 
+/// Whether how many rows an action touches is known.
+fn counts_rows(kind: &str, action: &str) -> bool {
+    tables::KINDS.contains(&kind) && tables::WRITES.contains(&action)
+}
+
 impl Rule for ApproveAction {
+    fn concerns(&self, kind: &str, action: &str, effect: Option<EffectClass>) -> bool {
+        let reads = effect == Some(EffectClass::ReadOnly);
+        !(reads && self.effect.is_some()) && (self.rows_above.is_none() || counts_rows(kind, action))
+    }
+
     fn judge(&self, _: &Scope, judging: &Judging<'_>) -> Judged {
-        if self.rows_above.is_some()
-            && !(tables::KINDS.contains(&judging.action.kind) && judging.is(tables::WRITES))
-        {
+        if self.rows_above.is_some() && !counts_rows(judging.action.kind, judging.action.action) {
             return Ok(());
         }
         let (is_wanted, only_captured) = self.effect(judging)?;

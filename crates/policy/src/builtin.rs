@@ -4,7 +4,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use enact_core::action::Facts;
+use enact_core::action::{EffectClass, Facts};
 use enact_core::policy::{ActionRequest, Approval, Policy, Request, Stage, Verdict};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -36,6 +36,16 @@ pub(crate) trait Rule: Debug + Send + Sync {
     /// Judges an action of a connector that the policy is for.
     fn judge(&self, _: &Scope, _: &Judging<'_>) -> Judged {
         Ok(())
+    }
+
+    /// Whether it is about runs as a whole.
+    fn is_for_runs(&self, _: &Scope) -> bool {
+        false
+    }
+
+    /// Whether it may have something against an action of a connector that the policy is for; the effect, where it is known.
+    fn concerns(&self, _kind: &str, _action: &str, _effect: Option<EffectClass>) -> bool {
+        true
     }
 
     /// How far back it asks what was admitted.
@@ -151,6 +161,30 @@ impl Builtin {
 
     pub(crate) fn scope(&self) -> Option<&Scope> {
         self.scope.as_ref().ok()
+    }
+
+    /// Whether it is about runs as a whole.
+    pub(crate) fn is_for_runs(&self) -> bool {
+        matches!((&self.rule, &self.scope), (Ok(rule), Ok(scope)) if rule.is_for_runs(scope))
+    }
+
+    /// Whether it may have something against an action.
+    pub(crate) fn concerns(
+        &self,
+        connector: &str,
+        kind: &str,
+        action: &str,
+        effect: Option<EffectClass>,
+    ) -> bool {
+        let (Ok(rule), Ok(scope)) = (&self.rule, &self.scope) else { return false };
+        (self.kinds.is_empty() || self.kinds.contains(&kind))
+            && scope.has_named(connector, action)
+            && rule.concerns(kind, action, effect)
+    }
+
+    /// The workflows that it is narrowed to.
+    pub(crate) fn workflows(&self) -> impl Iterator<Item = &str> {
+        self.params.get("workflows").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
     }
 
     fn judged(&self, request: &Request<'_>) -> Judged {

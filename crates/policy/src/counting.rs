@@ -80,6 +80,10 @@ struct MaxActions {
 }
 
 impl Rule for MaxActions {
+    fn concerns(&self, _: &str, _: &str, effect: Option<EffectClass>) -> bool {
+        !(self.writes_only && effect == Some(EffectClass::ReadOnly))
+    }
+
     fn judge(&self, scope: &Scope, judging: &Judging<'_>) -> Judged {
         if self.writes_only && !judging.writes() {
             return Ok(());

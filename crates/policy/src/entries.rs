@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+use enact_core::action::EffectClass;
 use enact_core::connector::Toolbox;
 use enact_core::policy::Policy;
 use serde::Serialize;
@@ -84,15 +85,50 @@ fn named(path: &str, said: &str) -> String {
 /// The connectors that there are, so that a policy that is narrowed to one that is not there is refused: it would never say
 /// no.
 #[derive(Clone, Default, Debug)]
-pub struct Connectors(BTreeMap<String, (String, BTreeSet<String>)>);
+pub struct Connectors(BTreeMap<String, Known>);
+
+/// What is known of a connector.
+#[derive(Clone, Debug)]
+struct Known {
+    kind: String,
+    /// By name, with what each does, where that is known.
+    actions: BTreeMap<String, Option<EffectClass>>,
+}
 
 impl Connectors {
     /// Adds a connector: its name, its kind, and the names of the actions that the kind has.
     #[must_use]
-    pub fn with(mut self, name: &str, kind: &str, actions: &[&str]) -> Self {
-        let actions = actions.iter().map(|action| (*action).to_owned()).collect();
-        self.0.insert(name.to_owned(), (kind.to_owned(), actions));
+    pub fn with(self, name: &str, kind: &str, actions: &[&str]) -> Self {
+        self.add(name, kind, actions.iter().map(|action| (*action, None)))
+    }
+
+    /// As [`Connectors::with`], where it is known what each action does.
+    #[must_use]
+    pub fn with_effects<'a>(
+        self,
+        name: &str,
+        kind: &str,
+        actions: impl IntoIterator<Item = (&'a str, EffectClass)>,
+    ) -> Self {
+        self.add(name, kind, actions.into_iter().map(|(action, effect)| (action, Some(effect))))
+    }
+
+    fn add<'a>(
+        mut self,
+        name: &str,
+        kind: &str,
+        actions: impl Iterator<Item = (&'a str, Option<EffectClass>)>,
+    ) -> Self {
+        let actions = actions.map(|(action, effect)| (action.to_owned(), effect)).collect();
+        self.0.insert(name.to_owned(), Known { kind: kind.to_owned(), actions });
         self
+    }
+
+    /// Whether a policy has anything to judge among them.
+    fn has_any_for(&self, policy: &Builtin) -> bool {
+        self.0.iter().any(|(name, Known { kind, actions })| {
+            actions.iter().any(|(action, effect)| policy.concerns(name, kind, action, *effect))
+        })
     }
 
     /// Refuses what a policy is narrowed to and is not there.
@@ -105,7 +141,7 @@ impl Connectors {
     }
 
     fn check_connector(&self, key: &str, name: &str, policy: &Builtin) -> Result<(), String> {
-        let Some((kind, _)) = self.0.get(name) else {
+        let Some(Known { kind, .. }) = self.0.get(name) else {
             let known: Vec<&str> = self.0.keys().map(String::as_str).collect();
             return Err(format!("'{key}': there is no connector '{name}'; there are: {}", known.join(", ")));
         };
@@ -126,7 +162,7 @@ impl Connectors {
         let Some(action) = &pattern.action else { return Ok(()) };
         let mut connectors =
             self.0.iter().filter(|(name, _)| pattern.connector.as_ref().is_none_or(|named| named == *name));
-        if connectors.any(|(_, (_, actions))| actions.contains(action)) {
+        if connectors.any(|(_, known)| known.actions.contains_key(action)) {
             return Ok(());
         }
         Err(format!("'actions': no connector has an action for '{pattern}'"))
@@ -136,8 +172,8 @@ impl Connectors {
 impl<'a> FromIterator<(&'a str, &'a Toolbox)> for Connectors {
     fn from_iter<I: IntoIterator<Item = (&'a str, &'a Toolbox)>>(toolboxes: I) -> Self {
         toolboxes.into_iter().fold(Self::default(), |connectors, (name, toolbox)| {
-            let actions: Vec<&str> = toolbox.actions().map(|(spec, _)| spec.name).collect();
-            connectors.with(name, toolbox.kind(), &actions)
+            let actions = toolbox.actions().map(|(spec, _)| (spec.name, spec.effect));
+            connectors.with_effects(name, toolbox.kind(), actions)
         })
     }
 }
@@ -218,6 +254,32 @@ pub fn from_entries(
         }
     }
     if problems.is_empty() { Ok(policies) } else { Err(EntriesError { problems }) }
+}
+
+/// What is odd about entries, although they are in order: one that has nothing to judge among the connectors that there
+/// are, and, where the workflows are known by name, one for a workflow that there is none of.
+pub fn odd_entries(
+    entries: impl IntoIterator<Item = Value>,
+    connectors: &Connectors,
+    workflows: Option<&BTreeSet<String>>,
+) -> Vec<EntryProblem> {
+    let mut odd = Vec::new();
+    for (number, entry) in entries.into_iter().enumerate().map(|(at, entry)| (at + 1, entry)) {
+        let name = entry.get("name").and_then(Value::as_str).map(str::to_owned);
+        let Ok(policy) = from_entry(entry, connectors) else { continue };
+        let mut report = |message| odd.push(EntryProblem { entry: number, policy: name.clone(), message });
+        if !policy.is_for_runs() && !connectors.has_any_for(&policy) {
+            report("it has nothing to judge: no action of the connectors is one that it is for".to_owned());
+        }
+        for workflow in
+            policy.workflows().filter(|name| workflows.is_some_and(|known| !known.contains(*name)))
+        {
+            report(format!(
+                "'workflows': there is no workflow '{workflow}' in the folder of workflows; names are compared as they are"
+            ));
+        }
+    }
+    odd
 }
 
 fn from_entry(entry: Value, connectors: &Connectors) -> Result<Builtin, String> {

@@ -81,6 +81,10 @@ impl Rule for Roles {
         if scope.is_all() { self.check(request) } else { Ok(()) }
     }
 
+    fn is_for_runs(&self, scope: &Scope) -> bool {
+        scope.is_all()
+    }
+
     fn judge(&self, _: &Scope, judging: &Judging<'_>) -> Judged {
         self.check(judging.request)
     }

@@ -1,5 +1,6 @@
 //! Policies on when something may be changed. The time is that of the request, and nothing else.
 
+use enact_core::action::EffectClass;
 use enact_core::policy::Request;
 use enact_core::time::Timestamp;
 use jiff::civil::{Date, Time, Weekday};
@@ -169,6 +170,10 @@ fn clock(key: &str, text: &str) -> Result<Time, String> {
 }
 
 impl Rule for Windows {
+    fn concerns(&self, _: &str, _: &str, effect: Option<EffectClass>) -> bool {
+        effect != Some(EffectClass::ReadOnly)
+    }
+
     fn judge(&self, _: &Scope, judging: &Judging<'_>) -> Judged {
         if !judging.writes() {
             return Ok(());
@@ -220,6 +225,10 @@ impl Freeze {
 }
 
 impl Rule for Freeze {
+    fn concerns(&self, _: &str, _: &str, effect: Option<EffectClass>) -> bool {
+        effect != Some(EffectClass::ReadOnly)
+    }
+
     fn judge(&self, _: &Scope, judging: &Judging<'_>) -> Judged {
         if !judging.writes() || !self.is_on(judging.request)? {
             return Ok(());

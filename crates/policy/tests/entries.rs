@@ -2,8 +2,13 @@
 
 mod common;
 
+use std::collections::BTreeSet;
+
+use enact_core::action::EffectClass;
 use enact_core::policy::{Policy, Verdict};
-use enact_policy::{Case, Connectors, Effect, RequireApproval, dont_push_to_main, from_entries, names};
+use enact_policy::{
+    Case, Connectors, Effect, RequireApproval, dont_push_to_main, from_entries, names, odd_entries,
+};
 use serde_json::{Value, json};
 
 fn connectors() -> Connectors {
@@ -227,6 +232,39 @@ fn all_that_is_wrong_is_said_at_once() {
     let entries = [json!({ "name": "max_rows_affected" }), json!({ "name": "block_dms" }), json!({})];
     let error = from_entries(entries, &connectors()).unwrap_err();
     assert_eq!(error.problems.len(), 2);
+}
+
+#[test]
+fn an_entry_that_has_nothing_to_judge_is_odd() {
+    let effects = [("read_file", EffectClass::ReadOnly), ("write_file", EffectClass::Reversible)];
+    let connectors = Connectors::default().with_effects("files", "filesystem", effects);
+    let workflows = BTreeSet::from(["whole".to_owned()]);
+    let window = |action| json!({ "name": "within_maintenance_window", "time_zone": "UTC", "from": "01:00", "to": "02:00", "actions": [action] });
+    for (entry, says) in [
+        (json!({ "name": "dont_push_to_main" }), "nothing to judge"),
+        (json!({ "name": "protect_tables", "tables": ["users"] }), "nothing to judge"),
+        (json!({ "name": "require_approval", "connectors": ["files"], "rows_above": 3 }), "nothing to judge"),
+        (
+            json!({ "name": "require_approval", "actions": ["files.read_file"], "effect": "write" }),
+            "nothing to judge",
+        ),
+        (window("files.read_file"), "nothing to judge"),
+        (json!({ "name": "require_approval", "workflows": ["Whole"] }), "no workflow 'Whole'"),
+        (json!({ "name": "require_user_role", "roles": ["a"], "workflows": ["zzz"] }), "no workflow 'zzz'"),
+        (window("files.write_file"), ""),
+        (json!({ "name": "restrict_paths", "deny": ["x"] }), ""),
+        (json!({ "name": "require_approval", "effect": "write" }), ""),
+        (json!({ "name": "require_approval", "workflows": ["whole"] }), ""),
+        (json!({ "name": "require_user_role", "roles": ["a"] }), ""),
+    ] {
+        let first = json!({ "name": "restrict_paths", "deny": ["y"], "id": "first" });
+        from_entries([first.clone(), entry.clone()], &connectors).unwrap();
+        let odd = odd_entries([first, entry.clone()], &connectors, Some(&workflows));
+        assert_eq!(odd.len(), usize::from(!says.is_empty()), "{entry}: {odd:?}");
+        assert!(odd.iter().all(|odd| odd.entry == 2 && odd.message.contains(says)), "{entry}: {odd:?}");
+    }
+    let unknown = json!({ "name": "require_approval", "workflows": ["Whole"] });
+    assert_eq!(odd_entries([unknown], &connectors, None), []);
 }
 
 #[test]

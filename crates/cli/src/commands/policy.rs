@@ -6,12 +6,12 @@ use std::path::Path;
 use enact::catalog::Catalog;
 use enact::error::{Error, ErrorCode};
 use enact::policies::cases::{CaseResult, Cases};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::config::Config;
 use crate::failure::{Exit, Failure, usage};
 use crate::out::{Out, Tone, clean};
-use crate::policies::{Policies, catalogs, policies};
+use crate::policies::{Policies, catalogs, odd, policies};
 use crate::text;
 
 /// A larger file of cases is none.
@@ -19,14 +19,18 @@ const MAX_BYTES: usize = 1024 * 1024;
 
 /// `enact policy check`.
 pub(crate) fn check(config: &Config, out: Out) -> Result<Exit, Failure> {
-    let (policies, _) = made(config, out)?;
+    let (policies, catalogs) = made(config, out)?;
+    let odd = odd(config, &catalogs);
     let names: Vec<&str> = policies.all.iter().map(|policy| policy.name()).collect();
     if out.json {
-        out.document(&json!({ "policies": names, "warnings": policies.warnings }));
+        let of_rules = policies.warnings.iter().map(|warning| json!(warning));
+        let warnings: Vec<Value> = odd.iter().map(|warning| json!(warning)).chain(of_rules).collect();
+        out.document(&json!({ "policies": names, "warnings": warnings }));
         return Ok(Exit::OK);
     }
-    for warning in &policies.warnings {
-        out.line(&format!("{} {}", out.paint(Tone::Warn, "warning:"), clean(&warning.to_string())));
+    let of_rules = policies.warnings.iter().map(ToString::to_string);
+    for warning in odd.iter().map(|problem| config.in_policy(problem)).chain(of_rules) {
+        out.line(&format!("{} {}", out.paint(Tone::Warn, "warning:"), clean(&warning)));
     }
     out.line(&match names.as_slice() {
         [] => "no policies are configured; the allowlists alone decide".to_owned(),

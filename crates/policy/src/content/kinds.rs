@@ -41,8 +41,8 @@ const AWS_SECRET: &str = r#"(?i)aws_?secret_?(?:access_?)?key["']?\s{0,8}[:=]\s{
 /// The fewest bytes in which any of them has place.
 const MIN_BYTES: usize = 10;
 
-/// Anything that is called a secret and set to a value. Whatever is like [`AWS_SECRET`] is like this.
-const GENERIC: &str = r#"(?i)(?:password|passwd|passphrase|secret|(?:api|access|secret|private)_?key|(?:access|auth|bearer)_?token)["']?\s{0,8}(?::=|=>|[:=])\s{0,8}(?:"[^"\s$<{*][^"\r\n]{6,}"|'[^'\s$<{*][^'\r\n]{6,}'|[^\s"'$<{*;,)(]{16,})"#;
+/// Anything that is called a secret and set to a value; a shorter one, where it stands as in a file of an environment. Whatever is like [`AWS_SECRET`] is like this.
+const GENERIC: &str = r#"(?i)(?:password|passwd|passphrase|secret|(?:api|access|secret|private)_?key|(?:access|auth|bearer)_?token)["']?\s{0,8}(?::=|=>|[:=])\s{0,8}(?:"[^"\s$<{*][^"\r\n]{6,}"|'[^'\s$<{*][^'\r\n]{6,}'|[^\s"'$<{*;,)(]{16,})|(?-i:(?m:^)[ \t]{0,8}(?:export[ \t]{1,8})?[A-Z0-9_]{0,64}(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|(?:API|ACCESS|SECRET|PRIVATE)_?KEY|(?:ACCESS|AUTH|BEARER)_?TOKEN)=[^\s"'$<{*;,)(]{8,})"#;
 
 /// Names of columns and keys that hold a secret.
 const NAMES: &str = r"(?i)^(?:.*[_-])?(?:password|passwd|passphrase|secret|(?:api|access|secret|private)_?key|(?:access|auth|bearer)_?token|client_?secret)$";
