@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::builtin::{Builtin, Judged, Judging, Made, Params, Refusal, Rule, policies};
 use crate::duration;
-use crate::read::fact;
+use crate::read::{fact, may_write};
 use crate::scope::Scope;
 use crate::tables;
 use crate::users::check_roles;
@@ -138,14 +138,11 @@ fn counts_rows(kind: &str, action: &str) -> bool {
 
 impl Rule for ApproveAction {
     fn concerns(&self, kind: &str, action: &str, effect: Option<EffectClass>) -> bool {
-        let reads = effect == Some(EffectClass::ReadOnly);
-        !(reads && self.effect.is_some()) && (self.rows_above.is_none() || counts_rows(kind, action))
+        (self.effect.is_none() || may_write(effect))
+            && (self.rows_above.is_none() || counts_rows(kind, action))
     }
 
     fn judge(&self, _: &Scope, judging: &Judging<'_>) -> Judged {
-        if self.rows_above.is_some() && !counts_rows(judging.action.kind, judging.action.action) {
-            return Ok(());
-        }
         let (is_wanted, only_captured) = self.effect(judging)?;
         // Where the parameters tell enough, it was asked for at their gate.
         let here = judging.facts.is_some() == (only_captured || self.rows_above.is_some());

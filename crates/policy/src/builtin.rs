@@ -33,7 +33,7 @@ pub(crate) trait Rule: Debug + Send + Sync {
         Ok(())
     }
 
-    /// Judges an action of a connector that the policy is for.
+    /// Judges an action that it concerns, of a connector that the policy is for.
     fn judge(&self, _: &Scope, _: &Judging<'_>) -> Judged {
         Ok(())
     }
@@ -178,7 +178,7 @@ impl Builtin {
     ) -> bool {
         let (Ok(rule), Ok(scope)) = (&self.rule, &self.scope) else { return false };
         (self.kinds.is_empty() || self.kinds.contains(&kind))
-            && scope.has_named(connector, action)
+            && scope.has(connector, action)
             && rule.concerns(kind, action, effect)
     }
 
@@ -200,8 +200,7 @@ impl Builtin {
             Stage::Captured(action, facts) => (action, Some(*facts)),
             _ => return Err("it stands at a gate that the policy does not know".into()),
         };
-        let concerned = self.kinds.is_empty() || self.kinds.contains(&action.kind);
-        if concerned && scope.has(action) {
+        if self.concerns(action.connector, action.kind, action.action, Some(action.effect)) {
             rule.judge(scope, &Judging { request, action, facts })
         } else {
             Ok(())

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::builtin::{Builtin, Judged, Judging, Made, Params, Rule, policies};
 use crate::duration;
+use crate::read::may_write;
 use crate::scope::{Pattern, Scope};
 
 /// The longest time that a limit looks back: what was admitted has to be remembered as long.
@@ -81,17 +82,15 @@ struct MaxActions {
 
 impl Rule for MaxActions {
     fn concerns(&self, _: &str, _: &str, effect: Option<EffectClass>) -> bool {
-        !(self.writes_only && effect == Some(EffectClass::ReadOnly))
+        !self.writes_only || may_write(effect)
     }
 
     fn judge(&self, scope: &Scope, judging: &Judging<'_>) -> Judged {
-        if self.writes_only && !judging.writes() {
-            return Ok(());
-        }
-        let counts = |effect: EffectClass| !self.writes_only || effect != EffectClass::ReadOnly;
-        let past = judging.request.past().filter(|past| {
-            counts(past.call.effect) && scope.has_named(&past.call.connector, &past.call.action)
-        });
+        let counts = |effect| !self.writes_only || may_write(Some(effect));
+        let past = judging
+            .request
+            .past()
+            .filter(|past| counts(past.call.effect) && scope.has(&past.call.connector, &past.call.action));
         let before = past.count() as u64;
         if before >= self.max {
             let which = if scope.is_all() { "" } else { " of this kind" };

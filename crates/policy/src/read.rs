@@ -1,7 +1,6 @@
 //! Reading what is judged. What should be there and is not, or is something else, cannot be judged: that is a no.
 
 use enact_core::action::{EffectClass, Facts};
-use enact_core::policy::ActionRequest;
 use serde_json::Value;
 
 use crate::builtin::{Judged, Judging, Refusal};
@@ -21,16 +20,11 @@ impl<'a> Judging<'a> {
     pub(crate) fn is(&self, actions: &[&str]) -> bool {
         actions.contains(&self.action.action)
     }
-
-    /// Whether the action changes anything.
-    pub(crate) fn writes(&self) -> bool {
-        writes(self.action)
-    }
 }
 
-/// Whether an action changes anything.
-pub(crate) fn writes(action: &ActionRequest<'_>) -> bool {
-    action.effect != EffectClass::ReadOnly
+/// Whether an action may change something, by its effect where that is known.
+pub(crate) fn may_write(effect: Option<EffectClass>) -> bool {
+    effect != Some(EffectClass::ReadOnly)
 }
 
 /// A fact that has to be there.

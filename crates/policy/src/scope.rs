@@ -2,7 +2,6 @@
 
 use std::fmt::{self, Display};
 
-use enact_core::policy::ActionRequest;
 use serde::{Serialize, Serializer};
 
 /// The connectors and actions that a policy is for; all of them, where none is named.
@@ -41,11 +40,7 @@ impl Scope {
         self.connectors.is_empty() && self.actions.is_empty()
     }
 
-    pub(crate) fn has(&self, action: &ActionRequest<'_>) -> bool {
-        self.has_named(action.connector, action.action)
-    }
-
-    pub(crate) fn has_named(&self, connector: &str, action: &str) -> bool {
+    pub(crate) fn has(&self, connector: &str, action: &str) -> bool {
         (self.connectors.is_empty() || self.connectors.iter().any(|own| own == connector))
             && (self.actions.is_empty() || self.actions.iter().any(|pattern| pattern.is(connector, action)))
     }

@@ -8,6 +8,7 @@ use jiff::tz::{TimeZone, TimeZoneDatabase};
 use serde::{Deserialize, Serialize};
 
 use crate::builtin::{Builtin, Judged, Judging, Made, Params, Refusal, Rule, policies};
+use crate::read::may_write;
 use crate::scope::Scope;
 use crate::users::{check_roles, has_role};
 
@@ -171,13 +172,10 @@ fn clock(key: &str, text: &str) -> Result<Time, String> {
 
 impl Rule for Windows {
     fn concerns(&self, _: &str, _: &str, effect: Option<EffectClass>) -> bool {
-        effect != Some(EffectClass::ReadOnly)
+        may_write(effect)
     }
 
     fn judge(&self, _: &Scope, judging: &Judging<'_>) -> Judged {
-        if !judging.writes() {
-            return Ok(());
-        }
         let now = self.zone.to_datetime(instant(judging.request.now)?);
         if self.windows.iter().any(|window| window.has(now.weekday(), now.time())) {
             return Ok(());
@@ -226,11 +224,11 @@ impl Freeze {
 
 impl Rule for Freeze {
     fn concerns(&self, _: &str, _: &str, effect: Option<EffectClass>) -> bool {
-        effect != Some(EffectClass::ReadOnly)
+        may_write(effect)
     }
 
     fn judge(&self, _: &Scope, judging: &Judging<'_>) -> Judged {
-        if !judging.writes() || !self.is_on(judging.request)? {
+        if !self.is_on(judging.request)? {
             return Ok(());
         }
         if !self.exempt_roles.is_empty() && has_role(judging.request.attributes, &self.exempt_roles)? {
