@@ -7,11 +7,10 @@ use enact_core::action::{
 use enact_core::connector::{Cx, Perform};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::read_file::ReadFile;
 use super::restore_file::RestoreFile;
-use super::{PLACE_FACTS, check_place, check_replaceable, facts, lock};
+use super::{PLACE_FACTS, check_place, check_replaceable, facts, lock, read_of};
 use crate::Filesystem;
 use crate::client::{Last, Root};
 use crate::error::{naming, precondition};
@@ -73,7 +72,7 @@ impl Action for DeleteFile {
     }
 
     fn shown_by(&self) -> Option<(&'static str, Value)> {
-        Some((ReadFile::NAME, json!({ "path": self.path })))
+        read_of(&self.path)
     }
 }
 

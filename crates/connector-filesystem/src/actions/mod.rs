@@ -8,9 +8,9 @@ pub mod write_file;
 
 use std::fmt::Display;
 
-use enact_core::action::{FactKind, Facts, LockKey};
+use enact_core::action::{Action, FactKind, Facts, LockKey};
 use enact_core::{Error, ErrorCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 pub use self::delete_file::DeleteFile;
 pub use self::list_dir::ListDir;
@@ -26,6 +26,11 @@ use crate::path::{DirPath, FilePath};
 /// known from the parameters: there, `perform` finds what capture did not see.
 fn lock(path: &FilePath) -> Option<LockKey> {
     Some(LockKey(path.as_str().to_owned()))
+}
+
+/// The action that reads what is at a path, for [`Action::shown_by`].
+fn read_of(path: &FilePath) -> Option<(&'static str, Value)> {
+    Some((ReadFile::NAME, json!({ "path": path })))
 }
 
 /// What [`facts`] gives.

@@ -15,9 +15,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::read_file::ReadFile;
 use super::restore_file::{RestoreFile, clear_stage};
-use super::{check_place, check_replaceable, facts, lock};
+use super::{check_place, check_replaceable, facts, lock, read_of};
 use crate::Filesystem;
 use crate::client::{Last, Place, Root};
 use crate::error::{os, precondition};
@@ -189,7 +188,7 @@ impl Action for WriteFile {
     }
 
     fn shown_by(&self) -> Option<(&'static str, Value)> {
-        Some((ReadFile::NAME, json!({ "path": self.path })))
+        read_of(&self.path)
     }
 }
 

@@ -5,11 +5,9 @@ use enact_core::action::{Action, EffectClass, FactKind, LockKey, Preview, Target
 use enact_core::connector::Cx;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{
-    Locked, RestoreRows, SelectRows, Values, check_reversible, lock, lock_rows, some_values, target,
-};
+use super::{Locked, RestoreRows, Values, check_reversible, lock, lock_rows, read_of, some_values, target};
 use crate::Postgres;
 use crate::catalog::Table;
 use crate::error::precondition;
@@ -87,7 +85,7 @@ impl Action for DeleteRow {
     }
 
     fn shown_by(&self) -> Option<(&'static str, Value)> {
-        Some((SelectRows::NAME, json!({ "table": self.table, "where": self.rows })))
+        read_of(&self.table, &self.rows)
     }
 }
 

@@ -9,11 +9,12 @@ pub mod update_row;
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
 
-use enact_core::action::{LockKey, Target, Undo};
+use enact_core::action::{Action, LockKey, Target, Undo};
 use enact_core::error::{Error, ErrorCode};
 use enact_core::json::JsonText;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
+use serde_json::{Value, json};
 
 pub use self::delete_row::DeleteRow;
 pub use self::insert_row::InsertRow;
@@ -120,6 +121,11 @@ fn target(kind: &'static str, table: &TableName, rows: Option<&Values>) -> Targe
 fn lock(table: &TableName, rows: &Values) -> Option<LockKey> {
     let rows = rows.0.iter().map(|(name, value)| format!("{name:?}: {}", value.as_str()));
     Some(LockKey(format!("{table} {}", rows.collect::<Vec<_>>().join(", "))))
+}
+
+/// The action that reads these rows, for [`Action::shown_by`].
+fn read_of(table: &TableName, rows: &Values) -> Option<(&'static str, Value)> {
+    Some((SelectRows::NAME, json!({ "table": table, "where": rows })))
 }
 
 /// The rows that a request means, locked.
