@@ -320,11 +320,10 @@ impl PlannedAction {
     /// The verdicts on what capture found, in place of those on the parameters: of the same policies, in the same order. A
     /// policy that has nothing to say now keeps what it said before, such as that it wants an approval.
     fn judged_again(&mut self, verdicts: Vec<VerdictRecord>) {
-        let mut before = std::mem::take(&mut self.verdicts).into_iter();
         if verdicts.is_empty() {
-            self.verdicts = before.collect();
             return;
         }
+        let mut before = std::mem::take(&mut self.verdicts).into_iter();
         let newest = |now: VerdictRecord| match before.next() {
             Some(before) if now.passed && now.reason.is_empty() => before,
             _ => now,

@@ -184,6 +184,9 @@ impl Run {
     /// Leave for an action on its parameters. Where it is not given, the action waits or has ended.
     pub(super) async fn has_leave(&mut self, seq: Seq, identity: &Identity) -> Result<bool, Error> {
         let Some(asking) = self.asked.get(&seq) else { return Ok(false) };
+        if asking.wanted.is_empty() {
+            return Ok(true);
+        }
         let (verdicts, wanted) = (asking.verdicts.clone(), asking.wanted.clone());
         self.ask_leave(seq, (identity, None), verdicts, wanted).await
     }
@@ -199,8 +202,10 @@ impl Run {
         if let Some(asking) = self.asked.get(&seq) {
             wanted.retain(|want| !asking.wanted.contains(want));
         }
-        let facts = if wanted.is_empty() { None } else { Some(JsonText::encode(facts)?) };
-        self.ask_leave(seq, (identity, facts), verdicts, wanted).await
+        if wanted.is_empty() {
+            return Ok(true);
+        }
+        self.ask_leave(seq, (identity, Some(JsonText::encode(facts)?)), verdicts, wanted).await
     }
 
     async fn ask_leave(
