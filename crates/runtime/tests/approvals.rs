@@ -6,7 +6,10 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Do, Rule, TestClock, USER, as_dyn, builder, carry_out, ledger, put, request, until_logged};
+use common::{
+    BOSS, Do, Impatient, Rule, TestClock, USER, as_dyn, builder, carry_out, ledger, overwriting, put,
+    puts_of_b, request, until_logged,
+};
 use enact_core::document::{ApprovalOutcome, RunDocument};
 use enact_core::error::{Error, ErrorCode};
 use enact_core::event::{ApprovalWord, Event};
@@ -19,29 +22,11 @@ use enact_store::MemoryStore;
 use enact_testkit::world::{Put, World};
 use serde_json::json;
 
-const BOSS: &str = "boss@example.com";
-
 type Judge = fn(&Request<'_>) -> Verdict;
-
-/// Every put of the key `b` has to be approved, whichever gate it stands at.
-fn puts_of_b(request: &Request<'_>) -> Verdict {
-    match request.action() {
-        Some(action) if action.target.id == "b" => Verdict::needs_approval("b is precious"),
-        _ => Verdict::Pass,
-    }
-}
 
 /// The run as a whole has to be approved.
 fn every_run(request: &Request<'_>) -> Verdict {
     if request.action().is_none() { Verdict::needs_approval("somebody has to look") } else { Verdict::Pass }
-}
-
-/// What is there already is overwritten with an approval only.
-fn overwriting(request: &Request<'_>) -> Verdict {
-    match request.facts().and_then(|facts| facts.get("exists")) {
-        Some(exists) if *exists == json!(true) => Verdict::needs_approval("it exists"),
-        _ => Verdict::Pass,
-    }
 }
 
 fn by_boss_within_an_hour(request: &Request<'_>) -> Verdict {
@@ -417,33 +402,11 @@ async fn a_workflow_may_want_an_approval_without_any_policy() {
     assert_eq!(ledger(&world), ["put a", "put b"]);
 }
 
-/// Wants an approval for `a`, waits a moment for it, and goes on to `b`, which is to be approved too.
-struct Impatient;
-
-impl Workflow for Impatient {
-    const NAME: &'static str = "impatient";
-    const VERSION: u32 = 1;
-    type Input = ();
-    type Output = bool;
-
-    async fn run(&self, cx: &WorkflowCx, (): ()) -> Result<bool, Error> {
-        let world = cx.connector::<World>("world")?;
-        let tries = || Tries { approval: true, ..Tries::default() };
-        let was_approved = tokio::select! {
-            biased;
-            put = world.act_with(Put::new("a", "ours"), tries()) => put.is_ok(),
-            slept = cx.sleep(Duration::from_millis(50)) => slept.map(|()| false)?,
-        };
-        world.act_with(Put::new("b", "ours"), tries()).await?;
-        Ok(was_approved)
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn what_the_workflow_does_not_wait_for_any_more_is_not_done_when_it_is_approved() {
     let (world, store) = (World::new(), MemoryStore::new());
-    let enact = builder(&world, &as_dyn(&store)).workflow(Impatient).start().await.unwrap();
-    let request = RunRequest::new(&*erase(Impatient), USER, JsonText::null());
+    let enact = builder(&world, &as_dyn(&store)).workflow(Impatient(true)).start().await.unwrap();
+    let request = RunRequest::new(&*erase(Impatient(true)), USER, JsonText::null());
     let run = enact.submit(request).await.unwrap().run;
     until_logged(&enact, run, "TimerFired").await;
     let waits = enact.wait(run).await.unwrap();

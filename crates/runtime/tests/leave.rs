@@ -1,42 +1,32 @@
 //! Leave to act is looked at again right before the intent: in time, in the very system, and not after a no.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
-
 mod common;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Do, Rule, TestClock, USER, as_dyn, builder, ledger, put, request, until, until_logged};
-use enact_core::connector::Allow;
+use common::{
+    BOSS, Do, Impatient, Rule, TestClock, USER, as_dyn, builder, ledger, overwriting, put, request, until,
+    until_logged,
+};
 use enact_core::error::{Error, ErrorCode};
 use enact_core::ids::Seq;
 use enact_core::json::JsonText;
 use enact_core::policy::{Approval, Request, Verdict};
 use enact_core::run::{RunStatus, Void};
 use enact_runtime::{
-    Enact, Observer, Recovery, RollbackOptions, RunRequest, Stage, Step, Tries, Workflow, WorkflowCx, erase,
+    Observer, Recovery, RollbackOptions, RunRequest, Stage, Step, Tries, Workflow, WorkflowCx, erase,
 };
 use enact_store::MemoryStore;
-use enact_testkit::world::{Get, Put, World};
+use enact_testkit::world::{Get, World};
 use parking_lot::{Condvar, Mutex};
-use serde_json::json;
 
-const BOSS: &str = "boss@example.com";
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// Every action, on its parameters.
 fn every_action(request: &Request<'_>) -> Verdict {
     match (request.action(), request.facts()) {
         (Some(_), None) => Verdict::NeedsApproval(Approval::new("look").within(HOUR)),
-        _ => Verdict::Pass,
-    }
-}
-
-/// What is there already is overwritten with an approval only.
-fn overwriting(request: &Request<'_>) -> Verdict {
-    match request.facts().and_then(|facts| facts.get("exists")) {
-        Some(exists) if *exists == json!(true) => Verdict::needs_approval("it exists"),
         _ => Verdict::Pass,
     }
 }
@@ -169,19 +159,6 @@ impl Observer for Held {
     }
 }
 
-async fn wait_with(world: &World, store: &MemoryStore, barrier: &Arc<Barrier>) -> Enact {
-    let toolbox = world.clone().allow(common::ALL).unwrap();
-    Enact::builder()
-        .store(as_dyn(store))
-        .connector("world", toolbox)
-        .workflow(common::Script)
-        .policy(Rule("second", overwriting))
-        .observer(Held(Arc::clone(barrier)))
-        .start()
-        .await
-        .unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_no_that_comes_while_the_action_is_looked_at_is_final_too() {
     let (world, store) = (World::new(), MemoryStore::new());
@@ -193,7 +170,8 @@ async fn a_no_that_comes_while_the_action_is_looked_at_is_final_too() {
     // Under other policies it is looked at anew, and by now there is nothing to overwrite.
     world.unset("k");
     let barrier = Arc::new(Barrier::default());
-    let enact = wait_with(&world, &store, &barrier).await;
+    let second = builder(&world, &as_dyn(&store)).policy(Rule("second", overwriting));
+    let enact = second.observer(Held(Arc::clone(&barrier))).start().await.unwrap();
     until("it has been looked at", || barrier.held.lock().0 == 1).await;
     let denying = tokio::spawn({
         let enact = enact.clone();
@@ -208,39 +186,17 @@ async fn a_no_that_comes_while_the_action_is_looked_at_is_final_too() {
     assert!(ledger(&world).is_empty());
 }
 
-/// Waits a moment for an approval of `a`, and goes on to `b`, which is to be approved too.
-struct Impatient;
-
-impl Workflow for Impatient {
-    const NAME: &'static str = "impatient";
-    const VERSION: u32 = 1;
-    type Input = ();
-    type Output = bool;
-
-    async fn run(&self, cx: &WorkflowCx, (): ()) -> Result<bool, Error> {
-        let world = cx.connector::<World>("world")?;
-        let was_approved = tokio::select! {
-            biased;
-            put = world.act(Put::new("a", "ours")) => put.is_ok(),
-            slept = cx.sleep(Duration::from_millis(50)) => slept.map(|()| false)?,
-        };
-        cx.random().await?;
-        world.act(Put::new("b", "ours")).await?;
-        Ok(was_approved)
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn what_another_life_went_on_without_is_not_done_when_the_word_comes_before_this_one() {
     let (world, store) = (World::new(), MemoryStore::new());
     let make = || {
         builder(&world, &as_dyn(&store))
             .policy(Rule("first", every_action))
-            .workflow(Impatient)
+            .workflow(Impatient(false))
             .recovery(Recovery::OnRequest)
     };
     let enact = make().start().await.unwrap();
-    let request = RunRequest::new(&*erase(Impatient), USER, JsonText::null());
+    let request = RunRequest::new(&*erase(Impatient(false)), USER, JsonText::null());
     let run = enact.submit(request).await.unwrap().run;
     until_logged(&enact, run, "ValueRecorded").await;
     assert_eq!(enact.wait(run).await.unwrap().state().open_approvals().count(), 2);

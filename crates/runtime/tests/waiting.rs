@@ -4,21 +4,12 @@ mod common;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use common::{Rule, USER, as_dyn, builder, ledger, put, request};
+use common::{BOSS, Rule, USER, as_dyn, builder, ledger, put, puts_of_b, request};
 use enact_core::error::ErrorCode;
 use enact_core::policy::{Request, Verdict};
 use enact_core::run::RunStatus;
 use enact_store::MemoryStore;
 use enact_testkit::world::World;
-
-const BOSS: &str = "boss@example.com";
-
-fn puts_of_b(request: &Request<'_>) -> Verdict {
-    match request.action() {
-        Some(action) if action.target.id == "b" => Verdict::needs_approval("b is precious"),
-        _ => Verdict::Pass,
-    }
-}
 
 #[tokio::test]
 async fn runs_that_wait_for_people_take_no_place_from_others_and_have_a_limit_of_their_own() {

@@ -21,6 +21,8 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 pub(crate) const USER: &str = "agent@example.com";
+/// Who says yes or no.
+pub(crate) const BOSS: &str = "boss@example.com";
 pub(crate) const ALL: [&str; 4] = ["put", "remove", "get", "launch"];
 
 /// A call of the workflow's code.
@@ -209,5 +211,45 @@ impl Policy for Rule {
 
     fn judge(&self, request: &Request<'_>) -> Verdict {
         (self.1)(request)
+    }
+}
+
+/// Every put of the key `b` has to be approved, whichever gate it stands at.
+pub(crate) fn puts_of_b(request: &Request<'_>) -> Verdict {
+    match request.action() {
+        Some(action) if action.target.id == "b" => Verdict::needs_approval("b is precious"),
+        _ => Verdict::Pass,
+    }
+}
+
+/// What is there already is overwritten with an approval only.
+pub(crate) fn overwriting(request: &Request<'_>) -> Verdict {
+    match request.facts().and_then(|facts| facts.get("exists")) {
+        Some(exists) if *exists == true => Verdict::needs_approval("it exists"),
+        _ => Verdict::Pass,
+    }
+}
+
+/// Waits a moment for an approval of `a`, and goes on to `b`, which is to be approved too. Where this is true, the workflow
+/// itself wants that.
+pub(crate) struct Impatient(pub(crate) bool);
+
+impl Workflow for Impatient {
+    const NAME: &'static str = "impatient";
+    const VERSION: u32 = 1;
+    type Input = ();
+    type Output = bool;
+
+    async fn run(&self, cx: &WorkflowCx, (): ()) -> Result<bool, Error> {
+        let world = cx.connector::<World>("world")?;
+        let tries = || Tries { approval: self.0, ..Tries::default() };
+        let was_approved = tokio::select! {
+            biased;
+            put = world.act_with(Put::new("a", "ours"), tries()) => put.is_ok(),
+            slept = cx.sleep(Duration::from_millis(50)) => slept.map(|()| false)?,
+        };
+        cx.random().await?;
+        world.act_with(Put::new("b", "ours"), tries()).await?;
+        Ok(was_approved)
     }
 }
