@@ -26,7 +26,7 @@ use crate::files::{self, Tried};
 use crate::identity::StoreIdentity;
 use crate::journal::scan::{self, Cursor, SegmentEnd};
 use crate::journal::{self, segment};
-use crate::volume::manifest::{self, Entry, Manifest};
+use crate::volume::manifest::{self, Entry, Manifest, PRUNED_TABLES};
 use crate::volume::sealed::{Sealed, folder, table_path, volumes_dir};
 
 /// How often a copy is begun.
@@ -117,7 +117,7 @@ fn copy_volumes(
     entries.truncate(named.len());
     for entry in entries.iter().filter(|entry| entry.pruned) {
         files::remove_dir(&folder(to, entry.number))?;
-        for name in ["runs", "keys", "blobs"] {
+        for name in PRUNED_TABLES {
             files::forget(&table_path(to, entry.number, name));
         }
     }

@@ -32,6 +32,7 @@ use crate::identity::StoreIdentity;
 use crate::journal::disk::{Disk, RealDisk};
 use crate::journal::{Journal, Segments};
 use crate::lock::StoreLock;
+use crate::secrets::{MasterKey, RunKey};
 use crate::volume::Volumes;
 use crate::volume::applier::Applier;
 use crate::watermark::Watermark;
@@ -56,6 +57,9 @@ pub struct Options {
     pub(crate) segment_bytes: u64,
     key_retention: Duration,
     pub(crate) closing: Duration,
+    pub(crate) master_key: Option<MasterKey>,
+    /// Opens a store with keys also where the master key is not given: nothing is appended or read then.
+    pub(crate) without_key: bool,
 }
 
 impl Default for Options {
@@ -65,6 +69,8 @@ impl Default for Options {
             segment_bytes: SEGMENT_BYTES,
             key_retention: KEY_RETENTION,
             closing: CLOSING,
+            master_key: None,
+            without_key: false,
         }
     }
 }
@@ -90,6 +96,15 @@ impl Options {
     #[must_use]
     pub fn key_retention(mut self, retention: Duration) -> Self {
         self.key_retention = retention;
+        self
+    }
+
+    /// The key under which what is recorded is encrypted. A store that is made with one cannot be opened without it
+    /// any more. Where a store was made without, its runs to come are encrypted from now on, and the older ones stay
+    /// as they are.
+    #[must_use]
+    pub fn master_key(mut self, key: MasterKey) -> Self {
+        self.master_key = Some(key);
         self
     }
 
@@ -163,11 +178,12 @@ impl SledStore {
     fn start(path: &Path, options: &Options, disk: Arc<dyn Disk>) -> Result<Self, StoreError> {
         let path = std::path::absolute(path).map_err(|error| StoreError::io("finding the store", error))?;
         let opened = open::open(&path, options, disk)?;
-        let Opened { lock, identity, journal, sealed, cut, heads, was_closed } = opened;
+        let Opened { lock, identity, ring, journal, sealed, cut, heads, was_closed } = opened;
         let order = Arc::new(Order::new(journal.cursor().next, heads.now));
         let durable = Arc::new(Watermark::new(heads.last));
         let place = lock.place()?;
-        let volumes = Volumes::new(place, &path, identity.id, options.key_retention, (sealed, cut), heads);
+        let volumes =
+            Volumes::new(place, &path, identity.id, options.key_retention, ring, (sealed, cut), heads);
         let volumes = Arc::new(volumes);
         let segments = journal.segments();
         let applier = Applier {
@@ -260,10 +276,33 @@ impl SledStore {
         running.applier.ends_before(deadline)
     }
 
+    /// The key under which events of a run are encrypted; `None` where they are not.
+    async fn secret_for(&self, run: RunId, expected: EventSeq) -> Result<Option<RunKey>, StoreError> {
+        let Some(ring) = &self.volumes.ring else { return Ok(None) };
+        if expected == EventSeq(0) {
+            let failed = |error| StoreError::io("making the key of a run", io::Error::other(error));
+            return ring.new_run(run).map(Some).map_err(failed);
+        }
+        let content = match self.order.content(run) {
+            // What leaves the order is in memory's heads already, and what leaves those is on the disk.
+            None => self.volumes.content_in_memory(run)?,
+            found => found,
+        };
+        let content = match content {
+            None => {
+                let volumes = Arc::clone(&self.volumes);
+                off_worker(move || volumes.content_on_disk(run)).await?
+            }
+            found => found,
+        };
+        content.map_or(Ok(None), |content| self.volumes.unwrap(run, &content))
+    }
+
     /// Gives an append its place, looking on the disk where memory does not know enough.
     async fn put(&self, append: Append) -> Result<Appended, StoreError> {
-        let mut candidate = Candidate::new(&append)?;
-        drop(append);
+        let secret = self.secret_for(append.run, append.expected).await?;
+        let mut candidate = Candidate::new(&append, &self.identity.salt, secret.as_ref())?;
+        drop((append, secret));
         let room = self.order.room_for(&candidate).await?;
         let mut on_disk = None;
         loop {
@@ -376,7 +415,7 @@ impl EventStore for SledStore {
     }
 
     fn find_key(&self, key: &str) -> BoxFuture<'_, Result<Option<RunId>, StoreError>> {
-        let key = key_hash(key);
+        let key = key_hash(&self.identity.salt, key);
         Box::pin(async move {
             match self.order.key(&key, &*self.volumes) {
                 Lookup::Found(run) => Ok(Some(run)),

@@ -36,6 +36,18 @@ impl SledStore {
         self.maintenance.carry_out(|| self.read_everything())
     }
 
+    /// Every run key of a volume has to open, where the master key is there.
+    fn verify_secrets(&self, sealed: &Sealed) -> Result<(), StoreError> {
+        let Some(ring) = self.volumes.ring.as_ref().filter(|_| sealed.has_secrets()) else { return Ok(()) };
+        for (run, wrapped) in sealed.secrets.all()? {
+            if ring.run(run, &wrapped).is_err() {
+                let what = format!("the key of run {run} is not as it was written");
+                return Err(StoreError::Corrupt { path: sealed.secrets.path().to_owned(), what });
+            }
+        }
+        Ok(())
+    }
+
     fn read_everything(&self) -> Result<Verified, StoreError> {
         let (_pin, segments, end) = self.segments.pin();
         let sealed = self.volumes.view().sealed.clone();
@@ -47,6 +59,7 @@ impl SledStore {
                 return Err(StoreError::Corrupt { path: sealed.folder.clone(), what });
             }
             next = sealed.entry.last.next();
+            self.verify_secrets(sealed)?;
             events += verify_sealed(sealed, || self.volumes.open_sealed(sealed), &mut referenced)?;
         }
         let journal = self.path.join(journal::FOLDER);
@@ -114,6 +127,9 @@ pub(super) fn verify_sealed(
     sealed.runs.verify()?;
     sealed.keys.verify()?;
     sealed.blobs.verify()?;
+    if sealed.entry.secrets {
+        sealed.secrets.all()?;
+    }
     sealed.blobs.each(&mut |blob| {
         referenced.insert(*blob);
         true

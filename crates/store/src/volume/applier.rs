@@ -238,7 +238,7 @@ impl Applier {
             let _alone = self.volumes.active.write();
             // First the volume, so that what leaves the heads is to be found in it.
             self.volumes.show(sealed, cut);
-            *self.volumes.heads.write() = Heads::after(heads.last, heads.now, heads.open());
+            *self.volumes.heads.write() = Heads::after(heads.last, heads.now, heads.carried());
         }
         drop(alone);
         let path = self.active_folder();
