@@ -87,9 +87,11 @@ impl Candidate {
             let error = std::io::Error::new(std::io::ErrorKind::InvalidInput, "it has no events");
             return Err(StoreError::io(format!("appending to run {}", append.run), error));
         };
-        let numbered = append.events.iter().zip(append.expected.0.saturating_add(1)..);
-        let prepare = |(event, seq)| Prepared::new(event, append.run, EventSeq(seq), secret);
-        let events = numbered.map(prepare).collect::<Result<Vec<_>, _>>()?;
+        let prepare = |(event, offset): (_, u64)| {
+            let seq = EventSeq(append.expected.0.saturating_add(1).saturating_add(offset));
+            Prepared::new(event, append.run, seq, secret)
+        };
+        let events = append.events.iter().zip(0..).map(prepare).collect::<Result<Vec<_>, _>>()?;
         let bytes = events.iter().map(Prepared::record_bytes).sum();
         if bytes > MAX_APPEND_BYTES {
             return Err(StoreError::TooLarge { size: bytes, limit: MAX_APPEND_BYTES });
