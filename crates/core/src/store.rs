@@ -70,8 +70,8 @@ pub trait EventStore: Debug + Send + Sync + 'static {
     /// Covers ordered and not yet durable acceptances too.
     fn find_key(&self, key: &str) -> BoxFuture<'_, Result<Option<RunId>, StoreError>>;
 
-    /// Where large content is kept.
-    fn blobs(&self) -> Arc<dyn BlobStore>;
+    /// Where large content of a run is kept. A run may have to be there before it can keep any, and has no other run's.
+    fn blobs(&self, run: RunId) -> Arc<dyn BlobStore>;
 
     /// The pseudonym of a user in this store.
     fn pseudonym(&self, user: &str) -> Pseudonym;

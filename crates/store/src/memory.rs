@@ -388,7 +388,7 @@ impl EventStore for MemoryStore {
         Box::pin(async move { Ok(found) })
     }
 
-    fn blobs(&self) -> Arc<dyn BlobStore> {
+    fn blobs(&self, _: RunId) -> Arc<dyn BlobStore> {
         Arc::new(self.blobs.clone())
     }
 

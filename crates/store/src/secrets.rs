@@ -19,7 +19,7 @@ use secrecy::{ExposeSecret, SecretBox, SecretString};
 use crate::codec::merkle::Hash;
 
 const KEY: usize = 32;
-const TAG: usize = 16;
+pub(crate) const TAG: usize = 16;
 /// A nonce, a key, and the tag that says that it is the right one.
 pub(crate) const WRAPPED_KEY: usize = NONCE_LEN + KEY + TAG;
 /// A wrapped run key: the number of the store's key that wraps it, and the key.
@@ -183,10 +183,52 @@ impl RunKey {
         self.key.open(bound_to, sealed)
     }
 
-    /// A hash that only who has the key can make.
-    pub(crate) fn derived(&self, label: &[u8], from: &[u8]) -> Hash {
-        self.key.derived(label, from)
+    /// What a blob of the run is called whose content has this hash: only who has the key can tell one from the other.
+    pub(crate) fn blob_name(&self, hash: &Hash) -> Hash {
+        self.key.derived(b"enact.blob.name.1", hash)
     }
+
+    /// The key of one blob of the run; the salt is the blob's own.
+    pub(crate) fn blob(&self, salt: &[u8; 32]) -> Result<BlobKey, DoesNotOpen> {
+        let mut derived = SecretBox::new(Box::new(self.key.derived(b"enact.blob.key.1", salt)));
+        let key = Key::of(derived.expose_secret()).ok_or(DoesNotOpen)?.cipher();
+        zero(&mut derived);
+        key.map(BlobKey)
+    }
+}
+
+/// The key of one blob. Its chunks are sealed by their numbers, and the last one as such, so that none can be left
+/// out, added or exchanged.
+pub(crate) struct BlobKey(LessSafeKey);
+
+impl Debug for BlobKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BlobKey")
+    }
+}
+
+impl BlobKey {
+    /// Encrypts a chunk in place, and puts its tag behind it.
+    pub(crate) fn seal(&self, number: u64, is_last: bool, chunk: &mut Vec<u8>) -> Result<(), DoesNotOpen> {
+        let nonce = chunk_nonce(number, is_last);
+        self.0.seal_in_place_append_tag(nonce, Aad::empty(), chunk).map_err(|_| DoesNotOpen)
+    }
+
+    /// Decrypts a chunk in place.
+    pub(crate) fn open(&self, number: u64, is_last: bool, chunk: &mut Vec<u8>) -> Result<(), DoesNotOpen> {
+        let opened = self.0.open_in_place(chunk_nonce(number, is_last), Aad::empty(), chunk);
+        let length = opened.map_err(|_| DoesNotOpen)?.len();
+        chunk.truncate(length);
+        Ok(())
+    }
+}
+
+/// No two chunks of a blob have the same, and each blob has a key of its own.
+fn chunk_nonce(number: u64, is_last: bool) -> Nonce {
+    let mut nonce = [0; NONCE_LEN];
+    let bytes = number.to_le_bytes().into_iter().chain([u8::from(is_last)]);
+    nonce.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+    Nonce::assume_unique_for_key(nonce)
 }
 
 /// The keys of a store, by their numbers; the last one wraps new run keys.

@@ -33,7 +33,7 @@ async fn case_42_files_and_folders_are_for_the_owner_alone() {
     let store = small().open(&path).unwrap();
     fill(&store, 1000, 100).await;
     sealed(&store, 1).await;
-    store.blobs().put(&mut &b"content"[..]).unwrap();
+    store.blobs(run(1000, 0)).put(&mut &b"content"[..]).unwrap();
     store.read_all(enact_core::ids::Position(1), 10).await.unwrap();
     store.backup(dir.path().join("backup")).await.unwrap();
     store.close().unwrap();

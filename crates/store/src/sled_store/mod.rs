@@ -27,7 +27,8 @@ use self::open::Opened;
 use self::order::{Candidate, Known, Lookup, OnDisk, Order, Placed, key_hash};
 use self::threads::Thread;
 use self::writer::Writer;
-use crate::blobs::FileBlobs;
+use crate::blobs::{FileBlobs, Keys, RunBlobs};
+use crate::group::Content;
 use crate::identity::StoreIdentity;
 use crate::journal::disk::{Disk, RealDisk};
 use crate::journal::{Journal, Segments};
@@ -283,12 +284,7 @@ impl SledStore {
             let failed = |error| StoreError::io("making the key of a run", io::Error::other(error));
             return ring.new_run(run).map(Some).map_err(failed);
         }
-        let content = match self.order.content(run) {
-            // What leaves the order is in memory's heads already, and what leaves those is on the disk.
-            None => self.volumes.content_in_memory(run)?,
-            found => found,
-        };
-        let content = match content {
+        let content = match content_in_memory(&self.order, &self.volumes, run)? {
             None => {
                 let volumes = Arc::clone(&self.volumes);
                 off_worker(move || volumes.content_on_disk(run)).await?
@@ -350,6 +346,39 @@ impl Drop for SledStore {
         if let Err(error) = self.close() {
             tracing::warn!(%error, "the store was not closed in order; the next opening reads its journal");
         }
+    }
+}
+
+/// How the content of a run is kept, as far as memory knows.
+fn content_in_memory(order: &Order, volumes: &Volumes, run: RunId) -> Result<Option<Content>, StoreError> {
+    match order.content(run) {
+        // What leaves the order is in memory's heads already, and what leaves those is on the disk.
+        None => volumes.content_in_memory(run),
+        found => Ok(found),
+    }
+}
+
+/// The keys of a store's runs, for their blobs.
+#[derive(Debug)]
+struct RunKeys {
+    order: Arc<Order>,
+    volumes: Arc<Volumes>,
+}
+
+impl Keys for RunKeys {
+    fn key(&self, run: RunId) -> Result<Option<RunKey>, StoreError> {
+        if self.volumes.ring.is_none() {
+            return Ok(None);
+        }
+        let content = match content_in_memory(&self.order, &self.volumes, run)? {
+            None => self.volumes.content_on_disk(run)?,
+            found => found,
+        };
+        let Some(content) = content else {
+            let error = io::Error::new(io::ErrorKind::NotFound, "there is no such run, and so no key of it");
+            return Err(StoreError::io(format!("using the blobs of run {run}"), error));
+        };
+        self.volumes.unwrap(run, &content)
     }
 }
 
@@ -428,8 +457,9 @@ impl EventStore for SledStore {
         })
     }
 
-    fn blobs(&self) -> Arc<dyn BlobStore> {
-        Arc::new(self.blobs.clone())
+    fn blobs(&self, run: RunId) -> Arc<dyn BlobStore> {
+        let keys = RunKeys { order: Arc::clone(&self.order), volumes: Arc::clone(&self.volumes) };
+        Arc::new(RunBlobs { blobs: self.blobs.clone(), run, keys })
     }
 
     fn pseudonym(&self, user: &str) -> Pseudonym {

@@ -103,7 +103,7 @@ impl Candidate {
             expected: append.expected,
             mark: append.mark,
             at: first.at,
-            blobs: references.filter_map(|blob| crate::blobs::hash_of(&blob.sha256)).collect(),
+            blobs: references.filter_map(|blob| crate::blobs::file_of(&blob.sha256, secret)).collect(),
             content: match secret {
                 _ if append.events.iter().any(|new| matches!(new.event, Event::ContentErased(_))) => {
                     Content::Erased
