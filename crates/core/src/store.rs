@@ -234,6 +234,14 @@ pub enum StoreError {
     /// The content of the run was erased, and nothing can be done with it or about it any more.
     #[error("the content of run {0} was erased; nothing was changed")]
     Erased(RunId),
+    /// The content of a run cannot be erased.
+    #[error("run {run} cannot be erased: {why}; nothing was changed")]
+    CannotErase {
+        /// The run.
+        run: RunId,
+        /// Why.
+        why: String,
+    },
     /// The disk said no.
     #[error("{what}: {source}")]
     Io {
@@ -275,9 +283,10 @@ impl StoreError {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         let code = match &error {
-            StoreError::Conflict { .. } | StoreError::KeyTaken(_) | StoreError::Erased(_) => {
-                ErrorCode::Conflict
-            }
+            StoreError::Conflict { .. }
+            | StoreError::KeyTaken(_)
+            | StoreError::Erased(_)
+            | StoreError::CannotErase { .. } => ErrorCode::Conflict,
             StoreError::TooLarge { .. } | StoreError::WrongKey { .. } => ErrorCode::InvalidParameters,
             StoreError::NewerFormat { .. } => ErrorCode::Unsupported,
             StoreError::Closed => ErrorCode::Unavailable,

@@ -121,7 +121,8 @@ impl Job {
             effect: self.effect,
             call: Arc::clone(self.permitted.call()),
         };
-        let cx = Cx::new(self.effect, force, workshop.shared.store.blobs(self.effect.run)).within(Arc::new(around));
+        let cx = Cx::new(self.effect, force, workshop.shared.store.blobs(self.effect.run))
+            .within(Arc::new(around));
         match &self.what {
             What::Act { undoes, .. } => self.act(&workshop, &cx, undoes.as_ref(), held).await,
             What::Probe { pre, identity, once, .. } => {

@@ -40,7 +40,7 @@ pub(crate) struct AppendHeader {
     pub(crate) mark: RunMark,
     /// The hash of the idempotency key.
     pub(crate) key: Option<Hash>,
-    /// The hashes of the blobs that its events refer to.
+    /// The files of the blobs that its events refer to; where it erases the run, those that go with it.
     pub(crate) blobs: Vec<Hash>,
     /// How the run's content is kept. The journal has the run's key beside what is encrypted under it, so that no
     /// record can be durable without its key; sled has neither.

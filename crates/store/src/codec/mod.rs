@@ -52,6 +52,8 @@ pub(crate) const RECORD_FORMAT: u16 = 2;
 /// The format of plain records.
 const PLAIN_FORMAT: u16 = 1;
 const ENCRYPTED: u16 = 1;
+/// The kind of [`Event::ContentErased`].
+const ERASURE: u16 = 60;
 /// The size of everything but the payload.
 pub(crate) const HEADER_BYTES: usize = 108;
 const HASHED_BYTES: usize = 72;
@@ -263,6 +265,17 @@ impl<'a> Record<'a> {
             CodecError::damaged(format!("the record at position {}: {error}", self.position))
         })?;
         Ok(self.with(payload::decode(self.kind, self.version, &opened)?))
+    }
+
+    /// The blobs that went with the content of the run, where this says that it was erased.
+    pub(crate) fn gone(&self) -> Result<Vec<Hash>, CodecError> {
+        if self.kind != ERASURE {
+            return Ok(Vec::new());
+        }
+        match self.event(None)?.event {
+            Event::ContentErased(erased) => Ok(erased.blobs),
+            _ => Ok(Vec::new()),
+        }
     }
 
     /// What is left of an event whose run was erased: all but its payload.

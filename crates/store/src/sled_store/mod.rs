@@ -3,6 +3,7 @@
 mod backup;
 mod beside;
 pub(crate) mod closed;
+mod erase;
 pub(crate) mod open;
 pub(crate) mod order;
 mod prune;
@@ -201,6 +202,10 @@ impl SledStore {
             backlog: Arc::clone(&volumes.backlog),
         };
         let blobs = FileBlobs::open(&path.join(open::BLOBS))?;
+        if let Some(up_to) = erase::take_away(&volumes, &blobs)? {
+            tracing::info!(path = %path.display(), "finishing what was begun to be erased");
+            volumes.backlog.want_sealed(up_to);
+        }
         let lock = Arc::new(lock);
         let applier = Thread::spawn("enact-volumes", &lock, || applier.run())?;
         let writer = Thread::spawn("enact-journal", &lock, || writer.run())?;
@@ -237,6 +242,7 @@ impl SledStore {
         self.order.close(StoreError::Closed);
         let has_ended = self.wait_for(&running);
         self.volumes.applied.stop(&StoreError::Closed);
+        self.volumes.sealed.stop(&StoreError::Closed);
         let mut lock = self.maintenance.0.lock();
         if !has_ended {
             tracing::warn!(

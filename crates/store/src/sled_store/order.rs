@@ -96,21 +96,26 @@ impl Candidate {
         if bytes > MAX_APPEND_BYTES {
             return Err(StoreError::TooLarge { size: bytes, limit: MAX_APPEND_BYTES });
         }
+        let erasure = append.events.iter().find_map(|new| match &new.event {
+            Event::ContentErased(erased) => Some(erased),
+            _ => None,
+        });
         let references = append.events.iter().flat_map(|event| payload::blobs(&event.event));
+        let (content, blobs) = match (erasure, secret) {
+            (Some(erased), _) => (Content::Erased, erased.blobs.clone()),
+            (None, secret) => {
+                let files = references.filter_map(|blob| crate::blobs::file_of(&blob.sha256, secret));
+                (secret.map_or(Content::Plain, |key| Content::Under(key.wrapped)), files.collect())
+            }
+        };
         Ok(Self {
             run: append.run,
             key: append.key.as_deref().map(|key| key_hash(salt, key)),
             expected: append.expected,
             mark: append.mark,
             at: first.at,
-            blobs: references.filter_map(|blob| crate::blobs::file_of(&blob.sha256, secret)).collect(),
-            content: match secret {
-                _ if append.events.iter().any(|new| matches!(new.event, Event::ContentErased(_))) => {
-                    Content::Erased
-                }
-                Some(secret) => Content::Under(secret.wrapped),
-                None => Content::Plain,
-            },
+            blobs,
+            content,
             events,
             bytes,
             barrier: append.durability == Durability::Barrier,

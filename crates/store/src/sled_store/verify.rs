@@ -9,7 +9,7 @@ use enact_core::store::StoreError;
 use super::SledStore;
 use crate::codec::Record;
 use crate::codec::merkle::{Hash, Tree};
-use crate::group::GroupAppend;
+use crate::group::{AppendHeader, Content, GroupAppend};
 use crate::journal;
 use crate::volume::applier::each_append;
 use crate::volume::contents::{Contents, VolumeError};
@@ -24,6 +24,27 @@ pub struct Verified {
     pub up_to: Position,
     /// How many blobs.
     pub blobs: u64,
+}
+
+/// The blobs that events refer to, and those that went with the content of runs that were erased.
+#[derive(Debug, Default)]
+pub(super) struct Referenced {
+    pub(super) blobs: BTreeSet<Hash>,
+    pub(super) gone: BTreeSet<Hash>,
+}
+
+impl Referenced {
+    /// Those that have to be there.
+    pub(super) fn needed(self) -> BTreeSet<Hash> {
+        self.blobs.difference(&self.gone).copied().collect()
+    }
+
+    /// Takes in what is known of an append.
+    fn take(&mut self, append: &AppendHeader) {
+        let is_erasure = append.content == Content::Erased;
+        let blobs = if is_erasure { &mut self.gone } else { &mut self.blobs };
+        blobs.extend(&append.blobs);
+    }
 }
 
 impl SledStore {
@@ -51,7 +72,7 @@ impl SledStore {
     fn read_everything(&self) -> Result<Verified, StoreError> {
         let (_pin, segments, end) = self.segments.pin();
         let sealed = self.volumes.view().sealed.clone();
-        let (mut events, mut referenced) = (0, BTreeSet::new());
+        let (mut events, mut referenced) = (0, Referenced::default());
         let mut next = Position(1);
         for sealed in &sealed {
             if sealed.entry.first != next {
@@ -78,7 +99,7 @@ impl SledStore {
                     wrong.get_or_insert(record.position);
                 }
             };
-            let take = &mut |append: GroupAppend<'_>, _, _| referenced.extend(append.header.blobs);
+            let take = &mut |append: GroupAppend<'_>, _, _| referenced.take(&append.header);
             each_append(body, check, take).map_err(|error| error.at(&journal, "a group"))?;
             events += count;
             next = header.last.next();
@@ -96,7 +117,7 @@ impl SledStore {
             let what = format!("{events} events are there, and {there_are} ought to be");
             return Err(StoreError::Corrupt { path: self.path.clone(), what });
         }
-        let blobs = self.blobs.verify(referenced)?;
+        let blobs = self.blobs.verify(referenced.needed())?;
         Ok(Verified { events, up_to: Position(next.0.saturating_sub(1)), blobs })
     }
 }
@@ -109,7 +130,7 @@ fn wrong_leaf(position: Position) -> String {
 pub(super) fn verify_sealed(
     sealed: &Sealed,
     open: impl FnOnce() -> Result<Arc<Contents>, VolumeError>,
-    referenced: &mut BTreeSet<Hash>,
+    referenced: &mut Referenced,
 ) -> Result<u64, StoreError> {
     sealed.leaves.verify()?;
     let mut leaves = Tree::default();
@@ -131,7 +152,7 @@ pub(super) fn verify_sealed(
         sealed.secrets.all()?;
     }
     sealed.blobs.each(&mut |blob| {
-        referenced.insert(*blob);
+        referenced.blobs.insert(*blob);
         true
     })?;
     let (mut tree, mut count) = (Tree::default(), 0);
@@ -140,6 +161,7 @@ pub(super) fn verify_sealed(
             if !record.leaf_is_right() {
                 return Err(VolumeError::Damaged(wrong_leaf(record.position)));
             }
+            referenced.gone.extend(record.gone()?);
             tree.push(record.leaf);
             count += 1;
             Ok(true)

@@ -96,6 +96,8 @@ pub(crate) struct Heads {
     pub(crate) runs: BTreeMap<RunId, Head>,
     pub(crate) keys: HashMap<Hash, KeyHeld>,
     pub(crate) blobs: BTreeSet<Hash>,
+    /// The blobs of the runs that were erased in this volume: they are not there, or are to be deleted.
+    pub(crate) gone: BTreeSet<Hash>,
     /// The wrapped keys of the runs, as far as their content is encrypted and not erased.
     pub(crate) secrets: BTreeMap<RunId, Wrapped>,
     /// The log's time: the newest that an event of it has.
@@ -162,7 +164,10 @@ impl Heads {
         if let Some(key) = append.key {
             self.keys.insert(key, KeyHeld { run: append.run, at: self.now });
         }
-        self.blobs.extend(&append.blobs);
+        match append.content {
+            Content::Erased => self.gone.extend(&append.blobs),
+            Content::Plain | Content::Under(_) => self.blobs.extend(&append.blobs),
+        }
         let (oldest, newest) = self.times.unwrap_or(times);
         self.times = Some((oldest.min(times.0), newest.max(times.1)));
         self.last = append.last();
@@ -203,8 +208,10 @@ impl Heads {
         self.runs.iter().for_each(|(run, head)| to.extend_from_slice(&run_entry(*run, *head)));
         put_u32(to, u32::try_from(self.keys.len()).unwrap_or(u32::MAX));
         self.sorted_keys().into_iter().for_each(|(key, held)| to.extend_from_slice(&key_entry(key, held)));
-        put_u32(to, u32::try_from(self.blobs.len()).unwrap_or(u32::MAX));
-        self.blobs.iter().for_each(|blob| to.extend_from_slice(blob));
+        for blobs in [&self.blobs, &self.gone] {
+            put_u32(to, u32::try_from(blobs.len()).unwrap_or(u32::MAX));
+            blobs.iter().for_each(|blob| to.extend_from_slice(blob));
+        }
         put_u32(to, u32::try_from(self.secrets.len()).unwrap_or(u32::MAX));
         self.secrets.iter().for_each(|(run, wrapped)| to.extend_from_slice(&secret_entry(*run, wrapped)));
     }
@@ -225,8 +232,10 @@ impl Heads {
             let (key, held) = read_key(&reader.array()?)?;
             heads.keys.insert(key, held);
         }
-        for _ in 0..reader.u32()? {
-            heads.blobs.insert(reader.array()?);
+        for blobs in [&mut heads.blobs, &mut heads.gone] {
+            for _ in 0..reader.u32()? {
+                blobs.insert(reader.array()?);
+            }
         }
         for _ in 0..reader.u32()? {
             let (run, wrapped) = read_secret(&reader.array()?)?;

@@ -69,6 +69,8 @@ pub(crate) struct Volumes {
     pub(crate) changing: Mutex<()>,
     /// Up to where events are in volumes.
     pub(crate) applied: Watermark,
+    /// Up to where events were in sealed volumes, and no more in the journal, when somebody wanted that.
+    pub(crate) sealed: Watermark,
     /// Never rises: who waits for it is told when the active volume is stuck.
     stuck: Watermark,
     pub(crate) backlog: Arc<Backlog>,
@@ -129,6 +131,7 @@ impl Volumes {
             key_retention,
             ring,
             applied: Watermark::new(heads.last),
+            sealed: Watermark::default(),
             stuck: Watermark::default(),
             view: RwLock::new(Arc::new(View::new(sealed, cut))),
             active: RwLock::new(None),
@@ -184,6 +187,7 @@ impl Volumes {
         ));
         tracing::error!(trouble = %error, "the volumes do not get on");
         self.applied.fail_waiting(&error);
+        self.sealed.fail_waiting(&error);
         self.stuck.fail_waiting(&error);
         self.backlog.is_stuck(error);
     }
