@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod failure;
 mod kinds;
+mod master_key;
 mod narrate;
 mod out;
 mod policies;

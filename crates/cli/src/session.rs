@@ -17,8 +17,8 @@ use enact::{Enact, MemoryStore, Observer, Recovery, SledStore};
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
 use crate::out::{Out, clean};
-use crate::policies;
 use crate::signals::Listener;
+use crate::{master_key, policies};
 
 /// How long an interrupted command waits for what is under way.
 const GRACE: Duration = Duration::from_millis(200);
@@ -28,7 +28,7 @@ const SETTLING: Duration = Duration::from_secs(10);
 /// Opens the store to look into it. A store that was never made is empty, and stays unmade.
 pub(crate) fn look(config: &Config) -> Result<Arc<dyn EventStore>, Failure> {
     let path = config.store();
-    if is_made(&path)? { Ok(Arc::new(SledStore::open(path)?)) } else { Ok(Arc::new(MemoryStore::new())) }
+    if is_made(&path)? { Ok(Arc::new(open_store(config)?)) } else { Ok(Arc::new(MemoryStore::new())) }
 }
 
 /// Whether there is something in the store's place. Only what the system says is not there was never made: a store that
@@ -78,7 +78,7 @@ impl Session {
         watch: Option<impl Observer>,
     ) -> Result<Self, Failure> {
         let policies = policies::for_runtime(config, &connectors)?;
-        let store = Arc::new(open_store(&config.store())?);
+        let store = Arc::new(open_store(config)?);
         let begun = Begun::default();
         let mut builder = Enact::builder()
             .store(Arc::clone(&store) as Arc<dyn EventStore>)
@@ -131,6 +131,8 @@ impl Session {
     }
 }
 
-fn open_store(path: &Path) -> Result<SledStore, Failure> {
-    Ok(SledStore::open(path)?)
+/// Opens the store of a configuration with its key, or makes it.
+pub(crate) fn open_store(config: &Config) -> Result<SledStore, Failure> {
+    let path = config.store();
+    Ok(master_key::options(&path, &config.master_key())?.open(path)?)
 }

@@ -257,6 +257,11 @@ impl KeyRing {
         Ok(Self { store, keys })
     }
 
+    /// How many keys there are.
+    pub(crate) fn count(&self) -> usize {
+        self.keys.len()
+    }
+
     /// Begins a key for the runs to come.
     pub(crate) fn begin(&mut self) {
         self.keys.push(Key::random());

@@ -201,3 +201,37 @@ async fn a_backup_restores_without_the_key_and_opens_with_it_alone() {
     restored.blobs(run(2, 0)).open(&intended.blobs[0]).unwrap().read_to_string(&mut content).unwrap();
     assert_eq!(content, CANARY.repeat(3));
 }
+
+#[tokio::test]
+async fn a_store_whose_key_was_exchanged_opens_under_the_new_one_alone_and_has_everything() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s");
+    let store = small().open(&path).unwrap();
+    fill(&store, 1000, 60).await;
+    sealed(&store, 1).await;
+    let rotate = |new: MasterKey| small().rotate_key(&path, || Ok(new), || Ok(()));
+    assert!(matches!(rotate(MasterKey::random()), Err(StoreError::Locked { .. })));
+    store.close().unwrap();
+    drop(store);
+    let new = MasterKey::random();
+    let failed = small().rotate_key(&path, || Err(std::io::ErrorKind::StorageFull.into()), || Ok(()));
+    assert!(matches!(failed, Err(StoreError::Io { .. })));
+    assert_eq!(SledStore::needed_key(&path).unwrap(), Some(key().fingerprint()));
+    rotate(new.clone()).unwrap();
+    assert_eq!(SledStore::needed_key(&path).unwrap(), Some(new.fingerprint()));
+    assert!(matches!(small().open(&path), Err(StoreError::WrongKey { .. })));
+    assert!(matches!(rotate(new.clone()), Err(StoreError::WrongKey { .. })));
+    let store = small().master_key(new.clone()).open(&path).unwrap();
+    for ms in 0..60 {
+        assert_eq!(stream(&store, run(1000 + ms, 0)).await.unwrap().len(), 4);
+    }
+    put(&store, append(run(90_000, 0), 0, vec![marked(1)], RunMark::Open)).await.unwrap();
+    store.verify().unwrap();
+    drop(store);
+    let store = small().master_key(new).open(&path).unwrap();
+    assert!(format!("{:?}", stream(&store, run(90_000, 0)).await.unwrap()).contains(CANARY));
+    let plain = SledStore::open(dir.path().join("plain")).unwrap();
+    drop(plain);
+    let refused = small().rotate_key(dir.path().join("plain"), || Ok(key()), || Ok(()));
+    assert!(refused.unwrap_err().to_string().contains("no store that was made with a key"));
+}

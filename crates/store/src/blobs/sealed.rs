@@ -149,8 +149,8 @@ impl Stored {
     }
 
     /// Whether it is the plain content that has this hash, or an encrypted blob that has its own sum.
-    pub(super) fn is_whole(self, hash: &Hash) -> bool {
+    pub(super) fn is_whole(&self, hash: &Hash) -> bool {
         let all = self.hasher.clone().chain_update(&self.last).finalize();
-        all[..] == *hash || (self.start == MAGIC && self.hasher.finalize()[..] == self.last)
+        all[..] == *hash || (self.start == MAGIC && self.hasher.clone().finalize()[..] == self.last)
     }
 }

@@ -7,6 +7,7 @@ mod erase;
 pub(crate) mod open;
 pub(crate) mod order;
 mod prune;
+mod rotate;
 mod threads;
 mod verify;
 pub(crate) mod writer;

@@ -19,7 +19,8 @@ use crate::files::{self, Tried};
 use crate::secrets::Wrapped;
 
 const MAGIC: [u8; 8] = *b"ENSECRT1";
-const START: u64 = 16;
+const START_BYTES: usize = 16;
+const START: u64 = START_BYTES as u64;
 const SUM: u64 = 4;
 const ENTRY: u64 = SECRET_BYTES as u64;
 
@@ -68,7 +69,7 @@ impl Secrets {
     fn open(&self) -> Result<(File, u64), StoreError> {
         let file = File::open(&self.path).needed("opening", &self.path)?;
         let size = file.metadata().tried("reading the size of", &self.path)?.len();
-        let mut start = [0; START as usize];
+        let mut start = [0; START_BYTES];
         let not_whole = || self.corrupt("it is not a whole file of run keys");
         if size < START + SUM {
             return Err(not_whole());
@@ -108,8 +109,7 @@ impl Secrets {
         if !sum_is_right {
             return Err(self.corrupt("it does not have the checksum that it was written with"));
         }
-        let start = usize::try_from(START).unwrap_or(usize::MAX);
-        let (entries, _) = bytes.get(start..).unwrap_or_default().as_chunks::<SECRET_BYTES>();
+        let (entries, _) = bytes.get(START_BYTES..).unwrap_or_default().as_chunks::<SECRET_BYTES>();
         let secrets: Vec<_> = entries.iter().filter_map(read_secret).collect();
         if secrets.len() as u64 == count { Ok(secrets) } else { Err(self.corrupt("keys are missing")) }
     }
