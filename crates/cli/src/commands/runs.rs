@@ -44,7 +44,7 @@ pub(crate) async fn run(config: &Config, start: Start, out: Out) -> Result<Exit,
     let needed = (!has_key).then(|| workflow.foreseen().into_iter().map(|it| it.connector).collect());
     let session = session(config, needed, out).await?;
     let store = Arc::clone(&session.store);
-    let tell = |run: Run| show(&run, false, &*store, out);
+    let tell = |run: Run| show(&run, false, &store, out);
     Ok(session.carry(out, async |enact| enact.run_to_end(request).await, tell).await)
 }
 
@@ -66,7 +66,7 @@ pub(crate) async fn act(
     let session = session(config, Some(BTreeSet::from([connector.to_owned()])), out).await?;
     let request = RunRequest::act(connector, action, params, user);
     let store = Arc::clone(&session.store);
-    let tell = |run: Run| show(&run, false, &*store, out);
+    let tell = |run: Run| show(&run, false, &store, out);
     Ok(session.carry(out, async |enact| enact.run_to_end(request).await, tell).await)
 }
 
@@ -79,7 +79,7 @@ pub(crate) async fn resume(config: &Config, run: Option<String>, out: Out) -> Re
     let store = Arc::clone(&session.store);
     let all = async |enact: &Enact| {
         let mut all = All::default();
-        enact.resume_all(&os_user(), |run, end| all.add(run, end, &*store, out)).await.map(|()| all)
+        enact.resume_all(&os_user(), |run, end| all.add(run, end, &store, out)).await.map(|()| all)
     };
     Ok(session.carry(out, all, |all| show_all(all, out)).await)
 }
@@ -158,7 +158,7 @@ async fn ask(
     };
     let session = session(config, None, out).await?;
     let store = Arc::clone(&session.store);
-    Ok(session.carry(out, work, |run| show(&run, undoing, &*store, out)).await)
+    Ok(session.carry(out, work, |run| show(&run, undoing, &store, out)).await)
 }
 
 /// `enact rollback`.

@@ -18,9 +18,10 @@ use sha2::{Digest, Sha256};
 use crate::codec::merkle::Hash;
 use crate::secrets::{BlobKey, DoesNotOpen, RunKey, TAG};
 
-pub(super) const MAGIC: [u8; 4] = *b"ENB1";
+/// The zeros may say something of a later form.
+const MAGIC: [u8; 8] = *b"ENB1\0\0\0\0";
 const SALT: usize = 32;
-const START: usize = 8 + SALT;
+const START: usize = MAGIC.len() + SALT;
 const CHUNK: usize = 64 * 1024;
 const SUM: usize = 32;
 
@@ -44,7 +45,7 @@ pub(super) fn write(content: &mut dyn Read, key: &RunKey, to: &mut File) -> io::
         sum.update(bytes);
         to.write_all(bytes)
     };
-    put(&[&MAGIC[..], &[0; 4], &salt].concat())?;
+    put(&[&MAGIC[..], &salt].concat())?;
     let (mut hasher, mut size, mut chunk) = (Sha256::new(), 0, Vec::with_capacity(CHUNK + TAG));
     for number in 0.. {
         fill(content, &mut chunk, CHUNK)?;
