@@ -34,7 +34,7 @@ pub(crate) enum Command {
         #[arg(value_name = "CONNECTOR.ACTION")]
         action: String,
         /// On whose behalf.
-        #[arg(long, value_name = "EMAIL")]
+        #[arg(long, value_name = "EMAIL", value_parser = person)]
         user: String,
         /// Its parameters: JSON, or @FILE.
         #[arg(long, value_name = "JSON|@FILE")]
@@ -206,7 +206,7 @@ pub(crate) struct Start {
     /// A name from the workflows folder, or a file, where it holds a '/' or ends in '.yaml'.
     pub(crate) workflow: String,
     /// On whose behalf.
-    #[arg(long, value_name = "EMAIL")]
+    #[arg(long, value_name = "EMAIL", value_parser = person)]
     pub(crate) user: String,
     /// What is said of the user; may be given several times.
     #[arg(long = "attr", value_name = "K=V")]
@@ -223,7 +223,7 @@ pub(crate) struct Start {
 #[derive(Debug, Args)]
 pub(crate) struct By {
     /// Who asks; os:USER by default.
-    #[arg(long = "by", value_name = "EMAIL")]
+    #[arg(long = "by", value_name = "EMAIL", value_parser = person)]
     by: Option<String>,
 }
 
@@ -234,11 +234,19 @@ impl By {
     }
 }
 
+/// A name of a person that reads as what it is.
+fn person(name: &str) -> Result<String, String> {
+    match enact::person::refuses(name) {
+        None => Ok(name.to_owned()),
+        Some(why) => Err(why),
+    }
+}
+
 /// The user of the operating system, by name where the environment has one.
 pub(crate) fn os_user() -> String {
     let named = ["USER", "LOGNAME"]
         .into_iter()
-        .find_map(|name| std::env::var(name).ok().filter(|name| !name.is_empty()));
+        .find_map(|name| std::env::var(name).ok().filter(|name| enact::person::refuses(name).is_none()));
     let number = || format!("uid:{}", rustix::process::getuid().as_raw());
     format!("os:{}", named.unwrap_or_else(number))
 }

@@ -6,6 +6,8 @@ use enact::run::RunStatus;
 use enact::store::StoreError;
 use serde_json::{Value, json};
 
+use crate::policies::problems_of;
+
 /// How the process ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Exit(pub(crate) u8);
@@ -100,7 +102,20 @@ impl Failure {
 
     /// The error alone, as documents have it.
     pub(crate) fn error(&self) -> Value {
-        json!({ "code": self.code(), "message": self.message() })
+        let (code, message) = (self.code(), self.message());
+        match self.problems() {
+            Value::Null => json!({ "code": code, "message": message }),
+            problems => json!({ "code": code, "message": message, "problems": problems }),
+        }
+    }
+
+    /// What is wrong with the policies, each on its own, where that is it.
+    fn problems(&self) -> Value {
+        match self {
+            Self::Of(_, failure) => failure.problems(),
+            Self::Error(error) => problems_of(error),
+            Self::Interrupted => Value::Null,
+        }
     }
 
     fn code(&self) -> &'static str {

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use enact::catalog::Catalog;
 use enact::connector::Toolbox;
 use enact::error::{Error, ErrorCode};
-use enact::policies::cedar::{Cedar, Problem, Schema};
-use enact::policies::{Connectors, from_entries};
+use enact::policies::cedar::{Cedar, Problem, Problems, Schema};
+use enact::policies::{Connectors, EntriesError, from_entries};
 use enact::policy::Policy;
+use serde_json::{Value, json};
 
 use crate::config::Config;
 use crate::text;
@@ -67,8 +68,24 @@ fn built_in(config: &Config, catalogs: &BTreeMap<String, Catalog>) -> Result<Vec
     });
     from_entries(config.policies(), &known).map_err(|wrong| {
         let message = format!("{}: {wrong}", config.file().display());
-        Error::new(ErrorCode::InvalidParameters, message).left_nothing()
+        Error::new(ErrorCode::InvalidParameters, message).with_source(wrong).left_nothing()
     })
+}
+
+/// What is wrong with policies, each as an object, where an error comes from that; `null` otherwise. A problem has the
+/// place that it is known by: in a file of rules, or among the entries of the configuration.
+pub(crate) fn problems_of(error: &Error) -> Value {
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        if let Some(Problems(problems)) = error.downcast_ref() {
+            return json!(problems);
+        }
+        if let Some(EntriesError { problems }) = error.downcast_ref() {
+            return json!(problems);
+        }
+        source = error.source();
+    }
+    Value::Null
 }
 
 fn cedar(config: &Config, file: &Path, catalogs: &BTreeMap<String, Catalog>) -> Result<Cedar, Error> {

@@ -67,6 +67,22 @@ fn what_is_denied_is_rolled_back_and_says_who_did_not_want_it() {
 }
 
 #[test]
+fn a_deferred_step_never_happens_when_an_earlier_one_fails() {
+    let world = World::new();
+    let missing = WORKFLOW
+        .replace("defer: true, approval: true", "defer: true")
+        .replace("with: { path: \"draft.txt\" } }", "with: { path: \"draft.txt\" } }\n  - { id: more, action: files.read_file, with: { path: \"missing.txt\" } }");
+    world.write("workflows/publish.yaml", &missing);
+    let run = world.json(&["run", "publish", "--user", "agent@example.com"]).exits(4).json();
+    assert_eq!((status(&run), &run["error"]["code"]), ("rolled_back", &json!("not_found")));
+    let actions = run["actions"].as_array().unwrap();
+    assert_eq!(actions.len(), 3, "the step that was held back was not even asked for: {run}");
+    let events = world.enact(&["events", run["run_id"].as_str().unwrap()]).exits(0).stdout;
+    assert!(events.contains("draft.txt") && !events.contains("\"path\":\"sent.txt\""), "{events}");
+    assert!(world.workspace().is_empty());
+}
+
+#[test]
 fn whoever_asked_for_it_cannot_approve_it() {
     let (world, run) = waiting();
     let (code, message) = world.json(&["approve", &run, "--by", "Agent@Example.com"]).exits(2).error();

@@ -67,6 +67,23 @@ fn what_this_build_cannot_honour_is_refused_and_not_left_out() {
 }
 
 #[test]
+fn a_name_that_hides_something_is_nobodys() {
+    let world = World::new();
+    let hidden = "me@example.com\u{200b}";
+    for args in [
+        &["act", "files.list_dir", "--user", hidden][..],
+        &["run", "hello", "--user", hidden],
+        &["plan", "hello", "--user", hidden],
+        &["approve", "0", "--by", hidden],
+        &["deny", "0", "--by", hidden],
+        &["rollback", "0", "--by", " "],
+    ] {
+        refused(&world, args, &["the name"]);
+    }
+    refused(&world, &["act", "files.list_dir", "--user", hidden], &["U+200B"]);
+}
+
+#[test]
 fn a_configuration_that_is_not_there_is_named() {
     let world = World::empty();
     refused(&world, &["runs"], &["enact.toml", "enact init"]);

@@ -110,6 +110,87 @@ fn what_a_run_would_refuse_at_once_is_refused() {
     assert_eq!(code, "not_found");
 }
 
+const AFTER: &str = r#"
+name: after
+steps:
+  - { id: old, action: files.read_file, with: { path: "{{ payload.path }}" } }
+  - { id: edit, action: files.write_file, with: { path: "{{ payload.to }}", content: "x" } }
+  - { id: hole, action: files.write_file, with: { path: "c.txt", content: "{{ steps.edit.output.sha256 }}" } }
+  - { id: gone, action: files.delete_file, with: { path: "same.txt" } }
+"#;
+
+/// Whether all verdicts on the last step of [`AFTER`] let it pass, under a rule in Cedar on deleting.
+fn gone_passes(rule: &str, path: &str, to: &str) -> bool {
+    let world = desk();
+    world.write("workflows/after.yaml", AFTER);
+    let rules = "permit(principal, action, resource);\n\
+        @id(\"outside\") forbid(principal, action == Action::\"files.write_file\", resource)\n\
+        unless { context.params.path != \"private/b\" };\n\
+        forbid(principal, action == Action::\"files.delete_file\", resource) unless { ";
+    world.write("policies.cedar", &format!("{rules}{rule} }};\n"));
+    let gave = world.json(&[
+        "plan",
+        "after",
+        "--user",
+        "me@example.com",
+        "--payload",
+        &json!({ "path": path, "to": to }).to_string(),
+    ]);
+    let plan = gave.json();
+    step(&plan, "gone")["verdicts"].as_array().unwrap().iter().all(|verdict| verdict["passed"] == true)
+}
+
+#[test]
+fn what_would_fail_or_be_refused_or_is_not_known_has_not_succeeded_for_what_comes_later() {
+    let read = "context.run.succeeded.contains(\"files.read_file\")";
+    assert!(gone_passes(read, "a.txt", "b.txt"));
+    assert!(!gone_passes(read, "missing.txt", "b.txt"), "the read would fail");
+    let written = "context.run.succeeded.contains(\"files.write_file\")";
+    assert!(gone_passes(written, "a.txt", "b.txt"));
+    assert!(
+        !gone_passes(written, "a.txt", "private/b"),
+        "one write would be refused, of the other nobody knows"
+    );
+    assert!(gone_passes("context.run.actions == 3", "a.txt", "b.txt"), "all of them were asked for");
+}
+
+#[test]
+fn a_write_that_fails_or_is_refused_on_what_is_found_has_not_succeeded() {
+    let world = desk();
+    std::fs::create_dir_all(world.path("workspace/private")).unwrap();
+    std::fs::create_dir_all(world.path("workspace/notes")).unwrap();
+    std::os::unix::fs::symlink("../private", world.path("workspace/notes/link")).unwrap();
+    let config = world.read("enact.toml");
+    world.write(
+        "enact.toml",
+        &format!(
+            "{config}\n[[policies]]\nname = \"restrict_paths\"\ndeny = [\"private\"]\n\
+             [[policies]]\nname = \"max_actions_per_run\"\nmax = 2\n"
+        ),
+    );
+    world.write(
+        "policies.cedar",
+        "permit(principal, action, resource);\n\
+         forbid(principal, action == Action::\"files.delete_file\", resource)\n\
+         unless { context.run.succeeded.contains(\"files.write_file\") };\n",
+    );
+    world.write(
+        "workflows/link.yaml",
+        "name: link\nsteps:\n  - { id: a, action: files.write_file, with: { path: notes/link/b, content: x } }\n  \
+         - { id: b, action: files.delete_file, with: { path: same.txt } }\n  \
+         - { id: c, action: files.delete_file, with: { path: a.txt } }\n",
+    );
+    let plan = plan(&world, "link", &json!({})).exits(3).json();
+    let denied = |id: &str| -> Vec<String> {
+        let verdicts = step(&plan, id)["verdicts"].as_array().unwrap().clone();
+        let denied = verdicts.iter().filter(|verdict| verdict["passed"] == false);
+        denied.map(|verdict| verdict["policy"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(denied("a"), ["restrict_paths"]);
+    assert_eq!(denied("b"), ["cedar"]);
+    assert_eq!(denied("c"), ["max_actions_per_run", "cedar"]);
+}
+
 #[test]
 fn for_people_it_says_what_could_not_be_undone_and_what_changes() {
     let world = desk();

@@ -109,6 +109,43 @@ fn a_file_of_rules_that_is_wrong_stops_every_command_that_carries_runs_before_an
 }
 
 #[test]
+fn check_tells_each_problem_and_its_place() {
+    let world = world(
+        "permit(principal, action, resource) when { principal.b == 1 };\n\
+         @id(\"none\") permit(principal, action == Action::\"files.shred\", resource);",
+    );
+    let told = world.json(&["policy", "check"]).exits(2);
+    let error = &told.json()["error"];
+    let problems = error["problems"].as_array().unwrap();
+    let places: Vec<_> = problems.iter().map(|problem| (&problem["file"], &problem["line"])).collect();
+    let file = json!("policies.cedar");
+    assert!(places.contains(&(&file, &json!(1))) && places.contains(&(&file, &json!(2))), "{error}");
+    assert!(
+        problems.iter().any(|problem| problem["rule"] == "none" && problem["column"].is_u64()),
+        "{error}"
+    );
+    let message = error["message"].as_str().unwrap();
+    assert!(problems.iter().all(|problem| message.contains(problem["message"].as_str().unwrap())), "{error}");
+
+    let config = world.read("enact.toml");
+    let entries = "\n[[policies]]\nname = \"max_actions_per_run\"\nmax = 3\n[[policies]]\nname = \"restrict_paths\"\n\
+                   [[policies]]\nprefix = \"x\"\n";
+    world.write("enact.toml", &format!("{config}{entries}"));
+    let told = world.json(&["policy", "check"]).exits(2);
+    let problems = &told.json()["error"]["problems"];
+    assert_eq!(
+        (&problems[0]["entry"], &problems[0]["policy"]),
+        (&json!(2), &json!("restrict_paths")),
+        "{problems}"
+    );
+    assert!(problems[0]["message"].as_str().unwrap().starts_with("'allow' and 'deny'"), "{problems}");
+    assert_eq!((&problems[1]["entry"], &problems[1]["policy"]), (&json!(3), &Value::Null));
+
+    world.write("enact.toml", "nonsense");
+    assert_eq!(world.json(&["policy", "check"]).exits(2).json()["error"]["problems"], Value::Null);
+}
+
+#[test]
 fn check_tells_what_is_odd_and_what_there_is() {
     let world = world(
         "permit(principal, action, resource);\n@id(\"never\") forbid(principal, action, resource) when { false };",

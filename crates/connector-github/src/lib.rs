@@ -15,6 +15,7 @@ mod refs;
 mod repo;
 mod revert;
 mod settle;
+mod touched;
 
 use std::fmt::{self, Debug};
 use std::time::Duration;

@@ -263,7 +263,7 @@ impl Repo<'_> {
     }
 
     /// Something that may not be there. A repository that cannot be seen is an error.
-    async fn perhaps(&self, request: &Request<'_>) -> Result<Option<Answer>, Error> {
+    pub(crate) async fn perhaps(&self, request: &Request<'_>) -> Result<Option<Answer>, Error> {
         let answer = self.send(request).await?;
         if answer.status == StatusCode::NOT_FOUND || is_gone(&answer) {
             self.info().await?;

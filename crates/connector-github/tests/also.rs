@@ -25,6 +25,23 @@ fn settling(github: GitHub) -> GitHub {
 }
 
 #[tokio::test]
+async fn policies_are_told_which_files_a_merge_changes_and_not_those_of_others() {
+    for method in ["merge", "squash", "rebase"] {
+        let hub = Hub::new();
+        let ann = hub.repo.person("ann");
+        ann.push("mine", [("src/a.rs", "a\n"), ("README.md", "other\n")]);
+        ann.push_removal("mine", "bin/run");
+        hub.repo.person("bob").push("main", [("theirs.txt", "theirs\n")]);
+        let number = ann.open_pull("mine", "main", "Mine", "");
+        let params = json!({ "repo": REPO, "pr_number": number, "method": method });
+        let done = hub.act("merge_pr", params).await.unwrap();
+        assert_eq!(done.facts["paths"], json!(["README.md", "bin/run", "src/a.rs"]), "{method}");
+        assert_eq!(done.facts["deleted_paths"], json!(["bin/run"]));
+        assert_eq!(done.facts["paths_complete"], true);
+    }
+}
+
+#[tokio::test]
 async fn odd_names_are_made_and_unmade() {
     for name in ["a/b/c", "fix#149", "50%25", "50%", "grün/日本語", "a&b=c+d", "it's", "{x}", "a@b"] {
         for by_graphql in [true, false] {

@@ -95,6 +95,8 @@ impl Table {
         let mut facts = facts(self, rows, &[]);
         // As capture says it: of rows that were there before.
         facts.insert("irreversible".into(), json!(irreversible.as_ref().filter(|_| were_there)));
+        // Only a run reads all of the rows, and binds an approval to them.
+        facts.insert("keys".into(), json!(null));
         let shown = Shown { before, change: JsonText::encode(&change)? };
         Ok(Preview { already_done: None, facts, shown, irreversible })
     }

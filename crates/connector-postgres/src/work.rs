@@ -1,6 +1,7 @@
 //! How every action of this connector is carried out: the change in an open transaction, its record, COMMIT, and the
 //! server's word on it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use enact_core::Error;
@@ -10,13 +11,14 @@ use enact_core::action::{
 use enact_core::connector::{Cx, Perform};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use crate::Postgres;
 use crate::actions::restore_rows::rehearse;
 use crate::catalog::{Table, is_stale};
 use crate::error::{internal, wrong};
 use crate::name::TableName;
-use crate::rows::{Kept, TableChange};
+use crate::rows::{ColumnShape, Kept, TableChange};
 use crate::tx::{Access, TransactionId, Tx, fate};
 
 /// What an intent keeps of a change: enough to find out whether it was committed, and to take it back.
@@ -110,6 +112,7 @@ impl<A: ChangesRows> Perform<A> for Postgres {
         let transaction = tx.named(xid).await?;
         let irreversible = changes.iter().find_map(irreversible);
         facts.insert("irreversible".into(), json!(irreversible));
+        facts.insert("keys".into(), json!(keys(&changes)?));
         let changes = Kept::keep(cx, changes).await?;
         let kept = Kept::keep(cx, output.clone()).await?;
         let pre = Written { transaction, changes, output: kept, warnings, irreversible };
@@ -217,7 +220,29 @@ fn irreversible(change: &TableChange) -> Option<String> {
     lost.then(|| format!("{} has no primary key; its rows cannot be found again", change.table))
 }
 
-/// What [`facts`] gives, and why the change cannot be undone, where it cannot.
+/// Which rows these are that were there before, whatever else is in them: SHA-256 of the sorted primary keys of each table,
+/// in hexadecimal digits. Rows without a primary key are what is in them. `None` where there are no such rows: what a new
+/// one is called is another time another number of a sequence.
+fn keys(changes: &[TableChange]) -> Result<Option<String>, Error> {
+    let mut tables: BTreeMap<String, Vec<Vec<&Option<String>>>> = BTreeMap::new();
+    for change in changes {
+        let is_key = |column: &ColumnShape| change.key.is_empty() || change.key.contains(&column.name);
+        let key = |row| change.columns.iter().zip(row).filter(|(column, _)| is_key(column));
+        let before = change.rows.iter().filter_map(|row| row.before.as_ref());
+        let rows = before.map(|row| key(row).map(|(_, value)| value).collect());
+        tables.entry(change.table.to_string()).or_default().extend(rows);
+    }
+    tables.retain(|_, rows| !rows.is_empty());
+    if tables.is_empty() {
+        return Ok(None);
+    }
+    tables.values_mut().for_each(|rows| rows.sort_unstable());
+    let text = serde_json::to_vec(&tables)
+        .map_err(|error| internal(format!("the keys of the rows have no JSON form: {error}")))?;
+    Ok(Some(format!("{:x}", Sha256::digest(text))))
+}
+
+/// What [`facts`] gives; why the change cannot be undone, where it cannot; and which rows it is of.
 pub(crate) const FACTS: &[(&str, FactKind)] = &[
     ("table", FactKind::Text),
     ("rows", FactKind::Number),
@@ -225,6 +250,7 @@ pub(crate) const FACTS: &[(&str, FactKind)] = &[
     ("triggers", FactKind::Texts),
     ("cascades", FactKind::Map),
     ("irreversible", FactKind::Text),
+    ("keys", FactKind::Text),
 ];
 
 /// What policies may ask about a change: of which table, of how many rows, and what else it touches.

@@ -273,3 +273,58 @@ async fn case_22_null_is_found_by_is_null() {
     assert_eq!(found(json!({ "p": null })).await, json!([{ "id": 1 }]));
     world.there_and_back("delete_row", json!({ "table": "t", "where": { "x": null } })).await;
 }
+
+/// What a capture finds of the rows' keys; it is not performed.
+async fn keys(world: &Tables, action: &str, params: &Value) -> Value {
+    let prepared = world.prepare(action, params).unwrap();
+    match prepared.capture(&world.cx(Direction::Forward, false)).await.unwrap() {
+        Capture::Ready { facts, .. } => facts["keys"].clone(),
+        Capture::AlreadyDone(output) => panic!("it is so already: {output:?}"),
+    }
+}
+
+#[tokio::test]
+async fn an_approval_is_for_the_very_rows_and_not_for_their_number() {
+    let world = Tables::with(PEOPLE).await;
+    let params = json!({ "table": "people", "data": { "age": 1 }, "where": { "town": "London" } });
+    let found = keys(&world, "update_row", &params).await;
+    assert_eq!(found.as_str().unwrap().len(), 64, "{found}");
+    world.db.exec("UPDATE people SET name = 'Ada L.', age = 37 WHERE id = 1").await;
+    assert_eq!(
+        keys(&world, "update_row", &params).await,
+        found,
+        "they are the same rows, whatever is in them"
+    );
+    world
+        .db
+        .exec("DELETE FROM people WHERE id = 1; INSERT INTO people VALUES (1, 'Ada', 'London', 36)")
+        .await;
+    assert_eq!(keys(&world, "update_row", &params).await, found, "in whatever order they are found");
+    world
+        .db
+        .exec("UPDATE people SET town = CASE id WHEN 2 THEN 'London' ELSE 'Paris' END WHERE id < 3")
+        .await;
+    assert_ne!(keys(&world, "update_row", &params).await, found, "two rows as before, and others");
+}
+
+#[tokio::test]
+async fn rows_that_foreign_keys_change_along_and_rows_without_a_key_are_named_too() {
+    let world = Tables::of(
+        "CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (1), (2); \
+         CREATE TABLE b (id int PRIMARY KEY, a int REFERENCES a ON DELETE CASCADE); INSERT INTO b VALUES (1, 1), (2, 2); \
+         CREATE TABLE c (t text, n int); INSERT INTO c VALUES ('x', 1), ('y', 1);",
+        |postgres| postgres.allow_irreversible(true),
+    )
+    .await;
+    let parent = json!({ "table": "a", "where": { "id": 1 } });
+    let found = keys(&world, "delete_row", &parent).await;
+    world.db.exec("UPDATE b SET a = 3 - a").await;
+    assert_ne!(keys(&world, "delete_row", &parent).await, found, "another row goes along");
+    let keyless = json!({ "table": "c", "where": { "n": 1 } });
+    let found = keys(&world, "delete_row", &keyless).await;
+    assert_eq!(keys(&world, "delete_row", &keyless).await, found);
+    world.db.exec("UPDATE c SET t = 'z' WHERE t = 'y'").await;
+    assert_ne!(keys(&world, "delete_row", &keyless).await, found);
+    let new = json!({ "table": "a", "data": { "id": 3 } });
+    assert_eq!(keys(&world, "insert_row", &new).await, Value::Null, "there was no row before");
+}

@@ -49,17 +49,20 @@ impl Place {
     }
 
     /// The conversation, where it was given by its id.
-    pub(crate) fn id(&self) -> Option<ChannelId> {
+    #[must_use]
+    pub fn id(&self) -> Option<ChannelId> {
         ChannelId::try_from(self.0.clone()).ok()
     }
 
     /// The person whose direct messages it is.
-    pub(crate) fn person(&self) -> Option<&str> {
+    #[must_use]
+    pub fn person(&self) -> Option<&str> {
         Some(self.0.as_str()).filter(|text| is_id(text, &['U', 'W']))
     }
 
     /// The name, without its sign.
-    pub(crate) fn name(&self) -> &str {
+    #[must_use]
+    pub fn name(&self) -> &str {
         self.0.strip_prefix('#').unwrap_or(&self.0)
     }
 }

@@ -21,6 +21,7 @@ pub mod event;
 pub mod exact;
 pub mod ids;
 pub mod json;
+pub mod person;
 pub mod policy;
 pub mod run;
 pub mod store;

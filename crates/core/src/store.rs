@@ -73,7 +73,7 @@ pub trait EventStore: Debug + Send + Sync + 'static {
     /// Where large content of a run is kept. A run may have to be there before it can keep any, and has no other run's.
     fn blobs(&self, run: RunId) -> Arc<dyn BlobStore>;
 
-    /// The pseudonym of a user in this store.
+    /// The pseudonym of a user in this store: one for all [spellings](crate::person::folded) of a name.
     fn pseudonym(&self, user: &str) -> Pseudonym;
 }
 

@@ -75,6 +75,7 @@ fn case_06_a_word_is_on_what_was_asked_once_in_time_and_from_somebody_else() {
         (0, approval_decided(Some(2), "one", ApprovalWord::Approved, BOSS), "nothing of it waits"),
         (0, word("one", ApprovalWord::Approved, Some("agent@company.com")), "somebody else has to"),
         (0, word("one", ApprovalWord::Approved, Some(" AGENT@Company.com")), "somebody else has to"),
+        (0, word("one", ApprovalWord::Approved, Some("agent@company.com\u{200b}")), "somebody else has to"),
         (0, word("one", ApprovalWord::Approved, None), "a word is somebody's"),
         (0, word("one", ApprovalWord::Expired, None), "it expires by itself"),
         (EXPIRES, word("one", ApprovalWord::Expired, BOSS), "it expires by itself"),

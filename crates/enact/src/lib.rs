@@ -82,8 +82,8 @@
 //! `docs/guarantees.md` names each guarantee and the test that holds it; `docs/architecture.md` says how it works.
 
 pub use enact_core::{
-    action, blob, catalog, connector, document, error, event, exact, ids, json, policy, run, schemars, store,
-    time,
+    action, blob, catalog, connector, document, error, event, exact, ids, json, person, policy, run,
+    schemars, store, time,
 };
 pub use enact_runtime as runtime;
 pub use enact_runtime::{

@@ -14,9 +14,6 @@ use crate::scope::Scope;
 use crate::tables;
 use crate::users::check_roles;
 
-/// The longest time that an approval may be waited for.
-const MAX_EXPIRY: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-
 /// A person other than the run's user approves it first. All that is given has to hold: `connectors` and `actions`, the
 /// effect, the number of rows. Or `runs` or `workflows`: then it is for runs as a whole, before their first action.
 ///
@@ -162,11 +159,8 @@ impl RequireApproval {
         check_roles("approvers", &self.approvers)?;
         let expires_after = match &self.expires_after {
             None => APPROVAL_EXPIRES_AFTER,
-            Some(text) => duration::read(text).map_err(|wrong| format!("'expires_after': {wrong}"))?,
+            Some(text) => duration::expiry(text).map_err(|wrong| format!("'expires_after': {wrong}"))?,
         };
-        if expires_after > MAX_EXPIRY {
-            return Err("'expires_after' is more than 30 days".into());
-        }
         Ok(Asks { approvers: self.approvers.clone(), expires_after })
     }
 }

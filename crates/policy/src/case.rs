@@ -8,7 +8,7 @@ use enact_core::event::ActionCall;
 use enact_core::ids::{CallPath, RunId, Seq};
 use enact_core::json::JsonText;
 use enact_core::policy::{ActionRequest, Counted, Policy, Recent, Request, Stage, Verdict};
-use enact_core::run::{ActionEnd, ActionState};
+use enact_core::run::{ActionEnd, ActionState, is_same_person};
 use enact_core::time::Timestamp;
 use serde_json::{Map, Value};
 
@@ -46,7 +46,10 @@ impl Recent for Admitted {
     fn count(&self, of: &Counted<'_>, since: Timestamp) -> u64 {
         let is = |wanted: Option<&str>, found: &str| wanted.is_none_or(|wanted| wanted == found);
         let counts = self.0.iter().filter(|(at, user, connector, action)| {
-            *at >= since && is(of.user, user) && is(of.connector, connector) && is(of.action, action)
+            *at >= since
+                && of.user.is_none_or(|wanted| is_same_person(wanted, user))
+                && is(of.connector, connector)
+                && is(of.action, action)
         });
         counts.count() as u64
     }

@@ -20,3 +20,15 @@ pub(crate) fn read(text: &str) -> Result<Duration, String> {
     let seconds = number.checked_mul(seconds).filter(|seconds| *seconds > 0).ok_or_else(wrong)?;
     Ok(Duration::from_secs(seconds))
 }
+
+/// The longest that an approval is waited for.
+const MAX_EXPIRY: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// As [`read`], for how long an approval is waited for: at most 30 days.
+pub(crate) fn expiry(text: &str) -> Result<Duration, String> {
+    let time = read(text)?;
+    if time > MAX_EXPIRY {
+        return Err(format!("'{text}' is more than 30 days"));
+    }
+    Ok(time)
+}

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use enact_core::connector::Toolbox;
 use enact_core::policy::Policy;
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::builtin::{Builtin, Params};
@@ -141,16 +142,40 @@ impl<'a> FromIterator<(&'a str, &'a Toolbox)> for Connectors {
     }
 }
 
+/// What is wrong with an entry.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct EntryProblem {
+    /// The entry's number, from 1.
+    pub entry: usize,
+    /// The name of its policy, where it says one.
+    pub policy: Option<String>,
+    /// What is wrong; it names the key.
+    pub message: String,
+}
+
+impl fmt::Display for EntryProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[[policies]] number {}", self.entry)?;
+        if let Some(policy) = &self.policy {
+            write!(f, ", '{policy}'")?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
 /// What is wrong with entries, one line for each.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EntriesError {
-    /// Each names the entry, its policy and the key.
-    pub problems: Vec<String>,
+    /// At least one.
+    pub problems: Vec<EntryProblem>,
 }
 
 impl fmt::Display for EntriesError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.problems.join("\n"))
+        for (place, problem) in self.problems.iter().enumerate() {
+            write!(f, "{}{problem}", if place == 0 { "" } else { "\n" })?;
+        }
+        Ok(())
     }
 }
 
@@ -177,12 +202,11 @@ pub fn from_entries(
     entries: impl IntoIterator<Item = Value>,
     connectors: &Connectors,
 ) -> Result<Vec<Arc<dyn Policy>>, EntriesError> {
-    let (mut policies, mut problems): (Vec<Arc<dyn Policy>>, Vec<String>) = (Vec::new(), Vec::new());
+    let (mut policies, mut problems): (Vec<Arc<dyn Policy>>, Vec<_>) = (Vec::new(), Vec::new());
     let mut numbers: BTreeMap<String, usize> = BTreeMap::new();
     for (number, entry) in entries.into_iter().enumerate().map(|(at, entry)| (at + 1, entry)) {
-        let called = entry.get("name").and_then(Value::as_str).map(|name| format!(", '{name}'"));
-        let problem =
-            |what: String| format!("[[policies]] number {number}{}: {what}", called.unwrap_or_default());
+        let policy = entry.get("name").and_then(Value::as_str).map(str::to_owned);
+        let problem = |message| EntryProblem { entry: number, policy, message };
         match from_entry(entry, connectors) {
             Err(wrong) => problems.push(problem(wrong)),
             Ok(policy) => match numbers.insert(Policy::name(&policy).to_owned(), number) {

@@ -4,12 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::builtin::{Builtin, Judged, Judging, Made, Params, Refusal, Rule, policies};
 use crate::name::path::{Extensions, Forbidden, Permitted, led};
-use crate::read::{commit_files, fact_text};
+use crate::read::{commit_files, fact_text, merged_files};
 use crate::scope::Scope;
 
 const KINDS: &[&str] = &["filesystem", "github"];
 
-/// No file is deleted, neither of a folder nor by a commit: none at all, or where `paths` are given, none of those.
+/// No file is deleted, neither of a folder nor by a commit or a merge: none at all, or where `paths` are given, none of those.
 #[derive(Clone, Default, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DontDeleteFile {
@@ -17,7 +17,7 @@ pub struct DontDeleteFile {
     pub paths: Vec<String>,
 }
 
-/// Files are read, listed, written, deleted and committed only where that is permitted: where `allow` is given, only
+/// Files are read, listed, written, deleted, committed and merged only where that is permitted: where `allow` is given, only
 /// paths that are like one of it; and never paths that are like one of `deny`, or below one. A symbolic link has to lead to
 /// where it may be, too.
 #[derive(Clone, Default, Debug, Serialize, Deserialize)]
@@ -29,7 +29,7 @@ pub struct RestrictPaths {
     pub deny: Vec<String>,
 }
 
-/// No file with such an extension is written or committed.
+/// No file with such an extension is written, committed or merged.
 #[derive(Clone, Default, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BlockExtensions {
@@ -70,6 +70,7 @@ enum Deed {
 fn each_path(judging: &Judging<'_>, deeds: &[Deed], mut check: impl FnMut(Deed, &str) -> Judged) -> Judged {
     let deed = match judging.action.action {
         "push_commit" => return each_committed(judging, deeds, check),
+        "merge_pr" => return each_merged(judging, deeds, check),
         "read_file" => Deed::Read,
         "list_dir" => Deed::List,
         "write_file" => Deed::Write,
@@ -103,6 +104,19 @@ fn each_committed(
         }
     }
     Ok(())
+}
+
+/// What a merge brings along is known once it was looked at.
+fn each_merged(judging: &Judging<'_>, deeds: &[Deed], mut check: impl FnMut(Deed, &str) -> Judged) -> Judged {
+    let Some(facts) = judging.facts else { return Ok(()) };
+    let merged = merged_files(facts)?;
+    for path in &merged.paths {
+        let deed = if merged.deleted.contains(path) { Deed::Delete } else { Deed::Write };
+        if deeds.contains(&deed) {
+            check(deed, path)?;
+        }
+    }
+    merged.check_complete()
 }
 
 fn leads_out(path: &str) -> Refusal {

@@ -7,7 +7,7 @@ use crate::builtin::{Builtin, Judged, Judging, Made, Params, Refusal, Rule, poli
 use crate::name::branch::{self, broad};
 use crate::name::exact;
 use crate::name::pattern::Patterns;
-use crate::read::fact_text;
+use crate::read::{fact_text, merged_files};
 use crate::scope::Scope;
 
 const KINDS: &[&str] = &["github"];
@@ -67,7 +67,7 @@ pub struct RequireBranchPrefix {
     pub repos: Vec<String>,
 }
 
-/// No commit of more files than this, deleted ones included.
+/// No commit of more files than this, deleted ones included, and no merge of a pull request that changes more.
 #[derive(Clone, Default, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MaxFilesPerCommit {
@@ -310,17 +310,26 @@ struct MaxFiles(u64);
 
 impl InRepo for MaxFiles {
     fn judge(&self, judging: &Judging<'_>) -> Judged {
-        if !judging.is(&["push_commit"]) {
-            return Ok(());
+        match (judging.action.action, judging.facts) {
+            ("push_commit", _) => {
+                let files = judging.param("files")?.as_array().map(Vec::len);
+                let files = files.ok_or("the parameter 'files' is no list, so it cannot be judged")?;
+                self.check("the commit has", files)
+            }
+            ("merge_pr", Some(facts)) => {
+                let merged = merged_files(facts)?;
+                self.check("the pull request changes", merged.paths.len())?;
+                merged.check_complete()
+            }
+            _ => Ok(()),
         }
-        let files = judging.param("files")?.as_array().map(Vec::len);
-        let files = files.ok_or("the parameter 'files' is no list, so it cannot be judged")? as u64;
+    }
+}
+
+impl MaxFiles {
+    fn check(&self, what: &str, files: usize) -> Judged {
         let max = self.0;
-        if files > max {
-            Err(format!("the commit has {files} files, more than {max}").into())
-        } else {
-            Ok(())
-        }
+        if files as u64 > max { Err(format!("{what} {files} files, more than {max}").into()) } else { Ok(()) }
     }
 }
 

@@ -57,7 +57,7 @@ pub use builtin::Builtin;
 pub use case::Case;
 pub use content::{NoSecretsInContent, no_secrets_in_content};
 pub use counting::{By, MaxActionsPerRun, RateLimit, max_actions_per_run, rate_limit};
-pub use entries::{Connectors, EntriesError, from_entries, names};
+pub use entries::{Connectors, EntriesError, EntryProblem, from_entries, names};
 pub use files::{
     BlockExtensions, DontDeleteFile, RestrictPaths, block_extensions, dont_delete_file, restrict_paths,
 };

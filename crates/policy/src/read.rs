@@ -4,7 +4,7 @@ use enact_core::action::{EffectClass, Facts};
 use enact_core::policy::ActionRequest;
 use serde_json::Value;
 
-use crate::builtin::{Judging, Refusal};
+use crate::builtin::{Judged, Judging, Refusal};
 
 impl<'a> Judging<'a> {
     /// A parameter that has to be there.
@@ -49,6 +49,41 @@ fn missing(what: &str, key: &str) -> Refusal {
 
 pub(crate) fn no_text(what: &str, key: &str) -> Refusal {
     Refusal::No(format!("the {what} '{key}' is no text, so it cannot be judged"))
+}
+
+/// A fact that is a list of texts.
+fn fact_texts<'a>(facts: &'a Facts, key: &str) -> Result<Vec<&'a str>, Refusal> {
+    let texts = fact(facts, key)?.as_array().map(|all| all.iter().map(Value::as_str).collect());
+    texts
+        .flatten()
+        .ok_or_else(|| Refusal::No(format!("the fact '{key}' is no list of texts, so it cannot be judged")))
+}
+
+/// The files that `merge_pr` changes.
+pub(crate) struct MergedFiles<'a> {
+    pub(crate) paths: Vec<&'a str>,
+    /// Those that are not there any more after it.
+    pub(crate) deleted: Vec<&'a str>,
+    is_complete: bool,
+}
+
+impl MergedFiles<'_> {
+    /// A no, where there are others that nobody knows.
+    pub(crate) fn check_complete(&self) -> Judged {
+        if self.is_complete {
+            return Ok(());
+        }
+        Err("not all files are known that the pull request changes, so it cannot be judged".into())
+    }
+}
+
+/// The files that `merge_pr` changes, as capture found them.
+pub(crate) fn merged_files(facts: &Facts) -> Result<MergedFiles<'_>, Refusal> {
+    let is_complete = fact(facts, "paths_complete")?
+        .as_bool()
+        .ok_or("the fact 'paths_complete' is neither true nor false, so it cannot be judged")?;
+    let (paths, deleted) = (fact_texts(facts, "paths")?, fact_texts(facts, "deleted_paths")?);
+    Ok(MergedFiles { paths, deleted, is_complete })
 }
 
 /// A file of a commit.

@@ -1,4 +1,4 @@
-//! Rules in Cedar: what they see, what they decide, what is refused of them.
+//! Rules in Cedar: what they see, and what they decide.
 #![cfg(feature = "cedar")]
 #![allow(
     clippy::unwrap_used,
@@ -9,50 +9,20 @@
 )]
 
 mod kinds;
+mod rules;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use enact_core::action::EffectClass;
-use enact_core::json::JsonText;
-use enact_core::policy::{Policy, Verdict};
+use enact_core::policy::Verdict;
 use enact_core::time::Timestamp;
 use enact_policy::Case;
-use enact_policy::cedar::{Attribute, Cedar, Problems, Schema};
+use enact_policy::cedar::{Attribute, Cedar, Schema};
 use kinds::catalogs;
+use rules::{act, denied, pr, rules, schema};
 use serde_json::{Value, json};
-
-fn schema() -> Arc<Schema> {
-    let catalogs = catalogs();
-    Arc::new(Schema::new(catalogs.iter().map(|(name, catalog)| (name.as_str(), catalog))).unwrap())
-}
-
-fn rules(text: &str) -> Cedar {
-    Cedar::new(text, "policies.cedar", schema()).unwrap_or_else(|problems| panic!("{problems}\n{text}"))
-}
-
-fn problems(text: &str) -> Problems {
-    Cedar::new(text, "policies.cedar", schema()).expect_err(text)
-}
-
-/// A case on an action, with the target and the effect that the connector gives it.
-fn act(name: &str, params: Value) -> Case {
-    let (connector, action) = name.split_once('.').unwrap();
-    let catalogs = catalogs();
-    let catalog = &catalogs[connector];
-    let judged = catalog.judged(action, &JsonText::encode(&params).unwrap()).unwrap();
-    Case::action(catalog.kind(), action, judged.params.value())
-        .connector(connector)
-        .target(judged.target)
-        .effect(judged.effect)
-}
-
-fn pr(extra: Value) -> Case {
-    let mut params = json!({ "repo": "acme/app", "title": "It", "head": "agent/a" });
-    params.as_object_mut().unwrap().extend(extra.as_object().cloned().unwrap());
-    act("github.create_pr", params)
-}
 
 /// Whether a condition holds of a case: a permit with it is the only rule.
 fn holds(action: &str, condition: &str, case: &Case) -> bool {
@@ -64,13 +34,6 @@ fn holds(action: &str, condition: &str, case: &Case) -> bool {
             false
         }
         other => panic!("{other:?}"),
-    }
-}
-
-fn denied(verdict: Verdict) -> String {
-    match verdict {
-        Verdict::Deny(reason) => reason,
-        other => panic!("{other:?} is no denial"),
     }
 }
 
@@ -416,163 +379,6 @@ fn deep_and_empty_payloads_enter_as_text() {
         "context.params has blocks && context.params.blocks like \"*\\\"b\\\":[]*\"",
         &post
     ));
-}
-
-#[test]
-fn a_file_that_is_wrong_is_refused_with_the_place_and_the_rule() {
-    for (text, line, rule, why) in [
-        ("permit(principal, action, resource)", 1, None, "unexpected end of input"),
-        (
-            "// é\npermit(principal, action, resource) when { context.params.nosuch };",
-            2,
-            Some("policy0"),
-            "nosuch",
-        ),
-        (
-            "\n@id(\"x\")\npermit(principal, action == Action::\"github.shout\", resource);",
-            3,
-            Some("x"),
-            "github.shout",
-        ),
-        ("permit(principal == Person::\"a\", action, resource);", 1, Some("policy0"), "Person"),
-        ("permit(principal, action, resource) when { principal.nosuch == 1 };", 1, Some("policy0"), "nosuch"),
-        ("permit(principal, action, resource) when { principal.role == \"a\" };", 1, Some("policy0"), "role"),
-        (
-            "permit(principal, action == Action::\"github.merge_pr\", resource) when { context.params.pr_number == \"1\" };",
-            1,
-            Some("policy0"),
-            "",
-        ),
-        (
-            "permit(principal, action == Action::\"github.merge_pr\", resource) when { context.params.expected_head_sha == \"1\" };",
-            1,
-            Some("policy0"),
-            "optional",
-        ),
-        ("permit(principal, action, resource) when { context.facts.size > 1 };", 1, Some("policy0"), "facts"),
-        (
-            "permit(principal, action, resource) when { resource.getTag(\"repo\") == \"a\" };",
-            1,
-            Some("policy0"),
-            "tag",
-        ),
-        (
-            "permit(principal, action, resource);\nforbid(principal, action, resource) when { context has fact.rows };",
-            2,
-            Some("policy1"),
-            "'has fact'",
-        ),
-        (
-            "permit(principal, action, resource) unless { principal has roles && (if principal has nosuch then true else false) };",
-            1,
-            Some("policy0"),
-            "'has nosuch'",
-        ),
-        ("permit(principal == ?principal, action, resource);", 1, Some("policy0"), "template"),
-        (
-            "@id(\"a\") permit(principal, action, resource);\n@id(\"a\") permit(principal, action, resource);",
-            2,
-            Some("a"),
-            "line 1 has a rule of this name",
-        ),
-        ("@id(\"\") permit(principal, action, resource);", 1, Some(""), "'@id' is empty"),
-        (
-            "@aproval(\"x\") permit(principal, action, resource);",
-            1,
-            Some("policy0"),
-            "'@aproval' is not known",
-        ),
-        ("@approval(\"x\") forbid(principal, action, resource);", 1, Some("policy0"), "cannot be approved"),
-        ("@approval(\" \") permit(principal, action, resource);", 1, Some("policy0"), "it is empty"),
-        ("@approvers(\"a\") permit(principal, action, resource);", 1, Some("policy0"), "there is none"),
-        (
-            "@approval(\"x\") @approvers(\"a,,b\") permit(principal, action, resource);",
-            1,
-            Some("policy0"),
-            "an empty name",
-        ),
-        (
-            "@approval(\"x\") @expires_after(\"soon\") permit(principal, action, resource);",
-            1,
-            Some("policy0"),
-            "'soon' is no time",
-        ),
-        (
-            "@approval(\"x\") @expires_after(\"0s\") permit(principal, action, resource);",
-            1,
-            Some("policy0"),
-            "'0s' is no time",
-        ),
-        (
-            "@approval(\"x\") @expires_after(\"-4h\") permit(principal, action, resource);",
-            1,
-            Some("policy0"),
-            "is no time",
-        ),
-    ] {
-        let problems = problems(text);
-        let first = &problems.0[0];
-        assert_eq!((first.line, first.rule.as_deref()), (line, rule), "{text}: {problems}");
-        assert!(problems.to_string().contains(why), "{text}: {problems}");
-        assert!(
-            problems.to_string().starts_with(&format!("policies.cedar, line {line}, column ")),
-            "{problems}"
-        );
-    }
-}
-
-#[test]
-fn all_problems_of_a_file_are_told_at_once_in_its_order() {
-    let text = "permit(principal, action, resource) when { principal.b == 1 };\n\
-                @x(\"\") forbid(principal, action, resource);\n\
-                permit(principal, action == Action::\"none\", resource);";
-    let lines: Vec<usize> = problems(text).0.iter().map(|problem| problem.line).collect();
-    assert!(lines.is_sorted() && [1, 2, 3].iter().all(|line| lines.contains(line)), "{lines:?}");
-}
-
-#[test]
-fn what_is_odd_is_a_warning() {
-    let never = "permit(principal, action, resource);\n@id(\"never\") forbid(principal, action, resource) when { false };";
-    for (text, line, why) in [
-        ("", 1, "no rule permits anything"),
-        ("forbid(principal, action, resource);", 1, "no rule permits anything"),
-        (never, 2, "policy is impossible"),
-        (
-            "permit(principal, action, resource);\nforbid(principal == User::\"r\u{043e}ot\", action, resource);",
-            2,
-            "script",
-        ),
-    ] {
-        let cedar = rules(text);
-        let warnings = cedar.warnings();
-        assert!(
-            warnings.iter().any(|warning| warning.line == line && warning.message.contains(why)),
-            "{text}: {warnings:?}"
-        );
-    }
-    let all = "permit(principal, action in Action::\"irreversible\", resource);\npermit(principal, action, resource);";
-    assert_eq!(rules(all).warnings(), []);
-    assert!(denied(pr(json!({})).judge(&rules(""))).starts_with("no rule of policies.cedar permits"));
-}
-
-#[test]
-fn its_version_is_its_text() {
-    let text = "permit(principal, action, resource);";
-    assert_eq!((rules(text).name(), rules(text).version().as_str()), ("cedar", text));
-}
-
-#[test]
-fn the_schema_is_given_in_cedars_own_language() {
-    let schema = schema();
-    let text = schema.text();
-    for part in ["entity User", "entity Target", "action \"github.create_pr\"", "\"irreversible\""] {
-        assert!(text.contains(part), "{part}: {text}");
-    }
-    assert!(cedar_schema_reads(text), "{text}");
-}
-
-fn cedar_schema_reads(text: &str) -> bool {
-    cedar_policy::Schema::from_cedarschema_str(text).is_ok()
 }
 
 mod whatever_it_is {

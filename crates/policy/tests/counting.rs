@@ -51,6 +51,8 @@ fn each_user_connector_and_action_can_be_counted_on_its_own() {
     let busy = post().admitted(now, "agent@example.com", "slack", "delete_message");
     let others = post().admitted(now, "other@example.com", "slack", "post_message");
     let elsewhere = post().admitted(now, "agent@example.com", "chat", "post_message");
+    let spelled = post().admitted(now, "Agent@Example.com\u{200b}", "slack", "post_message");
+    no(&spelled, &rate_limit(1, "1m", [By::User]));
     for (by, busy_denied, others_denied, elsewhere_denied) in [
         (vec![], true, true, true),
         (vec![By::User], true, false, true),

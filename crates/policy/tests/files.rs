@@ -47,6 +47,46 @@ fn a_denied_path_is_known_in_every_writing_and_so_is_what_is_below() {
     }
 }
 
+/// A merge as capture found it.
+fn merge(paths: &[&str], deleted: &[&str], complete: bool) -> Case {
+    Case::action("github", "merge_pr", json!({ "repo": "octo/app", "pr_number": 1 }))
+        .facts(facts(json!({ "paths": paths, "deleted_paths": deleted, "paths_complete": complete })))
+}
+
+#[test]
+fn a_merge_is_judged_by_the_files_that_it_brings_along() {
+    let (restrict, block) = (denied(&[".github"]), block_extensions(["exe"]));
+    let allow = restrict_paths(["src/**"]);
+    passes(&Case::action("github", "merge_pr", json!({ "repo": "octo/app", "pr_number": 1 })), &restrict);
+    let fine = merge(&["src/a.rs", "src/b.rs"], &[], true);
+    for policy in [&restrict, &block, &allow, &dont_delete_file()] {
+        passes(&fine, policy);
+    }
+    no(&merge(&["src/a.rs", ".GitHub/workflows/ci.yml"], &[], true), &restrict);
+    no(&merge(&["src/a.rs", ".github/x"], &[".github/x"], true), &restrict);
+    no(&merge(&["src/a.rs", "docs/a.md"], &[], true), &allow);
+    no(&merge(&["src/a.EXE"], &[], true), &block);
+    passes(&merge(&["src/a.exe"], &["src/a.exe"], true), &block);
+    no(&merge(&["src/a.rs"], &["src/a.rs"], true), &dont_delete_file());
+}
+
+#[test]
+fn a_merge_whose_files_are_not_all_known_is_refused() {
+    let bare = |found| {
+        Case::action("github", "merge_pr", json!({ "repo": "octo/app", "pr_number": 1 })).facts(facts(found))
+    };
+    for policy in
+        [denied(&[".github"]), block_extensions(["exe"]), restrict_paths(["**"]), dont_delete_file()]
+    {
+        let said = no(&merge(&["src/a.rs"], &[], false), &policy);
+        assert!(said.contains("not all files are known"), "{said}");
+        no(&bare(json!({ "head": "x" })), &policy);
+        no(&bare(json!({ "paths": ["a"], "deleted_paths": [], "paths_complete": "yes" })), &policy);
+        no(&bare(json!({ "paths": [1], "deleted_paths": [], "paths_complete": true })), &policy);
+        no(&bare(json!({ "paths": null, "deleted_paths": [], "paths_complete": true })), &policy);
+    }
+}
+
 #[test]
 fn a_denied_name_is_denied_at_any_depth() {
     let policy = denied(&[".env", "*.pem", "id_*"]);

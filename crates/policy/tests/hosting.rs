@@ -197,6 +197,15 @@ fn a_commit_has_as_many_files_as_it_may() {
     assert!(reason.contains("3 files, more than 2"), "{reason}");
     no(&commit(json!("a")), &max_files_per_commit(2));
     no(&on_branch("push_commit", "agent/x"), &max_files_per_commit(2));
+    let merge = |paths: &[&str], complete: bool| {
+        let found =
+            json!({ "repo": "octo/app", "paths": paths, "deleted_paths": [], "paths_complete": complete });
+        Case::action("github", "merge_pr", json!({ "repo": "octo/app", "pr_number": 1 })).facts(facts(found))
+    };
+    passes(&merge(&["a", "b"], true), &max_files_per_commit(2));
+    let reason = no(&merge(&["a", "b", "c"], true), &max_files_per_commit(2));
+    assert!(reason.contains("3 files, more than 2"), "{reason}");
+    no(&merge(&["a"], false), &max_files_per_commit(2));
 }
 
 #[test]

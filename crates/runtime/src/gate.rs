@@ -77,11 +77,16 @@ pub(crate) struct Judged {
 impl Judged {
     /// The first refusal among the verdicts.
     pub(crate) fn refusal(&self) -> Option<Error> {
-        self.verdicts.iter().find(|verdict| !verdict.passed).map(|verdict| {
-            let message = format!("policy '{}' denied it: {}", verdict.policy, verdict.reason);
-            Error::new(ErrorCode::PolicyDenied, message).left_nothing()
-        })
+        refusal(&self.verdicts)
     }
+}
+
+/// The first refusal among verdicts.
+pub(crate) fn refusal(verdicts: &[VerdictRecord]) -> Option<Error> {
+    verdicts.iter().find(|verdict| !verdict.passed).map(|verdict| {
+        let message = format!("policy '{}' denied it: {}", verdict.policy, verdict.reason);
+        Error::new(ErrorCode::PolicyDenied, message).left_nothing()
+    })
 }
 
 /// Judges the run as a whole.
@@ -134,7 +139,8 @@ pub(crate) fn admit(
     }
 }
 
-fn unread_call(asked: &Asked<'_>) -> ActionCall {
+/// The call, as long as its parameters are not read.
+pub(crate) fn unread_call(asked: &Asked<'_>) -> ActionCall {
     ActionCall {
         seq: asked.seq,
         path: asked.path.clone(),
@@ -232,15 +238,18 @@ fn judge(
 }
 
 /// SHA-256 of all policies, in their order: an approval that was given under others is none.
-pub(crate) fn digest_of_policies(policies: &[Arc<dyn Policy>]) -> String {
+pub(crate) fn digest_of_policies(policies: &[Arc<dyn Policy>]) -> Result<String, Error> {
     let all: Vec<(&str, String)> = policies.iter().map(|policy| (policy.name(), policy.version())).collect();
     digest(&all)
 }
 
-/// SHA-256 of something as JSON, in hexadecimal digits. JSON says where each part ends.
-pub(crate) fn digest(what: &impl Serialize) -> String {
-    let text = serde_json::to_vec(what).unwrap_or_default();
-    format!("{:x}", Sha256::digest(text))
+/// SHA-256 of something as JSON, in hexadecimal digits. JSON says where each part ends; what has no JSON has no digest.
+pub(crate) fn digest(what: &impl Serialize) -> Result<String, Error> {
+    let text = serde_json::to_vec(what).map_err(|source| {
+        Error::new(ErrorCode::Internal, format!("what is to be bound has no JSON form: {source}"))
+            .with_source(source)
+    })?;
+    Ok(format!("{:x}", Sha256::digest(text)))
 }
 
 /// The right to probe an intent: that it is recorded.

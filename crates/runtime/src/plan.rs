@@ -13,7 +13,8 @@ use enact_core::blob::{BlobRef, BlobStore};
 use enact_core::connector::{Cx, Identity, Surroundings};
 use enact_core::error::{Error, ErrorCode, ErrorRecord};
 use enact_core::event::{
-    ActionAlreadyDone, ActionIntended, ActionRead, ActionRefused, ActionSucceeded, Event, PoliciesEvaluated,
+    ActionAlreadyDone, ActionCall, ActionCaptureFailed, ActionIntended, ActionRead, ActionRefused,
+    ActionSucceeded, Event, PoliciesEvaluated,
 };
 use enact_core::ids::{CallPath, Direction, EffectId, EventSeq, RunId, Seq};
 use enact_core::json::JsonText;
@@ -137,11 +138,35 @@ impl Plan {
     }
 
     /// What can be said of an action whose parameters are not all known: whether it is allowed at all, and how it is
-    /// undone.
+    /// undone. That the run would ask for it is remembered, and not what would come of it.
     ///
     /// # Errors
     /// Where there is no such connector or action.
-    pub fn glance(&self, connector: &str, action: &str, params: JsonText) -> Result<PlannedAction, Error> {
+    pub fn glance(
+        &mut self,
+        connector: &str,
+        action: &str,
+        params: JsonText,
+    ) -> Result<PlannedAction, Error> {
+        let planned = self.seen_from_afar(connector, action, params)?;
+        let (seq, path) = self.next_call();
+        let asked = Asked { seq, path: &path, connector, action, params: &planned.params };
+        let call = ActionCall { effect: planned.effect, ..gate::unread_call(&asked) };
+        self.remember_glance(Arc::new(call), &planned)?;
+        Ok(planned)
+    }
+
+    fn next_call(&self) -> (Seq, CallPath) {
+        let seq = Seq(self.state.actions.len() as u64).next();
+        (seq, CallPath::root(u32::try_from(seq.0).unwrap_or(u32::MAX)))
+    }
+
+    fn seen_from_afar(
+        &self,
+        connector: &str,
+        action: &str,
+        params: JsonText,
+    ) -> Result<PlannedAction, Error> {
         let toolbox = self.shared.connector(connector)?.toolbox();
         let spec = toolbox.actions().map(|(spec, _)| spec).find(|spec| spec.name == action);
         let spec = spec.ok_or_else(|| {
@@ -173,9 +198,8 @@ impl Plan {
         params: &JsonText,
         tries: Tries,
     ) -> Result<PlannedAction, Error> {
-        let mut planned = self.glance(connector, action, params.clone())?;
-        let seq = Seq(self.state.actions.len() as u64).next();
-        let path = CallPath::root(u32::try_from(seq.0).unwrap_or(u32::MAX));
+        let mut planned = self.seen_from_afar(connector, action, params.clone())?;
+        let (seq, path) = self.next_call();
         let asked = Asked { seq, path: &path, connector, action, params };
         let (permitted, judged) = match gate::admit(&self.shared, &self.state, &self.subject, &asked) {
             Ok(passed) => passed,
@@ -236,14 +260,18 @@ impl Plan {
         Cx::new(effect, false, Arc::new(Nowhere))
     }
 
-    /// As if it had been done: what comes later is judged on what the run asked for before.
-    fn remember_action(
-        &mut self,
-        call: Arc<enact_core::event::ActionCall>,
-        planned: &PlannedAction,
-    ) -> Result<(), Error> {
+    /// What came of it: what comes later is judged on what the run asked for before. What only waits for a person's word
+    /// is as if it had got it.
+    fn remember_action(&mut self, call: Arc<ActionCall>, planned: &PlannedAction) -> Result<(), Error> {
         let verdicts = planned.verdicts.clone();
         let output = planned.output.clone().unwrap_or_default();
+        if let Some(error) = planned.error.clone() {
+            return self.remember(Event::ActionCaptureFailed(ActionCaptureFailed { call, verdicts, error }));
+        }
+        if let Some(refusal) = gate::refusal(&verdicts) {
+            let error = refusal.record();
+            return self.remember(Event::ActionRefused(ActionRefused { call, verdicts, error }));
+        }
         if call.effect == EffectClass::ReadOnly {
             return self.remember(Event::ActionRead(ActionRead { call, verdicts, output }));
         }
@@ -251,16 +279,18 @@ impl Plan {
             return self.remember(Event::ActionAlreadyDone(ActionAlreadyDone { call, verdicts, output }));
         }
         let seq = call.seq;
-        self.remember(Event::ActionIntended(Arc::new(ActionIntended {
-            call,
-            attempt: 1,
-            verdicts,
-            facts: JsonText::null(),
-            pre: JsonText::null(),
-            blobs: Vec::new(),
-            identity: Identity(String::new()),
-        })))?;
+        self.remember(asked_for(call, verdicts))?;
         self.remember(Event::ActionSucceeded(ActionSucceeded { seq, attempt: 1, output }))
+    }
+
+    fn remember_glance(&mut self, call: Arc<ActionCall>, planned: &PlannedAction) -> Result<(), Error> {
+        let verdicts = planned.verdicts.clone();
+        if let Some(refusal) = gate::refusal(&verdicts) {
+            let error = refusal.record();
+            return self.remember(Event::ActionRefused(ActionRefused { call, verdicts, error }));
+        }
+        self.shared.recent.look(|admitted| admitted.admit(&self.shared, &self.state, &call));
+        self.remember(asked_for(call, verdicts))
     }
 
     fn remember(&mut self, event: Event) -> Result<(), Error> {
@@ -284,6 +314,19 @@ impl PlannedAction {
             self.effect = EffectClass::Irreversible;
         }
     }
+}
+
+/// An action of which nobody knows what came.
+fn asked_for(call: Arc<ActionCall>, verdicts: Vec<VerdictRecord>) -> Event {
+    Event::ActionIntended(Arc::new(ActionIntended {
+        call,
+        attempt: 1,
+        verdicts,
+        facts: JsonText::null(),
+        pre: JsonText::null(),
+        blobs: Vec::new(),
+        identity: Identity(String::new()),
+    }))
 }
 
 fn undo_text(effect: EffectClass, how: &str, irreversible: Option<&str>) -> String {

@@ -423,6 +423,49 @@ async fn a_workflow_may_want_an_approval_without_any_policy() {
     assert_eq!(ledger(&world), ["put a", "put b"]);
 }
 
+/// Wants an approval for `a`, waits a moment for it, and goes on to `b`, which is to be approved too.
+struct Impatient;
+
+impl Workflow for Impatient {
+    const NAME: &'static str = "impatient";
+    const VERSION: u32 = 1;
+    type Input = ();
+    type Output = bool;
+
+    async fn run(&self, cx: &WorkflowCx, (): ()) -> Result<bool, Error> {
+        let world = cx.connector::<World>("world")?;
+        let tries = || Tries { approval: true, ..Tries::default() };
+        let was_approved = tokio::select! {
+            biased;
+            put = world.act_with(Put::new("a", "ours"), tries()) => put.is_ok(),
+            slept = cx.sleep(Duration::from_millis(50)) => slept.map(|()| false)?,
+        };
+        world.act_with(Put::new("b", "ours"), tries()).await?;
+        Ok(was_approved)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_workflow_does_not_wait_for_any_more_is_not_done_when_it_is_approved() {
+    let (world, store) = (World::new(), MemoryStore::new());
+    let enact = builder(&world, &as_dyn(&store)).workflow(Impatient).start().await.unwrap();
+    let request = RunRequest::new(&*erase(Impatient), USER, JsonText::null());
+    let run = enact.submit(request).await.unwrap().run;
+    until_logged(&enact, run, "TimerFired").await;
+    let waits = enact.wait(run).await.unwrap();
+    let late = waits.state().open_approvals().next().unwrap().seq();
+    assert_eq!(late, Some(Seq(1)), "the workflow has gone on, and the first request is still open");
+
+    enact.approve(run, late, BOSS).await.unwrap();
+    let run = enact.approve(run, Some(Seq(2)), BOSS).await.unwrap();
+    assert_eq!(run.status(), RunStatus::Completed);
+    assert_eq!(ledger(&world), ["put b"], "what nobody waited for did not happen");
+    let document = RunDocument::new(run.state());
+    let refused = document.actions.as_ref().unwrap()[0].error.as_ref().unwrap();
+    assert_eq!(refused.code, ErrorCode::ApprovalExpired);
+    assert!(refused.message.contains("went on without it"), "{}", refused.message);
+}
+
 #[tokio::test]
 async fn policies_that_name_nobody_in_common_block() {
     let (world, store) = (World::new(), MemoryStore::new());

@@ -70,6 +70,8 @@ async fn a_limit_counts_over_runs_and_restarts_and_forgets_what_is_long_past() {
     assert_eq!(third.status(), RunStatus::Blocked);
     assert_eq!(third.state().error.as_ref().unwrap().code, ErrorCode::PolicyDenied);
     let script = JsonText::encode(&[put("d")]).unwrap();
+    let spelled = RunRequest::new(&*erase(common::Script), USER.to_uppercase(), script.clone());
+    assert_eq!(enact.run_to_end(spelled).await.unwrap().status(), RunStatus::Blocked);
     let other = RunRequest::new(&*erase(common::Script), "other@example.com", script);
     assert_eq!(enact.run_to_end(other).await.unwrap().status(), RunStatus::Completed);
     enact.shutdown(Duration::from_secs(5)).await;

@@ -15,6 +15,7 @@ mod volume;
 mod watermark;
 
 use enact_core::ids::Pseudonym;
+use enact_core::person;
 use sha2::{Digest, Sha256};
 
 pub use memory::MemoryStore;
@@ -22,9 +23,10 @@ pub use memory_blobs::MemoryBlobs;
 pub use secrets::MasterKey;
 pub use sled_store::{Held, HeldBy, Options, Pruned, SledStore, Verified};
 
-/// The pseudonym of a user under a store's salt. The salt has a fixed size, so that no two pairs of salt and
-/// user give the same bytes to the hash.
+/// The pseudonym of a user under a store's salt, whatever the spelling of their name. The salt has a fixed size, so that
+/// no two pairs of salt and user give the same bytes to the hash.
 fn pseudonym(salt: &[u8; 32], user: &str) -> Pseudonym {
+    let user = person::folded(user);
     let hash = Sha256::new().chain_update(b"enact.pseudonym.1").chain_update(salt).chain_update(user);
     let mut pseudonym = Pseudonym::default();
     for (to, from) in pseudonym.0.iter_mut().zip(hash.finalize()) {

@@ -227,6 +227,9 @@ impl Action for MergePr {
         ("base", FactKind::Text),
         ("commits", FactKind::Number),
         ("title", FactKind::Text),
+        ("paths", FactKind::Texts),
+        ("deleted_paths", FactKind::Texts),
+        ("paths_complete", FactKind::Flag),
     ];
     type Output = PrMerged;
     type PreState = MergePrPre;
@@ -249,18 +252,23 @@ impl Perform<MergePr> for GitHub {
         let repo = self.repo(cx, &action.repo);
         let info = repo.writable().await?;
         let pull = repo.pull(action.pr_number).await?;
-        let mut landed = false;
-        if pull.is_merged() {
+        let landed = pull.is_merged();
+        let mut onto = None;
+        if landed {
             let sha = pull.merge_commit()?;
-            let message = repo.commit(&sha).await?.message;
-            landed = marker::is_of_same_action(Some(&message), cx.effect());
-            if !landed {
+            let commit = repo.commit(&sha).await?;
+            if !marker::is_of_same_action(Some(&commit.message), cx.effect()) {
                 return Ok(Captured::AlreadyDone(PrMerged { merged: true, sha }));
             }
+            onto = commit.parents.into_iter().next().map(|parent| parent.sha);
         } else {
             action.check(&pull)?;
         }
         let base = BranchName::new(&pull.base.name).map_err(precondition)?;
+        if !landed {
+            onto = repo.branch(&base).await?;
+        }
+        let touched = repo.touched(onto.as_ref(), &pull.head.sha).await?;
         let facts = facts(
             &info,
             json!({
@@ -269,6 +277,9 @@ impl Perform<MergePr> for GitHub {
                 "base": base,
                 "commits": pull.commits,
                 "title": pull.title,
+                "paths": touched.paths,
+                "deleted_paths": touched.deleted,
+                "paths_complete": touched.is_complete,
             }),
         );
         let pre = MergePrPre { made: Looked::now(cx, &info), head: pull.head.sha, base, landed };

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::event::{ApprovalDecided, ApprovalRequested, ApprovalWord};
 use crate::ids::Seq;
+use crate::person;
 use crate::time::Timestamp;
 
 use super::{Phase, Refusal, RunState};
@@ -57,10 +58,10 @@ impl ApprovalRequested {
     }
 }
 
-/// Whether two names are of one person: without regard to case and to space around them.
+/// Whether two names are of one person, as [`person::folded`] has them.
 #[must_use]
 pub fn is_same_person(one: &str, other: &str) -> bool {
-    one.trim().to_lowercase() == other.trim().to_lowercase()
+    person::folded(one) == person::folded(other)
 }
 
 impl RunState {

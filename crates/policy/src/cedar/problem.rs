@@ -48,7 +48,7 @@ impl std::error::Error for Problems {}
 
 impl From<Problems> for Error {
     fn from(problems: Problems) -> Self {
-        Self::new(ErrorCode::InvalidParameters, problems.to_string()).left_nothing()
+        Self::new(ErrorCode::InvalidParameters, problems.to_string()).with_source(problems).left_nothing()
     }
 }
 

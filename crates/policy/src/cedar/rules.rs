@@ -1,7 +1,6 @@
 //! Reading a file of rules: what Cedar says of it, and what the annotations ask for.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use cedar_policy::{Effect, Policy, PolicyId, PolicySet, ValidationMode, Validator};
 use enact_core::policy::Approval;
@@ -9,6 +8,7 @@ use serde_json::Value;
 
 use super::problem::{Problem, Problems, Source};
 use super::schema::Schema;
+use crate::duration;
 
 /// The longest text that is read, in bytes.
 const MAX_BYTES: usize = 1024 * 1024;
@@ -200,18 +200,9 @@ fn approval(policy: &Policy) -> Result<Option<Approval>, String> {
         approval = approval.by(names);
     }
     Ok(Some(match expires {
-        Some(text) => approval.within(duration(text)?),
+        Some(text) => {
+            approval.within(duration::expiry(text).map_err(|wrong| format!("'@expires_after': {wrong}"))?)
+        }
         None => approval,
     }))
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("'@expires_after': '{text}' is no time; give one such as 30m, 4h or 3days");
-    let span = |text: &str| text.parse::<jiff::SignedDuration>().ok();
-    let days = text.strip_suffix("days").or_else(|| text.strip_suffix('d'));
-    let time = match days.and_then(|days| days.trim().parse::<u32>().ok()) {
-        Some(days) => Duration::from_secs(u64::from(days) * 24 * 60 * 60),
-        None => span(text).and_then(|time| Duration::try_from(time).ok()).ok_or_else(wrong)?,
-    };
-    if time.is_zero() { Err(wrong()) } else { Ok(time) }
 }

@@ -195,7 +195,7 @@ impl Builder {
             store,
             connectors,
             recent,
-            policies_digest: digest_of_policies(&self.policies),
+            policies_digest: digest_of_policies(&self.policies)?,
             policies: self.policies,
             workflows: self.workflows,
             clock,

@@ -63,6 +63,10 @@ impl Run {
             Some(call) => digest(&("action", self.id, call, &facts)),
             None => digest(&("run", self.id, &state.accepted)),
         };
+        let digest = match digest {
+            Ok(digest) => digest,
+            Err(error) => return Leave::Refused(error),
+        };
         let policies = &self.shared.policies_digest;
         if let Some(known) = state.approval(seq, &digest) {
             let is_current = known.request.policies == *policies && now < known.request.expires_at;
@@ -122,6 +126,20 @@ impl Run {
         if let Some(call) = &request.call {
             self.refuse(call, request.verdicts.clone(), &error).await?;
         }
+        Ok(true)
+    }
+
+    /// Ends an action that waits for a person and for which the workflow's code waits no more, as where its sleep was over
+    /// first: the run has gone on without it, so a late word must not let it happen. True, where it has ended by that.
+    pub(super) async fn is_given_up(&mut self, seq: Seq) -> Result<bool, Error> {
+        let Some(asking) = self.asked.get(&seq) else { return Ok(false) };
+        let Some(call) = asking.call.clone().filter(|_| asking.is_put_off && asking.reply.is_closed()) else {
+            return Ok(false);
+        };
+        let verdicts = asking.verdicts.clone();
+        let message = "the workflow went on without it before there was a word; it is not done any more";
+        let error = Error::new(ErrorCode::ApprovalExpired, message).left_nothing();
+        self.refuse(&call, verdicts, &error).await?;
         Ok(true)
     }
 

@@ -356,7 +356,7 @@ impl Run {
 
     /// Sends an action through the gate and to its connector.
     async fn attempt(&mut self, seq: Seq) -> Result<(), Error> {
-        if self.is_refused(seq).await? {
+        if self.is_refused(seq).await? || self.is_given_up(seq).await? {
             return Ok(());
         }
         let subject = self.subject()?;

@@ -131,11 +131,13 @@ pub async fn blobs_read_back_and_outlive_closing_and_crashes(stores: &impl Store
     }
 }
 
-/// Given users of stores; then a user has one pseudonym for the life of a store, and no other user or store has it.
+/// Given users of stores; then a user has one pseudonym for the life of a store, however the name is spelled, and no other
+/// user or store has it.
 pub async fn a_pseudonym_belongs_to_a_user_and_a_store(stores: &impl Stores) {
     let store = stores.fresh().await;
     let mine = store.pseudonym("me@example.org");
     assert_ne!(mine, Pseudonym::default());
+    assert_eq!(mine, store.pseudonym(" Me@Example.ORG\u{200b}"));
     assert_ne!(mine, store.pseudonym("you@example.org"));
     assert_ne!(mine, stores.fresh().await.pseudonym("me@example.org"));
     let store = stores.reopen(store).await;
