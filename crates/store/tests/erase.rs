@@ -1,6 +1,6 @@
 //! Erasing a run: what goes, what stays, and what a crash may leave.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at what it does not expect")]
 
 mod common;
 

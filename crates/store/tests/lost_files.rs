@@ -138,7 +138,7 @@ async fn store_with_blobs(dir: &Path) -> (SledStore, [PathBuf; 2]) {
     let store = small().open(dir.join("s")).unwrap();
     refer_to(&store, run(9000, 0), b"new").await;
     let new = blob_files(dir).into_iter().find(|file| !old.contains(file)).unwrap();
-    (store, [old[0].clone(), new])
+    (store, [old.into_iter().next().unwrap(), new])
 }
 
 /// A run that refers to a blob.
