@@ -5,6 +5,7 @@ use enact::error::ErrorCode;
 use enact::event::ApprovalWord;
 use enact::ids::RunId;
 use enact::json::JsonText;
+use enact::policies::redacted_json;
 use enact::run::{RunStatus, UndoOutcome};
 
 use crate::out::{Out, Tone, clean};
@@ -136,12 +137,13 @@ fn action(out: Out, action: &ActionResult) {
 /// A value in a line of bearable length.
 pub(crate) fn short(value: &JsonText) -> String {
     const MOST: usize = 160;
-    let text = value.as_str();
+    // First, since half a secret is not known as one.
+    let text = redacted_json(value.as_str());
     match text.char_indices().nth(MOST) {
         Some((end, _)) => {
             format!("{}… ({} bytes; --json shows all)", text.get(..end).unwrap_or_default(), text.len())
         }
-        None => text.to_owned(),
+        None => text.into_owned(),
     }
 }
 
