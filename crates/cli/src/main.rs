@@ -20,13 +20,13 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use clap::error::ErrorKind;
+use clap::error::{ContextValue, ErrorKind};
 use enact::policies::redacted;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::Cli;
 use crate::failure::{Exit, Failure, usage};
-use crate::out::{Log, Out};
+use crate::out::{Log, Out, clean};
 
 /// What is logged where `ENACT_LOG` does not say. What sled cannot write the store says in its own words.
 const LOGGED: &str = "error,sled=off";
@@ -92,12 +92,26 @@ fn wrong_usage(error: &clap::Error) -> Exit {
     let json = std::env::args_os().any(|argument| argument == "--json");
     let out = Out::new(json);
     if json && !asked_for {
-        let text = error.render().to_string();
+        let text = said(error).unwrap_or_else(|| error.render().to_string());
         let said = text.lines().take_while(|line| !line.starts_with("Usage:")).map(str::trim);
         let message = said.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
         out.failure(&usage(message.trim_start_matches("error: ")));
+    } else if let Some(text) = said(error) {
+        out.note(text.trim_end());
     } else if let Err(error) = error.print().and_then(|()| std::io::stdout().flush()) {
         out.unwritten(&error);
     }
     whole(if asked_for { Exit::OK } else { Exit::USAGE }, out)
+}
+
+/// What it says, where it repeats something that would not stay in its line.
+fn said(error: &clap::Error) -> Option<String> {
+    let given = error.context().filter_map(|(_, value)| match value {
+        ContextValue::String(given) if clean(given) != *given => Some(given),
+        _ => None,
+    });
+    given.fold(None, |text, given| {
+        let text = text.unwrap_or_else(|| error.render().to_string());
+        Some(text.replace(given, &clean(given)))
+    })
 }

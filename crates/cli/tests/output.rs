@@ -62,10 +62,13 @@ fn what_an_agent_or_a_user_chose_does_not_look_like_a_line_of_the_command() {
     let path = format!("a{FORGED}\u{2028}\u{202e}\u{61c}\u{200b}");
     let user = format!("me@example.com{FORGED}\r\u{2069}\u{feff}");
     let params = serde_json::json!({ "path": path, "content": FORGED }).to_string();
-    world.enact(&["act", "files.write_file", "--user", &user, "--params", &params]).exits(0);
+    // Names of people hide nothing: this one is refused.
+    world.enact(&["act", "files.write_file", "--user", &user, "--params", &params]).exits(2);
+    world.enact(&["act", "files.write_file", "--user", "me@example.com", "--params", &params]).exits(0);
     let runs = world.json(&["runs"]).exits(0).json();
     let run = runs["runs"][0]["run_id"].as_str().unwrap();
-    assert_eq!(runs["runs"][0]["user"], user.as_str(), "documents have it as it is");
+    let shown = world.json(&["show", run]).exits(0).json();
+    assert_eq!(shown["actions"][0]["params"]["path"], path.as_str(), "documents have it as it is");
     for args in [
         &["show", run][..],
         &["runs"],
@@ -73,6 +76,10 @@ fn what_an_agent_or_a_user_chose_does_not_look_like_a_line_of_the_command() {
         &["rollback", run, "--by", &user],
         &["act", FORGED, "--user", &user],
         &["run", FORGED, "--user", &user],
+        &["act", FORGED, "--user", "me@example.com"],
+        &["run", FORGED, "--user", "me@example.com"],
+        &["show", run, FORGED],
+        &["rollback", run, "--to", FORGED],
     ] {
         let gave = world.enact(args);
         for line in gave.stdout.lines().chain(gave.stderr.lines()) {

@@ -82,6 +82,8 @@ pub fn settle_window(seconds: u64) -> Result<Duration, Error> {
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret as _;
+
     use super::*;
 
     #[test]
@@ -95,7 +97,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "very secret\n").unwrap();
         let text = from_file("token_file", file.path()).unwrap();
-        let error = token(&text).unwrap_err();
+        let error = token(text.expose_secret()).unwrap_err();
         assert!(!format!("{error:?}").contains("secret"), "{error:?}");
         assert!(from_file("token_file", Path::new("/nowhere")).unwrap_err().message().contains("token_file"));
     }
