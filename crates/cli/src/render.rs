@@ -6,7 +6,7 @@ use enact::event::ApprovalWord;
 use enact::ids::RunId;
 use enact::json::JsonText;
 use enact::policies::redacted_json;
-use enact::run::{RunStatus, UndoOutcome};
+use enact::run::{Erasure, RunStatus, UndoOutcome};
 
 use crate::out::{Out, Tone, clean};
 
@@ -63,6 +63,9 @@ pub(crate) fn run_as_it_was(out: Out, run: &RunDocument) {
     out.line(&format!("  {status} (began {}{ended})", run.started_at));
     if let Some(error) = &run.error {
         out.line(&format!("  {}: {}", error.code, clean(&error.message)));
+    }
+    if let Some(Erasure { at, actions }) = run.erased {
+        out.line(&format!("  its content was erased at {at}; it had {actions} actions"));
     }
 }
 
@@ -151,6 +154,7 @@ pub(crate) fn short(value: &JsonText) -> String {
 fn advice(run: &RunDocument) -> Option<String> {
     let id = run.run_id;
     match run.status {
+        _ if run.erased.is_some() => None,
         RunStatus::Running | RunStatus::RollingBack => {
             Some(format!("interrupted; `enact resume {id}` finishes it"))
         }
