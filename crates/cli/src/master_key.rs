@@ -70,18 +70,20 @@ fn from_env(name: &str) -> Result<MasterKey, Failure> {
 
 /// The key in a file. A store that was made without one goes on without, until somebody puts one there.
 fn from_file(file: &Path, needed: Option<&str>, is_plain: bool) -> Result<Option<MasterKey>, Failure> {
-    let (kept, next) = (read(file)?, read(&next(file))?);
+    let kept = read(file)?;
     let is_needed = |key: &MasterKey| needed == Some(key.fingerprint().as_str());
-    match (kept, next) {
-        (Some(key), _) if needed.is_none() || is_needed(&key) => Ok(Some(key)),
-        (_, Some(next)) if is_needed(&next) => {
-            // An exchange of the key was cut off when the store was under the new one.
-            put_in_place(file).map_err(|error| unusable(file, &error))?;
-            Ok(Some(next))
-        }
-        (Some(key), _) => Ok(Some(key)),
-        (None, _) if needed.is_some() || is_plain => Ok(None),
-        (None, _) => make(file).map(Some).map_err(|error| unusable(file, &error)),
+    if kept.as_ref().is_some_and(|key| needed.is_none() || is_needed(key)) {
+        return Ok(kept);
+    }
+    // One that does not read was being written when an exchange was cut off, before the store was under it.
+    if let Some(next) = read(&next(file)).ok().flatten().filter(is_needed) {
+        put_in_place(file).map_err(|error| unusable(file, &error))?;
+        return Ok(Some(next));
+    }
+    match kept {
+        Some(key) => Ok(Some(key)),
+        None if needed.is_some() || is_plain => Ok(None),
+        None => make(file).map(Some).map_err(|error| unusable(file, &error)),
     }
 }
 

@@ -5,58 +5,10 @@ mod common;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::str::FromStr;
 
+use common::marked::{CANARY, CANARY_IN_BASE64, holding, marked_run, marked_run_with, wrapped_key};
 use common::{Gave, World, files};
-use enact::ids::RunId;
 use serde_json::{Value, json};
-
-const CANARY: &str = "canary-7f3a";
-/// As pre-states have the beginning of a file with it.
-const CANARY_IN_BASE64: &str = "Y2FuYXJ5LTdmM2";
-
-/// A run with the canary in all that a run may have: payload, attributes, parameters, pre-states, results and a blob.
-fn marked_run(world: &World) -> String {
-    marked_run_with(world, CANARY)
-}
-
-fn marked_run_with(world: &World, key: &str) -> String {
-    world.write("workspace/old.txt", &format!("{CANARY} as it was"));
-    world.write("workspace/large.txt", &format!("{CANARY} ").repeat(20_000));
-    world.write(
-        "workflows/marked.yaml",
-        "name: marked\nsteps:\n  - { id: a, action: files.write_file, with: { path: old.txt, content: '{{ payload.text }}' } }\n  \
-         - { id: b, action: files.read_file, with: { path: old.txt } }\n  \
-         - { id: c, action: files.delete_file, with: { path: large.txt } }\n",
-    );
-    let payload = json!({ "text": format!("{CANARY} now") }).to_string();
-    let attribute = format!("department={CANARY}");
-    let user = format!("{CANARY}@example.com");
-    let args = ["run", "marked", "--user", &user, "--attr", &attribute, "--payload", &payload, "--key", key];
-    let run = world.json(&args).exits(0).json()["run_id"].as_str().unwrap().to_owned();
-    let shown = world.json(&["show", &run]).exits(0).stdout;
-    assert!(shown.matches(CANARY).count() >= 3 && shown.contains(CANARY_IN_BASE64), "{shown}");
-    run
-}
-
-/// The run's key as the journal of the store has it, wrapped: behind the run, the place and the flags of an append.
-fn wrapped_key(world: &World, run: &str) -> Vec<u8> {
-    let run = RunId::from_str(run).unwrap();
-    let journal: Vec<u8> =
-        files(&world.path("enact-data/journal")).into_iter().flat_map(|(_, bytes)| bytes).collect();
-    let (keyed, secret) = (2, 4);
-    let is_append = |at: &usize| journal[*at..].starts_with(run.as_bytes()) && journal[at + 36] & secret != 0;
-    let at = (0..journal.len() - 200).find(is_append).unwrap();
-    let key = at + 37 + if journal[at + 36] & keyed == 0 { 0 } else { 32 };
-    journal[key..key + 62].to_vec()
-}
-
-/// The files of the store that hold some bytes, or have them in their names.
-fn holding(world: &World, wanted: &[u8]) -> Vec<String> {
-    let has = |bytes: &[u8]| bytes.windows(wanted.len()).any(|window| window == wanted);
-    let all = files(&world.path("enact-data")).into_iter();
-    all.filter(|(name, bytes)| has(bytes) || has(name.as_bytes())).map(|(name, _)| name).collect()
-}
 
 fn assert_is_erased(world: &World, run: &str, key: &[u8]) {
     for wanted in [key, CANARY.as_bytes(), CANARY_IN_BASE64.as_bytes()] {
