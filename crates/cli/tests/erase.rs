@@ -1,5 +1,5 @@
 //! Erasing runs and exchanging the master key by the real binary: what is gone, what stays, and what is refused.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at what it does not expect")]
+#![expect(clippy::indexing_slicing, reason = "a test stops at what it does not expect")]
 
 mod common;
 
