@@ -114,6 +114,13 @@ pub(crate) enum Command {
         #[command(flatten)]
         by: By,
     },
+    /// Erase the content of a run that has ended, for good: its key is destroyed. Hashes and proofs stay.
+    Erase {
+        /// The run, or the beginning of its id.
+        run: String,
+        #[command(flatten)]
+        by: By,
+    },
     /// Print a run's signed receipt.
     Receipt {
         /// The run, or the beginning of its id.
@@ -303,6 +310,12 @@ pub(crate) enum Store {
     },
     /// Read the whole store and check every hash in it.
     Verify,
+    /// Exchange the master key that everything is encrypted under. The old one opens nothing here any more.
+    RotateKey {
+        /// The environment variable with the new key, where the key is in the environment: 64 hexadecimal digits.
+        #[arg(long, value_name = "VARIABLE")]
+        new_key_env: Option<String>,
+    },
     /// Delete runs that ended long ago, to get disk space back; their hashes stay.
     Prune {
         /// Delete what is older than so many days.

@@ -15,6 +15,7 @@ use serde_json::Value;
 use toml::{Spanned, Table};
 
 use crate::kinds;
+use crate::master_key::Place;
 use crate::reach::Guarded;
 use crate::text;
 
@@ -59,6 +60,8 @@ struct Raw {
 struct Store {
     path: Option<Spanned<PathBuf>>,
     postgres_url_env: Option<Spanned<String>>,
+    master_key_file: Option<Spanned<PathBuf>>,
+    master_key_env: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -130,8 +133,15 @@ impl Config {
     }
 
     fn refuse_what_is_no_path(&self) -> Result<(), Error> {
+        let Store { master_key_file, master_key_env, .. } = &self.raw.store;
+        if let (Some(file), Some(_)) = (master_key_file, master_key_env) {
+            let what =
+                "[store] master_key_file and master_key_env: the key is in one place, and one is wanted";
+            return Err(bad(&self.file, &self.text, Some(file.span()), what));
+        }
         let paths = [
             (&self.raw.store.path, "[store] path: a folder is wanted"),
+            (&self.raw.store.master_key_file, "[store] master_key_file: a file is wanted"),
             (&self.raw.policy.cedar_file, "[policy] cedar_file: a file is wanted"),
         ];
         paths.into_iter().filter_map(|(path, wanted)| Some((path.as_ref()?, wanted))).try_for_each(
@@ -149,6 +159,20 @@ impl Config {
     /// Where the store is.
     pub(crate) fn store(&self) -> PathBuf {
         self.dir.join(self.raw.store.path.as_ref().map_or(Path::new(STORE), |path| path.get_ref()))
+    }
+
+    /// Where the store's master key is.
+    pub(crate) fn master_key(&self) -> Place {
+        let Store { master_key_file, master_key_env, .. } = &self.raw.store;
+        match (master_key_file, master_key_env) {
+            (_, Some(name)) => Place::Env(name.get_ref().clone()),
+            (Some(file), None) => Place::File(self.dir.join(file.get_ref())),
+            (None, None) => {
+                let mut beside = self.store().into_os_string();
+                beside.push(".key");
+                Place::File(beside.into())
+            }
+        }
     }
 
     /// Where declarative workflows are, where that is said.
@@ -205,6 +229,14 @@ impl Config {
                 harm: "an agent could lift its own allowlist",
             },
         ];
+        if let Place::File(path) = self.master_key() {
+            guarded.push(Guarded {
+                key: "[store] master_key_file".into(),
+                path,
+                whole: false,
+                harm: "an agent could read what the record of everybody is encrypted under",
+            });
+        }
         guarded.extend(self.workflows().map(|path| Guarded {
             key: "[workflows] dir".into(),
             path,

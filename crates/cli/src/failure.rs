@@ -85,6 +85,13 @@ impl Failure {
         }
     }
 
+    /// Whether another process has the store open.
+    pub(crate) fn is_locked(&self) -> bool {
+        let Self::Error(error) = self else { return false };
+        let source = std::error::Error::source(error);
+        matches!(source.and_then(|source| source.downcast_ref()), Some(StoreError::Locked { .. }))
+    }
+
     /// The document of the contract; where there is a run, with its id.
     pub(crate) fn document(&self) -> Value {
         match self {

@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod failure;
 mod kinds;
+mod master_key;
 mod narrate;
 mod out;
 mod policies;
@@ -14,16 +15,18 @@ mod session;
 mod signals;
 mod text;
 
+use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::{ContextValue, ErrorKind};
+use enact::policies::redacted;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::Cli;
 use crate::failure::{Exit, Failure, usage};
-use crate::out::{Out, clean};
+use crate::out::{Log, Out, clean};
 
 /// What is logged where `ENACT_LOG` does not say. What sled cannot write the store says in its own words.
 const LOGGED: &str = "error,sled=off";
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
 fn carry_out(cli: Cli) -> Exit {
     let out = Out::new(cli.json);
     log_to_stderr();
+    tell_panics(out);
     let runtime =
         signals::hear().and_then(|()| tokio::runtime::Builder::new_multi_thread().enable_all().build());
     let result = match runtime {
@@ -69,9 +73,17 @@ fn whole(exit: Exit, out: Out) -> Exit {
 fn log_to_stderr() {
     let filter = EnvFilter::try_from_env("ENACT_LOG").unwrap_or_else(|_| EnvFilter::new(LOGGED));
     let colour = std::io::stderr().is_terminal();
-    let log =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Log).with_ansi(colour);
     drop(log.try_init());
+}
+
+/// What a panic says may be of anything: where a secret is in it, the rest is told.
+fn tell_panics(out: Out) {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let said = panic.to_string();
+        if matches!(redacted(&said), Cow::Borrowed(_)) { usual(panic) } else { out.note(&said) }
+    }));
 }
 
 /// Help and version are no mistakes; the rest is, and `--json` gets its document also then.

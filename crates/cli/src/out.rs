@@ -1,8 +1,11 @@
 //! Printing: for people or for programs, on a terminal or into a pipe that may be closed.
+//!
+//! All that this process says goes through here, its logs too, and what looks like a secret is left out of it.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use enact::policies::{redacted, redacted_json};
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -52,8 +55,18 @@ impl Out {
         if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
-    /// Prints a line for people, or a line of JSON Lines.
+    /// Prints a line for people.
     pub(crate) fn line(self, text: &str) {
+        self.line_as_it_is(&redacted(text));
+    }
+
+    /// Prints a line of JSON Lines.
+    pub(crate) fn json_line(self, text: &str) {
+        self.line_as_it_is(&redacted_json(text));
+    }
+
+    /// Prints a line whatever it holds.
+    pub(crate) fn line_as_it_is(self, text: &str) {
         let mut stdout = io::stdout().lock();
         if let Err(error) = writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
             self.unwritten(&error);
@@ -63,7 +76,7 @@ impl Out {
     /// Prints a document.
     pub(crate) fn document(self, document: &impl Serialize) {
         match serde_json::to_string_pretty(document) {
-            Ok(text) => self.line(&text),
+            Ok(text) => self.json_line(&text),
             Err(error) => self.unwritten(&error.into()),
         }
     }
@@ -90,7 +103,7 @@ impl Out {
 
     /// Prints a line on standard error.
     pub(crate) fn note(self, text: &str) {
-        drop(writeln!(io::stderr().lock(), "{text}"));
+        drop(writeln!(io::stderr().lock(), "{}", redacted(text)));
     }
 
     /// Says why a command ended early.
@@ -103,11 +116,27 @@ impl Out {
     }
 }
 
-/// A text that somebody else chose, in one line, and without what would move a terminal's cursor, hide something, or
-/// turn what follows around.
+/// Where logs go: standard error. Each record is written in one piece.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Log;
+
+impl Write for Log {
+    fn write(&mut self, record: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(record);
+        io::stderr().lock().write_all(redacted(&text).as_bytes())?;
+        Ok(record.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+/// A text that somebody else chose, in one line, and without what looks like a secret, or would move a terminal's
+/// cursor, hide something, or turn what follows around.
 pub(crate) fn clean(text: &str) -> String {
     let mut cleaned = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in redacted(text).chars() {
         if is_seen(c) { cleaned.push(c) } else { cleaned.extend(c.escape_default()) }
     }
     cleaned

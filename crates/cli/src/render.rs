@@ -6,7 +6,8 @@ use enact::document::{
 use enact::error::ErrorCode;
 use enact::ids::RunId;
 use enact::json::JsonText;
-use enact::run::{RunStatus, UndoOutcome};
+use enact::policies::redacted_json;
+use enact::run::{Erasure, RunStatus, UndoOutcome};
 
 use crate::out::{Out, Tone, clean};
 
@@ -63,6 +64,9 @@ pub(crate) fn run_as_it_was(out: Out, run: &RunDocument) {
     out.line(&format!("  {status} (began {}{ended})", run.started_at));
     if let Some(error) = &run.error {
         out.line(&format!("  {}: {}", error.code, clean(&error.message)));
+    }
+    if let Some(Erasure { at, actions }) = run.erased {
+        out.line(&format!("  its content was erased at {at}; it had {actions} actions"));
     }
 }
 
@@ -141,12 +145,13 @@ fn action(out: Out, action: &ActionResult) {
 /// A value in a line of bearable length.
 pub(crate) fn short(value: &JsonText) -> String {
     const MOST: usize = 160;
-    let text = value.as_str();
+    // First, since half a secret is not known as one.
+    let text = redacted_json(value.as_str());
     match text.char_indices().nth(MOST) {
         Some((end, _)) => {
             format!("{}… ({} bytes; --json shows all)", text.get(..end).unwrap_or_default(), text.len())
         }
-        None => text.to_owned(),
+        None => text.into_owned(),
     }
 }
 
@@ -154,6 +159,7 @@ pub(crate) fn short(value: &JsonText) -> String {
 fn advice(run: &RunDocument) -> Option<String> {
     let id = run.run_id;
     match run.status {
+        _ if run.erased.is_some() => None,
         RunStatus::Running | RunStatus::RollingBack => {
             Some(format!("interrupted; `enact resume {id}` finishes it"))
         }

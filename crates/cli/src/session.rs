@@ -17,6 +17,7 @@ use enact::{Enact, MemoryStore, Observer, Recovery, SledStore};
 
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
+use crate::master_key;
 use crate::out::{Out, clean};
 use crate::signals::Listener;
 
@@ -28,7 +29,7 @@ const SETTLING: Duration = Duration::from_secs(10);
 /// Opens the store to look into it. A store that was never made is empty, and stays unmade.
 pub(crate) fn look(config: &Config) -> Result<Arc<dyn EventStore>, Failure> {
     let path = config.store();
-    if is_made(&path)? { Ok(Arc::new(SledStore::open(path)?)) } else { Ok(Arc::new(MemoryStore::new())) }
+    if is_made(&path)? { Ok(Arc::new(open_store(config)?)) } else { Ok(Arc::new(MemoryStore::new())) }
 }
 
 /// Whether there is something in the store's place. Only what the system says is not there was never made: a store that
@@ -78,7 +79,7 @@ impl Session {
         policies: Vec<Arc<dyn Policy>>,
         watch: Option<impl Observer>,
     ) -> Result<Self, Failure> {
-        let store = Arc::new(open_store(&config.store())?);
+        let store = Arc::new(open_store(config)?);
         let begun = Begun::default();
         let mut builder = Enact::builder()
             .store(Arc::clone(&store) as Arc<dyn EventStore>)
@@ -131,6 +132,8 @@ impl Session {
     }
 }
 
-fn open_store(path: &Path) -> Result<SledStore, Failure> {
-    Ok(SledStore::open(path)?)
+/// Opens the store of a configuration with its key, or makes it.
+pub(crate) fn open_store(config: &Config) -> Result<SledStore, Failure> {
+    let path = config.store();
+    Ok(master_key::options(&path, &config.master_key())?.open(path)?)
 }

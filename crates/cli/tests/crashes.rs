@@ -215,7 +215,9 @@ fn a_rollback_that_is_killed_again_and_again_is_finished() {
 /// Goes on with the store in this process, with small volumes, until the first of them is sealed.
 async fn seal_a_volume(world: &World) {
     let path = world.path("enact-data");
-    let store = Arc::new(SledStore::options().volume_bytes(64 * 1024).open(&path).unwrap());
+    let key = enact::MasterKey::parse(&world.read("enact-data.key")).unwrap();
+    let store = SledStore::options().volume_bytes(64 * 1024).master_key(key).open(&path);
+    let store = Arc::new(store.unwrap());
     let files = Filesystem::new(world.path("workspace")).unwrap().allow(["write_file"]).unwrap();
     let enact = Enact::builder().store(Arc::clone(&store) as Arc<dyn EventStore>).connector("files", files);
     let enact = enact.recovery(Recovery::OnRequest).start().await.unwrap();

@@ -8,7 +8,7 @@ use enact_connector_http::{address, secret};
 use enact_core::connector::DEFAULT_REQUEST_TIMEOUT;
 use enact_core::{Error, ErrorCode};
 use http::Uri;
-use secrecy::SecretString;
+use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 
 use crate::auth::{App, Auth};
@@ -54,14 +54,14 @@ impl Config {
         match (&self.token_env, &self.token_file, app) {
             (Some(name), None, (None, None, None)) => {
                 let token = secret::from_env("token_env", name)?;
-                Auth::token(&token).map_err(|error| error.context("'token_env'"))
+                Auth::token(token.expose_secret()).map_err(|error| error.context("'token_env'"))
             }
             (None, Some(file), (None, None, None)) => {
                 let token = secret::from_file("token_file", &dir.join(file))?;
-                Auth::token(&token).map_err(|error| error.context("'token_file'"))
+                Auth::token(token.expose_secret()).map_err(|error| error.context("'token_file'"))
             }
             (None, None, (Some(app), Some(installation), Some(file))) => {
-                let pem = SecretString::from(secret::from_file("private_key_file", &dir.join(file))?);
+                let pem = secret::from_file("private_key_file", &dir.join(file))?;
                 let app = App::new(app, installation, &pem);
                 Ok(Auth::App(Box::new(app.map_err(|error| error.context("'private_key_file'"))?)))
             }

@@ -19,8 +19,9 @@ const MAX_SECONDS: u64 = 24 * 60 * 60;
 ///
 /// # Errors
 /// `invalid_parameters`, where it is not set, or not text.
-pub fn from_env(key: &str, name: &str) -> Result<String, Error> {
+pub fn from_env(key: &str, name: &str) -> Result<SecretString, Error> {
     std::env::var(name)
+        .map(SecretString::from)
         .map_err(|_| wrong(format!("'{key}': the environment variable {name} is not set, or is not text")))
 }
 
@@ -28,7 +29,7 @@ pub fn from_env(key: &str, name: &str) -> Result<String, Error> {
 ///
 /// # Errors
 /// `invalid_parameters`, where it cannot be read, or is too large for a secret.
-pub fn from_file(key: &str, file: &Path) -> Result<String, Error> {
+pub fn from_file(key: &str, file: &Path) -> Result<SecretString, Error> {
     let unreadable =
         |error: std::io::Error| wrong(format!("'{key}': {} cannot be read: {error}", file.display()));
     let meta = std::fs::metadata(file).map_err(unreadable)?;
@@ -37,7 +38,7 @@ pub fn from_file(key: &str, file: &Path) -> Result<String, Error> {
             format!("'{key}': {} is no file, or has more than {MAX_SECRET_BYTES} bytes", file.display());
         return Err(wrong(message));
     }
-    std::fs::read_to_string(file).map_err(unreadable)
+    std::fs::read_to_string(file).map(SecretString::from).map_err(unreadable)
 }
 
 /// A token, without the space around it.
@@ -81,6 +82,8 @@ pub fn settle_window(seconds: u64) -> Result<Duration, Error> {
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret as _;
+
     use super::*;
 
     #[test]
@@ -94,7 +97,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "very secret\n").unwrap();
         let text = from_file("token_file", file.path()).unwrap();
-        let error = token(&text).unwrap_err();
+        let error = token(text.expose_secret()).unwrap_err();
         assert!(!format!("{error:?}").contains("secret"), "{error:?}");
         assert!(from_file("token_file", Path::new("/nowhere")).unwrap_err().message().contains("token_file"));
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use enact_core::connector::DEFAULT_REQUEST_TIMEOUT;
 use enact_core::{Error, ErrorCode};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 /// The default of `max_rows`: how many rows an action may change and keep, children included.
@@ -40,8 +41,8 @@ pub struct Config {
 
 impl Config {
     /// The connection URL, from where the configuration says.
-    pub(crate) fn url(&self, dir: &Path) -> Result<String, Error> {
-        let url = match (&self.url_env, &self.url_file) {
+    pub(crate) fn url(&self, dir: &Path) -> Result<SecretString, Error> {
+        let url = SecretString::from(match (&self.url_env, &self.url_file) {
             (Some(name), None) => std::env::var(name).map_err(|_| {
                 wrong(format!("'url_env': the environment variable {name} is not set, or is not text"))
             })?,
@@ -54,8 +55,8 @@ impl Config {
             _ => {
                 return Err(wrong("give either 'url_env' or 'url_file': where the connection URL stands"));
             }
-        };
-        Ok(url.trim().to_owned())
+        });
+        Ok(url.expose_secret().trim().into())
     }
 
     pub(crate) fn timeout(&self) -> Result<Duration, Error> {

@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use enact_core::Error;
 use enact_core::connector::{ActionSet, ConfigEnv, Connector, DEFAULT_REQUEST_TIMEOUT, Identity};
+use secrecy::ExposeSecret as _;
 
 pub use crate::actions::{DeleteRow, InsertRow, RestoreRows, SelectRows, UpdateRow, Values};
 use crate::catalog::Catalog;
@@ -95,7 +96,7 @@ impl Connector for Postgres {
     fn open(config: Config, env: &ConfigEnv<'_>) -> Result<Self, Error> {
         let limits = Limits { request: config.timeout()?, lock: config.lock_timeout()? };
         let ca_file = config.ca_file.as_ref().map(|file| env.dir.join(file));
-        let db = Self::with(&config.url(env.dir)?, ca_file.as_deref(), limits)?;
+        let db = Self::with(config.url(env.dir)?.expose_secret(), ca_file.as_deref(), limits)?;
         Ok(db.max_rows(config.max_rows).allow_irreversible(config.allow_irreversible))
     }
 

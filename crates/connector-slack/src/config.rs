@@ -6,7 +6,7 @@ use enact_connector_http::secret;
 use enact_connector_http::settle::DEFAULT_WINDOW;
 use enact_core::Error;
 use enact_core::connector::DEFAULT_REQUEST_TIMEOUT;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use crate::error::wrong;
@@ -46,7 +46,7 @@ impl Config {
                 return Err(wrong("'token_env' and 'token_file' exclude each other; give one"));
             }
         };
-        secret::token(&text).map_err(|error| error.context(format!("'{key}'")))
+        secret::token(text.expose_secret()).map_err(|error| error.context(format!("'{key}'")))
     }
 }
 

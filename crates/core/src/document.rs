@@ -14,7 +14,9 @@ use crate::exact::Exact;
 use crate::ids::{RunId, Seq};
 use crate::json::JsonText;
 use crate::policy::VerdictRecord;
-use crate::run::{ActionEnd, ActionState, ApprovalState, Outcome, RunState, RunStatus, UndoOutcome, Undoing};
+use crate::run::{
+    ActionEnd, ActionState, ApprovalState, Erasure, Outcome, RunState, RunStatus, UndoOutcome, Undoing,
+};
 use crate::time::Timestamp;
 
 /// One run, as commands and services show it.
@@ -46,6 +48,9 @@ pub struct RunDocument {
     pub started_at: Timestamp,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+    /// That its content was erased: then nothing but status and times is known. Left out where it was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub erased: Option<Erasure>,
 }
 
 /// One action of a run.
@@ -248,6 +253,7 @@ impl RunDocument {
                 .map(|error| RunError { code: error.code, message: error.message.clone() }),
             started_at: state.started_at,
             ended_at: state.ended_at,
+            erased: state.erased,
         }
     }
 }

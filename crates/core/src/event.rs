@@ -17,6 +17,7 @@ use crate::error::{ErrorRecord, Remains};
 use crate::ids::{CallPath, EventSeq, Position, Pseudonym, RunId, Seq};
 use crate::json::JsonText;
 use crate::policy::VerdictRecord;
+use crate::run::RunStatus;
 use crate::time::Timestamp;
 
 macro_rules! events {
@@ -39,6 +40,12 @@ macro_rules! events {
             #[must_use]
             pub fn name(&self) -> &'static str {
                 match self { $(events!(@pattern $name $($body)?) => stringify!($name),)* }
+            }
+
+            /// The name of the kind that has a number; `unknown` where none has.
+            #[must_use]
+            pub fn name_of(code: u16) -> &'static str {
+                match code { $($code => stringify!($name),)* _ => "unknown" }
             }
         }
     };
@@ -105,7 +112,30 @@ events! {
     50 RunQuarantined(RunQuarantined),
     /// An operator's word.
     51 OperatorDecided(OperatorDecided),
-    // 60 is kept for ContentErased, which does not exist yet: nothing else gets it.
+    /// The content of the run was erased: its key is gone, and with it what every event before said.
+    60 ContentErased(ContentErased),
+    /// What is read in place of an event whose content was erased. Never appended.
+    61 PayloadErased(PayloadErased),
+}
+
+/// See [`Event::ContentErased`]. All that stays known of the run, beside the times, kinds and pseudonyms of its events.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ContentErased {
+    /// How the run had ended.
+    pub status: RunStatus,
+    /// How many actions it had.
+    pub actions: u64,
+    /// When it had ended.
+    pub ended_at: Timestamp,
+    /// The files of its blobs in the store, which are deleted with the key; nothing can be told from them.
+    pub blobs: Vec<[u8; 32]>,
+}
+
+/// See [`Event::PayloadErased`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PayloadErased {
+    /// The kind of the event that it was.
+    pub was: String,
 }
 
 /// See [`Event::RunAccepted`].

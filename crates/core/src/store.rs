@@ -70,8 +70,8 @@ pub trait EventStore: Debug + Send + Sync + 'static {
     /// Covers ordered and not yet durable acceptances too.
     fn find_key(&self, key: &str) -> BoxFuture<'_, Result<Option<RunId>, StoreError>>;
 
-    /// Where large content is kept.
-    fn blobs(&self) -> Arc<dyn BlobStore>;
+    /// Where large content of a run is kept. A run may have to be there before it can keep any, and has no other run's.
+    fn blobs(&self, run: RunId) -> Arc<dyn BlobStore>;
 
     /// The pseudonym of a user in this store: one for all [spellings](crate::person::folded) of a name.
     fn pseudonym(&self, user: &str) -> Pseudonym;
@@ -218,6 +218,30 @@ pub enum StoreError {
         /// The newest format of this build.
         known: u32,
     },
+    /// What is recorded in the store is encrypted, and needs another key than was given, or one at all.
+    #[error(
+        "the store {} is encrypted under the master key {needed}, and {}; nothing was changed", path.display(),
+        what_was_given(given.as_deref())
+    )]
+    WrongKey {
+        /// The folder of the store.
+        path: PathBuf,
+        /// The fingerprint of the key that is needed.
+        needed: String,
+        /// The fingerprint of the key that was given.
+        given: Option<String>,
+    },
+    /// The content of the run was erased, and nothing can be done with it or about it any more.
+    #[error("the content of run {0} was erased; nothing was changed")]
+    Erased(RunId),
+    /// The content of a run cannot be erased.
+    #[error("run {run} cannot be erased: {why}; nothing was changed")]
+    CannotErase {
+        /// The run.
+        run: RunId,
+        /// Why.
+        why: String,
+    },
     /// The disk said no.
     #[error("{what}: {source}")]
     Io {
@@ -230,6 +254,10 @@ pub enum StoreError {
 
 fn holder(pid: Option<u32>) -> String {
     pid.map(|pid| format!(" (process {pid})")).unwrap_or_default()
+}
+
+fn what_was_given(print: Option<&str>) -> String {
+    print.map_or_else(|| "no key was given".to_owned(), |print| format!("the key that was given is {print}"))
 }
 
 impl StoreError {
@@ -255,8 +283,11 @@ impl StoreError {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         let code = match &error {
-            StoreError::Conflict { .. } | StoreError::KeyTaken(_) => ErrorCode::Conflict,
-            StoreError::TooLarge { .. } => ErrorCode::InvalidParameters,
+            StoreError::Conflict { .. }
+            | StoreError::KeyTaken(_)
+            | StoreError::Erased(_)
+            | StoreError::CannotErase { .. } => ErrorCode::Conflict,
+            StoreError::TooLarge { .. } | StoreError::WrongKey { .. } => ErrorCode::InvalidParameters,
             StoreError::NewerFormat { .. } => ErrorCode::Unsupported,
             StoreError::Closed => ErrorCode::Unavailable,
             StoreError::Poisoned(_)

@@ -91,7 +91,7 @@ pub use enact_runtime::{
     Planner, Recovery, RollbackOptions, Run, RunRequest, Stage, Step, Submitted, SystemClock, Tool, Tries,
     Workflow, WorkflowCx,
 };
-pub use enact_store::{MemoryStore, SledStore};
+pub use enact_store::{MasterKey, MemoryStore, SledStore};
 
 /// The filesystem connector.
 #[cfg(feature = "filesystem")]

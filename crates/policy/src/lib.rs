@@ -55,7 +55,7 @@ mod when;
 pub use approval::{Effect, RequireApproval, require_approval};
 pub use builtin::Builtin;
 pub use case::Case;
-pub use content::{NoSecretsInContent, no_secrets_in_content};
+pub use content::{NoSecretsInContent, no_secrets_in_content, redacted, redacted_json};
 pub use counting::{By, MaxActionsPerRun, RateLimit, max_actions_per_run, rate_limit};
 pub use entries::{Connectors, EntriesError, EntryProblem, from_entries, names, odd_entries};
 pub use files::{

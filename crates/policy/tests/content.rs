@@ -5,7 +5,7 @@ mod common;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use common::{commit, no, passes};
-use enact_policy::{Builtin, Case, NoSecretsInContent, no_secrets_in_content};
+use enact_policy::{Builtin, Case, NoSecretsInContent, no_secrets_in_content, redacted, redacted_json};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -186,5 +186,78 @@ proptest! {
     fn a_secret_among_other_text_is_found(before in "[ -~\n]{0,40}[ \n\"'=]", after in "([ \n\"'][ -~\n]{0,40})?", at in 0usize..25) {
         let (_, secret) = secrets().swap_remove(at);
         no(&write(&format!("{before}{secret}{after}")), &no_secrets_in_content());
+    }
+}
+
+#[test]
+fn each_kind_of_secret_is_left_out_of_what_is_shown() {
+    for (kind, secret) in secrets() {
+        let hidden = secret.rsplit_once(" = ").map_or(secret.as_str(), |(_, value)| value);
+        let hidden = if kind == "password" { "hunter2x" } else { hidden.trim_matches('"') };
+        let hidden = hidden.rsplit_once("\": \"").map_or(hidden, |(_, value)| value);
+        for text in [
+            secret.clone(),
+            format!("before\n{secret}\nafter"),
+            format!("é{secret} ü"),
+            format!("{secret}, {secret}"),
+        ] {
+            let shown = redacted(&text);
+            assert!(shown.contains("[redacted: ") && !shown.contains(hidden), "{kind}: {shown}");
+            let json = json!({ "a": [1, text], "n": "plain \" text" }).to_string();
+            let shown = redacted_json(&json);
+            let read: serde_json::Value = serde_json::from_str(&shown).unwrap();
+            assert_eq!((&read["n"], &read["a"][0]), (&json!("plain \" text"), &json!(1)));
+            let text = read["a"][1].as_str().unwrap();
+            assert!(text.contains("[redacted: ") && !text.contains(hidden), "{kind}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_private_key_is_left_out_to_its_end_and_what_is_around_a_secret_stays() {
+    let key = |end: &str| format!("-----BEGIN {0} KEY-----\nMIIEabc\ndef=={end}", "RSA PRIVATE");
+    let end = format!("\n-----END {} KEY-----", "RSA PRIVATE");
+    assert_eq!(redacted(&format!("a {} b", key(&end))), "a [redacted: a private key] b");
+    assert_eq!(redacted(&format!("a {}", key(""))), "a [redacted: a private key]");
+    let token = &secrets()[0].1;
+    let text = format!("one {token}, two {token} and postgres://me:hunter2x@db/x");
+    let left = "one [redacted: a GitHub token], two [redacted: a GitHub token] and \
+                postgres://me:[redacted: a password]@db/x";
+    assert_eq!(redacted(&text), left);
+}
+
+#[test]
+fn what_holds_no_secret_is_shown_to_the_letter() {
+    for text in [
+        "",
+        "a",
+        "{\"b\": 1.10e5, \"a\":\n \"\\u00e9\\\"\\\\\", \"a\": 12345678901234567890123}",
+        "\"",
+        "\\\"",
+        "{\"a",
+    ] {
+        assert_eq!(redacted(text), text);
+        assert_eq!(redacted_json(text), text);
+    }
+    // No JSON is no reason to show more.
+    let token = &secrets()[0].1;
+    for text in [format!("{{\"a\": \"{token}"), format!("\"\\q\" {token}")] {
+        assert!(!redacted_json(&text).contains(token.as_str()), "{text}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_it_is_a_document_stays_one_when_secrets_are_left_out(
+        before in any::<String>(), after in any::<String>(), at in 0_usize..25
+    ) {
+        let secret = &secrets()[at].1;
+        let document = json!({ before.clone(): format!("{before}{secret}{after}"), "x": [after, 1.5] });
+        for text in [document.to_string(), serde_json::to_string_pretty(&document).unwrap()] {
+            let shown = redacted_json(&text);
+            prop_assert!(serde_json::from_str::<serde_json::Value>(&shown).is_ok(), "{}", shown);
+        }
+        let text = format!("{before} {secret} {after}");
+        prop_assert!(!redacted(&text).contains(secret.as_str()), "{}", text);
     }
 }

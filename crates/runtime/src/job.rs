@@ -124,7 +124,8 @@ impl Job {
             effect: self.effect,
             call: Arc::clone(self.permitted.call()),
         };
-        let cx = Cx::new(self.effect, force, workshop.shared.store.blobs()).within(Arc::new(around));
+        let cx = Cx::new(self.effect, force, workshop.shared.store.blobs(self.effect.run))
+            .within(Arc::new(around));
         match &self.what {
             What::Act { undoes, asks, .. } => self.act(&workshop, &cx, (undoes.as_ref(), *asks), held).await,
             What::Probe { pre, identity, once, .. } => {

@@ -169,8 +169,8 @@ impl EventStore for Failing {
         }
     }
 
-    fn blobs(&self) -> Arc<dyn BlobStore> {
-        self.inner.blobs()
+    fn blobs(&self, run: RunId) -> Arc<dyn BlobStore> {
+        self.inner.blobs(run)
     }
 
     fn pseudonym(&self, user: &str) -> Pseudonym {

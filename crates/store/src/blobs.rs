@@ -1,9 +1,13 @@
 //! Large content, in files named by the hash of what they hold.
 //!
-//! `blobs/ab/abcd….` holds the content whose SHA-256 that is. A file has its name only when it is whole and synced,
+//! `blobs/ab/abcd….` holds the content whose SHA-256 that is; where the run has a key, its content is encrypted and the
+//! name tells nothing of it, so that runs share no blobs. A file has its name only when it is whole and synced,
 //! and is never changed then. Leftovers of a crash have other names and are removed at opening.
 
+mod sealed;
+
 use std::collections::{BTreeSet, HashSet};
+use std::fmt::Debug;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -11,12 +15,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use enact_core::blob::{BlobRef, BlobStore};
+use enact_core::ids::RunId;
 use enact_core::store::StoreError;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
 use crate::codec::merkle::Hash;
 use crate::files::{self, Tried};
+use crate::secrets::RunKey;
 
 const BUFFER: usize = 64 * 1024;
 
@@ -31,6 +37,26 @@ struct Shared {
     next: AtomicU64,
     /// What was put since the folder was opened: an event that refers to it may be on its way.
     recent: Mutex<HashSet<Hash>>,
+}
+
+/// The blobs of one run.
+#[derive(Debug)]
+pub(crate) struct RunBlobs<K> {
+    pub(crate) blobs: FileBlobs,
+    pub(crate) run: RunId,
+    pub(crate) keys: K,
+}
+
+/// Who knows the keys of runs.
+pub(crate) trait Keys: Debug + Send + Sync + 'static {
+    /// The key of a run; `None` where what it keeps is not encrypted.
+    fn key(&self, run: RunId) -> Result<Option<RunKey>, StoreError>;
+}
+
+/// The name on the disk of a blob that an event of a run refers to.
+pub(crate) fn file_of(name: &str, key: Option<&RunKey>) -> Option<Hash> {
+    let hash = hash_of(name)?;
+    Some(key.map_or(hash, |key| key.blob_name(&hash)))
 }
 
 /// The hash that a blob's name stands for.
@@ -81,8 +107,13 @@ impl FileBlobs {
     }
 
     /// Copies all of `content` into a new file, synced, and gives its hash and size.
-    fn write(content: &mut dyn Read, path: &Path) -> io::Result<(Hash, u64)> {
+    fn write(content: &mut dyn Read, path: &Path, key: Option<&RunKey>) -> io::Result<(Hash, u64)> {
         let mut file = files::new_file().open(path)?;
+        if let Some(key) = key {
+            let written = sealed::write(content, key, &mut file)?;
+            file.sync_all()?;
+            return Ok(written);
+        }
         let (mut hasher, mut size, mut buffer) = (Sha256::new(), 0, vec![0; BUFFER]);
         loop {
             let count = match content.read(&mut buffer) {
@@ -112,6 +143,20 @@ impl FileBlobs {
         drop(recent);
         files::sync_dir(fan)?;
         files::sync_dir(&self.0.dir)
+    }
+
+    /// Deletes blobs, durably. They may be gone already.
+    pub(crate) fn delete(&self, blobs: &[Hash]) -> Result<(), StoreError> {
+        for blob in blobs {
+            let path = self.path(blob);
+            match fs::remove_file(&path) {
+                Ok(()) => files::sync_parent(&path),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                Err(error) => Err(error),
+            }
+            .tried("removing", &path)?;
+        }
+        Ok(())
     }
 
     /// Every blob with its file.
@@ -172,29 +217,45 @@ pub(crate) fn copy(from: &Path, to: &Path, blob: &Hash) -> Result<(), StoreError
     read.and(copied)
 }
 
-/// Reads a blob to its end.
+/// Reads a file to its end, which has to be as it was written.
 fn read_checked(path: &Path, hash: Hash, to: &mut dyn Write) -> Result<(), StoreError> {
-    let mut read = || {
-        let size = fs::metadata(path)?.len();
-        io::copy(&mut Checked::open(path, hash, size)?, to)
+    let read = || {
+        let (mut file, mut stored, mut buffer) =
+            (File::open(path)?, sealed::Stored::default(), vec![0; BUFFER]);
+        loop {
+            let count = file.read(&mut buffer)?;
+            let read = buffer.get(..count).unwrap_or_default();
+            if read.is_empty() {
+                break;
+            }
+            stored.update(read);
+            to.write_all(read)?;
+        }
+        if stored.is_whole(&hash) { Ok(()) } else { Err(damaged(path, "does not hold what was put")) }
     };
-    read().map(drop).map_err(|error| match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+    let mut read = read;
+    read().map_err(|error: io::Error| match error.get_ref().and_then(|inner| inner.downcast_ref()) {
         Some(corrupt @ StoreError::Corrupt { .. }) => corrupt.clone(),
         _ if error.kind() == io::ErrorKind::NotFound => is_missing(path),
         _ => StoreError::io(format!("reading {}", path.display()), error),
     })
 }
 
+fn damaged(path: &Path, what: &str) -> io::Error {
+    let what = format!("this blob {what}");
+    io::Error::new(io::ErrorKind::InvalidData, StoreError::Corrupt { path: path.to_owned(), what })
+}
+
 fn is_missing(path: &Path) -> StoreError {
     StoreError::Corrupt { path: path.to_owned(), what: "this blob is missing".into() }
 }
 
-impl BlobStore for FileBlobs {
-    fn put(&self, content: &mut dyn Read) -> io::Result<BlobRef> {
+impl FileBlobs {
+    fn put_under(&self, content: &mut dyn Read, key: Option<&RunKey>) -> io::Result<BlobRef> {
         let number = self.0.next.fetch_add(1, Ordering::Relaxed);
         let temporary = files::unfinished(&self.0.dir.join(number.to_string()));
-        let put = Self::write(content, &temporary).and_then(|(hash, size)| {
-            self.keep(&temporary, &hash)?;
+        let put = Self::write(content, &temporary, key).and_then(|(hash, size)| {
+            self.keep(&temporary, &key.map_or(hash, |key| key.blob_name(&hash)))?;
             Ok(BlobRef { sha256: name_of(&hash), size })
         });
         put.map_err(|error| {
@@ -204,18 +265,34 @@ impl BlobStore for FileBlobs {
         })
     }
 
-    fn open(&self, blob: &BlobRef) -> io::Result<Box<dyn Read + Send>> {
+    fn open_under(&self, blob: &BlobRef, key: Option<&RunKey>) -> io::Result<Box<dyn Read + Send>> {
         let not_a_hash =
             || io::Error::new(io::ErrorKind::NotFound, format!("no blob is named '{}'", blob.sha256));
         let hash = hash_of(&blob.sha256).ok_or_else(not_a_hash)?;
-        let path = self.path(&hash);
-        match Checked::open(&path, hash, blob.size) {
+        let path = self.path(&key.map_or(hash, |key| key.blob_name(&hash)));
+        let opened: io::Result<Box<dyn Read + Send>> = match key {
+            Some(key) => sealed::Opened::new(&path, key, hash, blob.size).map(|opened| Box::new(opened) as _),
+            None => Checked::open(&path, hash, blob.size).map(|opened| Box::new(opened) as _),
+        };
+        match opened {
             // Only an event's word leads here. The caller is told which file it is, and what to do.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(io::Error::new(io::ErrorKind::NotFound, is_missing(&path)))
             }
-            opened => Ok(Box::new(opened?)),
+            opened => opened,
         }
+    }
+}
+
+impl<K: Keys> BlobStore for RunBlobs<K> {
+    fn put(&self, content: &mut dyn Read) -> io::Result<BlobRef> {
+        let key = self.keys.key(self.run).map_err(io::Error::other)?;
+        self.blobs.put_under(content, key.as_ref())
+    }
+
+    fn open(&self, blob: &BlobRef) -> io::Result<Box<dyn Read + Send>> {
+        let key = self.keys.key(self.run).map_err(io::Error::other)?;
+        self.blobs.open_under(blob, key.as_ref())
     }
 }
 
@@ -241,8 +318,7 @@ impl Checked {
     }
 
     fn damaged(&self, what: &str) -> io::Error {
-        let what = format!("this blob {what}");
-        io::Error::new(io::ErrorKind::InvalidData, StoreError::Corrupt { path: self.path.clone(), what })
+        damaged(&self.path, what)
     }
 }
 
@@ -265,6 +341,7 @@ mod tests {
     use std::thread;
 
     use super::*;
+    use crate::secrets::KeyRing;
 
     fn blobs() -> (tempfile::TempDir, FileBlobs) {
         let dir = tempfile::tempdir().unwrap();
@@ -274,7 +351,7 @@ mod tests {
 
     fn read(blobs: &FileBlobs, blob: &BlobRef) -> io::Result<Vec<u8>> {
         let mut content = Vec::new();
-        blobs.open(blob)?.read_to_end(&mut content)?;
+        blobs.open_under(blob, None)?.read_to_end(&mut content)?;
         Ok(content)
     }
 
@@ -282,8 +359,8 @@ mod tests {
     fn content_reads_back_and_is_kept_once() {
         let (_dir, blobs) = blobs();
         let content: Vec<u8> = (0..=255_u8).cycle().take(300_000).collect();
-        let first = blobs.put(&mut content.as_slice()).unwrap();
-        assert_eq!(blobs.put(&mut content.as_slice()).unwrap(), first);
+        let first = blobs.put_under(&mut content.as_slice(), None).unwrap();
+        assert_eq!(blobs.put_under(&mut content.as_slice(), None).unwrap(), first);
         assert_eq!(read(&blobs, &first).unwrap(), content);
         assert_eq!(blobs.verify(BTreeSet::new()).unwrap(), 1);
         assert_eq!(hash_of(&first.sha256).map(|hash| name_of(&hash)), Some(first.sha256));
@@ -292,7 +369,7 @@ mod tests {
     #[test]
     fn a_flipped_bit_a_cut_and_an_addition_are_errors_and_never_other_content() {
         let (_dir, blobs) = blobs();
-        let blob = blobs.put(&mut &[7; 1000][..]).unwrap();
+        let blob = blobs.put_under(&mut &[7; 1000][..], None).unwrap();
         let path = blobs.path(&hash_of(&blob.sha256).unwrap());
         let mut flipped = vec![7; 1000];
         flipped[999] = 6;
@@ -309,9 +386,57 @@ mod tests {
     }
 
     #[test]
+    fn encrypted_blobs_of_every_size_read_back_and_no_change_to_their_files_is_taken_for_content() {
+        let (dir, blobs) = blobs();
+        let ring = KeyRing::new([3; 16]);
+        let (key, other) = (
+            ring.new_run(RunId::from_bytes([1; 16])).unwrap(),
+            ring.new_run(RunId::from_bytes([2; 16])).unwrap(),
+        );
+        let chunk = 64 * 1024;
+        for size in [0, 1, chunk - 1, chunk, chunk + 1, 3 * chunk] {
+            let content: Vec<u8> = b"canary".iter().copied().cycle().take(size).collect();
+            let blob = blobs.put_under(&mut content.as_slice(), Some(&key)).unwrap();
+            let file = file_of(&blob.sha256, Some(&key)).unwrap();
+            let path = blobs.path(&file);
+            let read = |key: &RunKey| -> io::Result<Vec<u8>> {
+                let mut read = Vec::new();
+                blobs.open_under(&blob, Some(key))?.read_to_end(&mut read)?;
+                Ok(read)
+            };
+            assert_eq!(read(&key).unwrap(), content);
+            assert_eq!(read(&other).unwrap_err().kind(), io::ErrorKind::NotFound);
+            assert!(!path.to_str().unwrap().contains(&blob.sha256), "the name tells the hash");
+            assert_eq!(blobs.verify([file].into()).unwrap(), 1);
+            let stored = fs::read(&path).unwrap();
+            assert!(!stored.windows(6).any(|part| part == b"canary"));
+            let mut exchanged = stored.clone();
+            if size == 3 * chunk {
+                exchanged[40..40 + 2 * (chunk + 16)].rotate_left(chunk + 16);
+            }
+            let mut flipped = stored.clone();
+            flipped[45] ^= 1;
+            for bad in [&exchanged, &flipped, &stored[..stored.len() - 1].to_vec(), &stored[..40].to_vec()] {
+                if *bad == stored {
+                    continue;
+                }
+                fs::write(&path, bad).unwrap();
+                assert!(blobs.verify([file].into()).is_err(), "without the key, {size}");
+                // As one who can make the sum right.
+                let mut forged = bad[..bad.len().max(72) - 32].to_vec();
+                forged.extend_from_slice(&Sha256::digest(&forged));
+                fs::write(&path, forged).unwrap();
+                assert_eq!(read(&key).unwrap_err().kind(), io::ErrorKind::InvalidData, "{size}");
+            }
+            fs::remove_dir_all(dir.path()).unwrap();
+            fs::create_dir(dir.path()).unwrap();
+        }
+    }
+
+    #[test]
     fn a_blob_that_is_gone_is_named_as_damage_with_what_to_do() {
         let (_dir, blobs) = blobs();
-        let blob = blobs.put(&mut &b"gone"[..]).unwrap();
+        let blob = blobs.put_under(&mut &b"gone"[..], None).unwrap();
         let hash = hash_of(&blob.sha256).unwrap();
         let path = blobs.path(&hash);
         fs::remove_file(&path).unwrap();
@@ -333,7 +458,7 @@ mod tests {
                 Err(io::Error::other("gone"))
             }
         }
-        assert!(blobs.put(&mut (&[1; 10][..]).chain(Fails)).is_err());
+        assert!(blobs.put_under(&mut (&[1; 10][..]).chain(Fails), None).is_err());
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
         fs::write(dir.path().join("3.new"), "half").unwrap();
         FileBlobs::open(dir.path()).unwrap();
@@ -343,9 +468,12 @@ mod tests {
     #[test]
     fn sweeping_takes_what_nothing_refers_to_and_not_what_was_just_put() {
         let (dir, blobs) = blobs();
-        let (old, live) = (blobs.put(&mut &b"old"[..]).unwrap(), blobs.put(&mut &b"live"[..]).unwrap());
+        let (old, live) = (
+            blobs.put_under(&mut &b"old"[..], None).unwrap(),
+            blobs.put_under(&mut &b"live"[..], None).unwrap(),
+        );
         let blobs = FileBlobs::open(dir.path()).unwrap();
-        let new = blobs.put(&mut &b"new"[..]).unwrap();
+        let new = blobs.put_under(&mut &b"new"[..], None).unwrap();
         assert_eq!(blobs.sweep(&hash_of(&live.sha256).into_iter().collect()).unwrap(), 1);
         assert_eq!(read(&blobs, &old).unwrap_err().kind(), io::ErrorKind::NotFound);
         assert_eq!(read(&blobs, &live).unwrap(), b"live");
@@ -356,7 +484,7 @@ mod tests {
     fn files_are_for_the_owner_alone() {
         use std::os::unix::fs::PermissionsExt;
         let (_dir, blobs) = blobs();
-        let blob = blobs.put(&mut &b"secret"[..]).unwrap();
+        let blob = blobs.put_under(&mut &b"secret"[..], None).unwrap();
         let path = blobs.path(&hash_of(&blob.sha256).unwrap());
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
@@ -366,7 +494,7 @@ mod tests {
     fn the_same_content_put_at_once_by_many_is_one_blob() {
         let (dir, blobs) = blobs();
         let content = vec![9; 200_000];
-        let put = || blobs.put(&mut content.as_slice()).unwrap();
+        let put = || blobs.put_under(&mut content.as_slice(), None).unwrap();
         let refs: Vec<_> = thread::scope(|scope| {
             let puts: Vec<_> = (0..8).map(|_| scope.spawn(put)).collect();
             puts.into_iter().map(|put| put.join().unwrap()).collect()
@@ -380,11 +508,11 @@ mod tests {
     #[test]
     fn content_that_a_crash_left_under_its_name_is_written_and_synced_anew() {
         let (_dir, blobs) = blobs();
-        let blob = blobs.put(&mut &b"content"[..]).unwrap();
+        let blob = blobs.put_under(&mut &b"content"[..], None).unwrap();
         let path = blobs.path(&hash_of(&blob.sha256).unwrap());
         // As a crash between renaming and syncing can leave it: the name is there, the bytes are not.
         fs::write(&path, b"").unwrap();
-        assert_eq!(blobs.put(&mut &b"content"[..]).unwrap(), blob);
+        assert_eq!(blobs.put_under(&mut &b"content"[..], None).unwrap(), blob);
         assert_eq!(read(&blobs, &blob).unwrap(), b"content");
     }
 
@@ -412,13 +540,13 @@ mod tests {
     fn a_full_disk_is_an_error_that_names_the_folder_and_leaves_nothing() {
         if let Some(dir) = std::env::var_os(FULL_DISK) {
             let blobs = FileBlobs::open(Path::new(&dir)).unwrap();
-            let error = blobs.put(&mut io::repeat(1).take(1 << 20)).unwrap_err();
+            let error = blobs.put_under(&mut io::repeat(1).take(1 << 20), None).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
             assert!(error.to_string().contains(Path::new(&dir).to_str().unwrap()), "{error}");
             return;
         }
         let (dir, blobs) = blobs();
-        let kept = blobs.put(&mut &b"kept"[..]).unwrap();
+        let kept = blobs.put_under(&mut &b"kept"[..], None).unwrap();
         let child = where_files_stay_small(
             "a_full_disk_is_an_error_that_names_the_folder_and_leaves_nothing",
             dir.path(),

@@ -9,9 +9,23 @@ use enact_core::store::RunMark;
 use crate::codec::bytes::{Reader, put_u32, put_u64};
 use crate::codec::merkle::Hash;
 use crate::codec::{CodecError, Prepared, Record};
+use crate::secrets::{WRAPPED, Wrapped};
 
 const OPEN: u8 = 1;
 const KEYED: u8 = 2;
+const SECRET: u8 = 4;
+const ERASED: u8 = 8;
+
+/// What there is to be known of a run's content.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Content {
+    /// It is not encrypted.
+    Plain,
+    /// It is encrypted under this key.
+    Under(Wrapped),
+    /// Its key was taken away.
+    Erased,
+}
 
 /// What is known of an append beside its records.
 #[derive(Clone, Debug)]
@@ -26,8 +40,11 @@ pub(crate) struct AppendHeader {
     pub(crate) mark: RunMark,
     /// The hash of the idempotency key.
     pub(crate) key: Option<Hash>,
-    /// The hashes of the blobs that its events refer to.
+    /// The files of the blobs that its events refer to; where it erases the run, those that go with it.
     pub(crate) blobs: Vec<Hash>,
+    /// How the run's content is kept. The journal has the run's key beside what is encrypted under it, so that no
+    /// record can be durable without its key; sled has neither.
+    pub(crate) content: Content,
 }
 
 impl AppendHeader {
@@ -49,8 +66,14 @@ impl AppendHeader {
         put_u32(to, self.count);
         let open = if self.mark == RunMark::Open { OPEN } else { 0 };
         let keyed = if self.key.is_some() { KEYED } else { 0 };
-        to.push(open | keyed);
+        let (content, secret) = match &self.content {
+            Content::Plain => (0, &[][..]),
+            Content::Under(wrapped) => (SECRET, &wrapped[..]),
+            Content::Erased => (ERASED, &[][..]),
+        };
+        to.push(open | keyed | content);
         to.extend_from_slice(self.key.as_ref().map_or(&[], Hash::as_slice));
+        to.extend_from_slice(secret);
         put_u32(to, u32::try_from(self.blobs.len()).unwrap_or(u32::MAX));
         to.extend_from_slice(self.blobs.as_flattened());
         let records: usize = events.iter().map(Prepared::record_bytes).sum();
@@ -70,15 +93,20 @@ impl AppendHeader {
         let flags = reader.u8()?;
         let mark = if flags & OPEN == 0 { RunMark::Closed } else { RunMark::Open };
         let key = if flags & KEYED == 0 { None } else { Some(reader.array()?) };
+        let content = match flags & (SECRET | ERASED) {
+            0 => Content::Plain,
+            SECRET => Content::Under(reader.array()?),
+            _ => Content::Erased,
+        };
         let blob_count = usize::try_from(reader.u32()?).ok()?;
         let (blobs, rest) = reader.bytes(blob_count.checked_mul(32)?)?.as_chunks::<32>();
         debug_assert!(rest.is_empty(), "a multiple of the size of a hash");
-        Some(Self { run, first_seq, first, count, mark, key, blobs: blobs.to_vec() })
+        Some(Self { run, first_seq, first, count, mark, key, blobs: blobs.to_vec(), content })
     }
 
     /// The size in a group of what is not records, at most.
     pub(crate) fn overhead(&self) -> usize {
-        77 + 32 * self.blobs.len()
+        77 + WRAPPED + 32 * self.blobs.len()
     }
 }
 

@@ -9,6 +9,7 @@ mod journal;
 mod lock;
 mod memory;
 mod memory_blobs;
+mod secrets;
 mod sled_store;
 mod volume;
 mod watermark;
@@ -19,6 +20,7 @@ use sha2::{Digest, Sha256};
 
 pub use memory::MemoryStore;
 pub use memory_blobs::MemoryBlobs;
+pub use secrets::MasterKey;
 pub use sled_store::{Held, HeldBy, Options, Pruned, SledStore, Verified};
 
 /// The pseudonym of a user under a store's salt, whatever the spelling of their name. The salt has a fixed size, so that

@@ -197,7 +197,7 @@ fn flush_now_and_then(shared: &Weak<Shared>) {
 fn read(record: &[u8]) -> Result<StoredEvent, StoreError> {
     let damaged = |error: crate::codec::CodecError| error.at("memory".as_ref(), "a record");
     let (record, _) = Record::split(record).map_err(damaged)?;
-    record.event().map_err(damaged)
+    record.event(None).map_err(damaged)
 }
 
 impl Log {
@@ -224,7 +224,8 @@ impl Log {
         let place = |(event, offset): (&NewEvent, u64)| {
             let position = Position(self.records.len() as u64 + 1 + offset);
             let mut record = Vec::new();
-            Prepared::new(event)?.write(run, EventSeq(first.0 + offset), position, &mut record);
+            let seq = EventSeq(first.0 + offset);
+            Prepared::new(event, run, seq, None)?.write(run, seq, position, &mut record);
             Ok(record.into())
         };
         let records = events.iter().zip(0..).map(place).collect::<Result<Vec<Arc<[u8]>>, _>>()?;
@@ -387,7 +388,7 @@ impl EventStore for MemoryStore {
         Box::pin(async move { Ok(found) })
     }
 
-    fn blobs(&self) -> Arc<dyn BlobStore> {
+    fn blobs(&self, _: RunId) -> Arc<dyn BlobStore> {
         Arc::new(self.blobs.clone())
     }
 

@@ -105,8 +105,8 @@ async fn a_backup_beside_sealing_and_pruning_restores_and_has_what_is_referred_t
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s");
     let store = Arc::new(tiny().open(&path).unwrap());
-    let kept = store.blobs().put(&mut &b"kept"[..]).unwrap();
-    let loose = store.blobs().put(&mut &b"nothing refers to it"[..]).unwrap();
+    let kept = store.blobs(run(1, 0)).put(&mut &b"kept"[..]).unwrap();
+    let loose = store.blobs(run(1, 0)).put(&mut &b"nothing refers to it"[..]).unwrap();
     let busy = tokio::spawn({
         let (store, kept) = (Arc::clone(&store), kept.clone());
         async move {
@@ -138,9 +138,9 @@ async fn a_backup_beside_sealing_and_pruning_restores_and_has_what_is_referred_t
             continue;
         }
         let mut content = String::new();
-        copy.blobs().open(&kept).unwrap().read_to_string(&mut content).unwrap();
+        copy.blobs(run(1, 0)).open(&kept).unwrap().read_to_string(&mut content).unwrap();
         assert_eq!(content, "kept");
-        assert!(copy.blobs().open(&loose).is_err());
+        assert!(copy.blobs(run(1, 0)).open(&loose).is_err());
         assert_eq!(copy.pseudonym("me"), store.pseudonym("me"));
     }
 }

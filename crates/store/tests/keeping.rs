@@ -18,10 +18,11 @@ use enact_store::{Held, HeldBy, SledStore};
 async fn a_backup_taken_under_load_holds_all_that_was_acknowledged_before_and_a_whole_beginning() {
     let dir = tempfile::tempdir().unwrap();
     let store = Arc::new(small().open(dir.path().join("s")).unwrap());
-    let blob = store.blobs().put(&mut &[5; 100_000][..]).unwrap();
-    let refers = append(run(1, 0), 0, vec![referring(1, blob.clone())], RunMark::Closed);
+    put(&store, append(run(1, 0), 0, vec![event(1, 1)], RunMark::Open)).await.unwrap();
+    let blob = store.blobs(run(1, 0)).put(&mut &[5; 100_000][..]).unwrap();
+    let refers = append(run(1, 0), 1, vec![referring(1, blob.clone())], RunMark::Closed);
     put(&store, refers).await.unwrap();
-    let before = [vec![(run(1, 0), 1, RunMark::Closed)], fill(&store, 1000, 150).await].concat();
+    let before = [vec![(run(1, 0), 2, RunMark::Closed)], fill(&store, 1000, 150).await].concat();
     let busy = tokio::spawn({
         let store = Arc::clone(&store);
         async move { fill(&store, 100_000, 200).await }
@@ -40,7 +41,7 @@ async fn a_backup_taken_under_load_holds_all_that_was_acknowledged_before_and_a_
     let original = all(&store).await.unwrap();
     assert!(events.len() > 150 * 4 && original.starts_with(&events), "a whole beginning of the log");
     let mut content = Vec::new();
-    copy.blobs().open(&blob).unwrap().read_to_end(&mut content).unwrap();
+    copy.blobs(run(1, 0)).open(&blob).unwrap().read_to_end(&mut content).unwrap();
     assert_eq!(content, [5; 100_000]);
     assert_eq!(copy.pseudonym("me"), store.pseudonym("me"));
     put(&copy, append(run(1, 1), 0, vec![event(1, 1)], RunMark::Open)).await.unwrap();
@@ -395,8 +396,8 @@ async fn blobs_go_with_the_last_event_that_refers_to_them() {
     let path = dir.path().join("s");
     let options = || SledStore::options().volume_bytes(100_000).segment_bytes(64 * 1024);
     let store = options().open(&path).unwrap();
-    let old = store.blobs().put(&mut &b"old"[..]).unwrap();
-    let kept = store.blobs().put(&mut &b"kept"[..]).unwrap();
+    let old = store.blobs(run(1, 0)).put(&mut &b"old"[..]).unwrap();
+    let kept = store.blobs(run(900, 0)).put(&mut &b"kept"[..]).unwrap();
     put(&store, append(run(1, 0), 0, vec![referring(1000, old.clone())], RunMark::Closed)).await.unwrap();
     for number in 0..60 {
         put(&store, append(run(10 + number, 0), 0, vec![event(2000 + number, 4000)], RunMark::Closed))
@@ -411,8 +412,8 @@ async fn blobs_go_with_the_last_event_that_refers_to_them() {
     let store = options().open(&path).unwrap();
     let pruned = store.prune(Timestamp::from_unix_us(800_000)).await.unwrap();
     assert_eq!(pruned.blobs, 1, "{pruned:?}");
-    assert!(store.blobs().open(&old).is_err());
-    assert!(store.blobs().open(&kept).is_ok());
+    assert!(store.blobs(run(1, 0)).open(&old).is_err());
+    assert!(store.blobs(run(900, 0)).open(&kept).is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -129,17 +129,30 @@ async fn case_52_a_segment_in_use_that_is_gone_is_reported_also_where_the_next_o
 /// A store that refers to two blobs, from a sealed volume and from the journal, and their files.
 async fn store_with_blobs(dir: &Path) -> (SledStore, [PathBuf; 2]) {
     let store = small().open(dir.join("s")).unwrap();
-    let old = store.blobs().put(&mut &b"old"[..]).unwrap();
-    put(&store, append(run(1, 0), 0, vec![referring(1, old.clone())], RunMark::Closed)).await.unwrap();
+    refer_to(&store, run(1, 0), b"old").await;
+    let old = blob_files(dir);
     fill(&store, 1000, 60).await;
     sealed(&store, 1).await;
     // What is being sealed is sealed when it is closed.
     store.close().unwrap();
     let store = small().open(dir.join("s")).unwrap();
-    let new = store.blobs().put(&mut &b"new"[..]).unwrap();
-    put(&store, append(run(9000, 0), 0, vec![referring(1, new.clone())], RunMark::Closed)).await.unwrap();
-    let file = |sha256: String| dir.join("s/blobs").join(sha256.split_at(2).0).join(&sha256);
-    (store, [file(old.sha256), file(new.sha256)])
+    refer_to(&store, run(9000, 0), b"new").await;
+    let new = blob_files(dir).into_iter().find(|file| !old.contains(file)).unwrap();
+    (store, [old.into_iter().next().unwrap(), new])
+}
+
+/// A run that refers to a blob.
+async fn refer_to(store: &SledStore, run: RunId, mut content: &[u8]) {
+    put(store, append(run, 0, vec![event(1, 1)], RunMark::Open)).await.unwrap();
+    let blob = store.blobs(run).put(&mut content).unwrap();
+    put(store, append(run, 1, vec![referring(1, blob)], RunMark::Closed)).await.unwrap();
+}
+
+/// The files of all blobs of the store.
+fn blob_files(dir: &Path) -> Vec<PathBuf> {
+    let list =
+        |path: &Path| fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    list(&dir.join("s/blobs")).iter().flat_map(|fan| list(fan)).collect()
 }
 
 #[tokio::test]

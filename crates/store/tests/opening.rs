@@ -11,7 +11,7 @@ use std::process::Command;
 
 use common::*;
 use enact_core::store::{EventStore, RunMark, StoreError};
-use enact_store::SledStore;
+use enact_store::{MasterKey, SledStore};
 
 #[tokio::test]
 async fn a_store_is_for_one_process_at_a_time() {
@@ -33,13 +33,23 @@ async fn case_42_files_and_folders_are_for_the_owner_alone() {
     let store = small().open(&path).unwrap();
     fill(&store, 1000, 100).await;
     sealed(&store, 1).await;
-    store.blobs().put(&mut &b"content"[..]).unwrap();
+    store.blobs(run(1000, 0)).put(&mut &b"content"[..]).unwrap();
     store.read_all(enact_core::ids::Position(1), 10).await.unwrap();
     store.backup(dir.path().join("backup")).await.unwrap();
     store.close().unwrap();
     drop(store);
     let seen = assert_private(&path);
-    for part in ["volumes/00000001/db", "volumes/00000001/blobs", "volumes/00000002/db", "closed"] {
+    for part in [
+        "store",
+        "lock",
+        "manifest",
+        "volumes/00000001/db",
+        "volumes/00000001/blobs",
+        "volumes/00000001.secrets",
+        "volumes/00000001.leaves",
+        "volumes/00000002/db",
+        "closed",
+    ] {
         assert!(seen.contains(&path.join(part)), "{part} was looked at");
     }
     assert_private(&dir.path().join("backup"));
@@ -47,7 +57,14 @@ async fn case_42_files_and_folders_are_for_the_owner_alone() {
     let store = small().open(&path).unwrap();
     all(&store).await.unwrap();
     store.close().unwrap();
+    drop(store);
     assert_private(&path);
+    SledStore::backup_beside(&path, dir.path().join("beside")).unwrap();
+    SledStore::restore(dir.path().join("beside"), dir.path().join("restored")).unwrap();
+    small().rotate_key(&path, || Ok(MasterKey::random()), || Ok(())).unwrap();
+    for made in ["s", "beside", "restored"] {
+        assert_private(&dir.path().join(made));
+    }
 }
 
 /// Asserts that all below a folder is for its owner alone, and gives what was looked at.
@@ -78,7 +95,7 @@ async fn a_store_of_a_later_format_is_left_alone() {
     bytes[end..].copy_from_slice(&crc);
     fs::write(&file, bytes).unwrap();
     let newer = SledStore::open(&path);
-    assert!(matches!(newer, Err(StoreError::NewerFormat { found: 9, known: 1, .. })), "{newer:?}");
+    assert!(matches!(newer, Err(StoreError::NewerFormat { found: 9, known: 2, .. })), "{newer:?}");
 }
 
 #[test]

@@ -91,3 +91,17 @@ mod with_tiny_volumes {
 
     enact_testkit::store_suite!(OnDisk::new(SledStore::options().volume_bytes(2_000).segment_bytes(0)));
 }
+
+mod with_a_key {
+    use super::*;
+
+    enact_testkit::store_suite!(OnDisk::new(SledStore::options().master_key(common::key())));
+}
+
+mod with_a_key_and_tiny_volumes {
+    use super::*;
+
+    enact_testkit::store_suite!(OnDisk::new(
+        SledStore::options().volume_bytes(2_000).segment_bytes(0).master_key(common::key())
+    ));
+}

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use enact::SledStore;
+use enact::document::RunDocument;
 use enact::error::{Error, ErrorCode};
+use enact::runtime::history;
 use enact::store::StoreError;
 use enact::time::Timestamp;
 use serde_json::json;
@@ -13,8 +15,9 @@ use serde_json::json;
 use crate::args::Store;
 use crate::config::Config;
 use crate::failure::{Exit, Failure, usage};
+use crate::master_key::{self, Place};
 use crate::out::Out;
-use crate::session::is_made;
+use crate::session::{is_made, open_store};
 
 /// `enact store`.
 pub(crate) async fn store(
@@ -48,6 +51,25 @@ pub(crate) async fn store(
             );
             tell(out, document, &said);
         }
+        Store::RotateKey { new_key_env } => {
+            let config = load()?;
+            there_is(&config)?;
+            let place = config.master_key();
+            let print = master_key::rotate(&config.store(), &place, new_key_env.as_deref())?;
+            let where_to = match (&place, &new_key_env) {
+                (Place::File(file), _) => format!("it is in {}", file.display()),
+                (Place::Env(name), from) => {
+                    format!(
+                        "from now on {name} has to hold what {} does",
+                        from.as_deref().unwrap_or_default()
+                    )
+                }
+            };
+            let said = format!(
+                "the store is under the new master key {print}; {where_to}; keep a copy of it elsewhere"
+            );
+            tell(out, json!({ "master_key": print }), &said);
+        }
         Store::Prune { older_than } => {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             let before = now.saturating_sub(Duration::from_secs(older_than.saturating_mul(24 * 60 * 60)));
@@ -70,18 +92,42 @@ pub(crate) async fn store(
     Ok(Exit::OK)
 }
 
+/// `enact erase`.
+pub(crate) async fn erase(config: &Config, run: &str, by: &str, out: Out) -> Result<Exit, Failure> {
+    let store = open(config)?;
+    let run = history::find(&store, run).await?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let at = Timestamp::from_unix_us(u64::try_from(now.as_micros()).unwrap_or(u64::MAX));
+    let erased = store.erase(run, by, at).await;
+    if let Err(error) = erased {
+        return Err(Failure::from(error).of(Some(run)));
+    }
+    let document = history::load(&store, run).await?.map(|state| RunDocument::new(&state));
+    let said = format!(
+        "the content of run {run} is erased; that it was there, how it ended and every hash of it stay (backups from \
+         before still have it)"
+    );
+    store.close()?;
+    if out.json {
+        out.document(&document)
+    } else {
+        out.line(&said)
+    }
+    Ok(Exit::OK)
+}
+
 /// Copies the store, also while another process has it open: `true`.
 async fn back_up(config: &Config, dir: &Path) -> Result<bool, Failure> {
     there_is(config)?;
-    match SledStore::open(config.store()) {
+    match open_store(config) {
         Ok(store) => store.backup(dir).await.map_err(of_folder).map(|()| false),
-        Err(StoreError::Locked { .. }) => {
+        Err(failure) if failure.is_locked() => {
             let (path, dir) = (config.store(), dir.to_owned());
             let copied = tokio::task::spawn_blocking(move || SledStore::backup_beside(path, dir)).await;
             let stopped = |error| Error::new(ErrorCode::Internal, format!("the backup stopped: {error}"));
             copied.map_err(stopped)?.map_err(of_folder).map(|()| true)
         }
-        Err(error) => Err(error.into()),
+        Err(failure) => Err(failure),
     }
 }
 
@@ -100,7 +146,7 @@ fn of_folder(error: StoreError) -> Failure {
 /// Opens the store, which has to be there.
 fn open(config: &Config) -> Result<SledStore, Failure> {
     there_is(config)?;
-    Ok(SledStore::open(config.store())?)
+    open_store(config)
 }
 
 fn there_is(config: &Config) -> Result<(), Failure> {

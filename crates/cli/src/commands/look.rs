@@ -193,7 +193,7 @@ async fn print_all(
 /// How events are shown.
 #[derive(Clone, Copy)]
 struct Show {
-    /// Whether binary content stands there as it was recorded.
+    /// Whether all stands there as it was recorded, binary content and what looks like a secret too.
     whole: bool,
     out: Out,
 }
@@ -201,16 +201,16 @@ struct Show {
 impl Show {
     fn print(self, event: &StoredEvent) -> Result<(), Failure> {
         let line = if self.whole { serde_json::to_string(event) } else { document::event(event) };
-        match line {
-            Ok(line) => {
-                self.out.line(&line);
-                Ok(())
-            }
-            Err(error) => {
-                let message = format!("the event at position {} has no JSON form: {error}", event.position);
-                Err(Error::new(ErrorCode::Internal, message).into())
-            }
+        let line = line.map_err(|error| {
+            let message = format!("the event at position {} has no JSON form: {error}", event.position);
+            Error::new(ErrorCode::Internal, message)
+        })?;
+        if self.whole {
+            self.out.line_as_it_is(&line);
+        } else {
+            self.out.json_line(&line);
         }
+        Ok(())
     }
 }
 

@@ -57,6 +57,7 @@ pub(crate) async fn carry_out(command: Command, config: Option<&Path>, out: Out)
         }
         Command::Replay { run, until } => look::replay(&load()?, &run, until, out).await,
         Command::Connectors => look::connectors(&load()?, out).await,
+        Command::Erase { run, by } => keep::erase(&load()?, &run, &by.name(), out).await,
         Command::Store { command } => keep::store(command, load, out).await,
         Command::Plan(start) => plan::plan(&load()?, start, out).await,
         Command::Receipt { .. } => not_yet("receipt"),

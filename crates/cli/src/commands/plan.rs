@@ -5,6 +5,7 @@ use std::sync::Arc;
 use enact::action::{EffectClass, Target};
 use enact::error::ErrorRecord;
 use enact::json::JsonText;
+use enact::policies::redacted;
 use enact::policy::VerdictRecord;
 use enact::store::EventStore;
 use enact::yaml::PlannedStep;
@@ -143,6 +144,8 @@ impl Step {
                 Value::Null => {}
                 Value::String(text) if text.contains('\n') => {
                     line(name, Tone::Plain, "");
+                    // As a whole first: a private key has many lines.
+                    let text = redacted(&text);
                     text.lines().for_each(|text| out.line(&format!("        {}", clean(text))));
                 }
                 Value::String(text) => line(name, Tone::Plain, &text),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::sync::Arc;
 
 use enact::blob::{BlobRef, BlobStore};
 use enact::document::RunDocument;
@@ -12,7 +13,7 @@ use enact::json::JsonText;
 use enact::run::{RunStatus, UndoOutcome};
 use enact::runtime::history;
 use enact::store::{EventStore, StoreError};
-use enact::{DynWorkflow, Enact, RollbackOptions, Run, RunRequest};
+use enact::{DynWorkflow, Enact, RollbackOptions, Run, RunRequest, SledStore};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -68,8 +69,8 @@ pub(crate) async fn run(config: &Config, start: Start, out: Out) -> Result<Exit,
     // The run that a key already has may be one of an earlier text, with other connectors.
     let needed = (!has_key).then(|| workflow.foreseen().into_iter().map(|it| it.connector).collect());
     let session = session(config, needed, out).await?;
-    let blobs = session.store.blobs();
-    let tell = |run: Run| show(&run, false, &*blobs, out);
+    let store = Arc::clone(&session.store);
+    let tell = |run: Run| show(&run, false, &store, out);
     Ok(session.carry(out, async |enact| enact.run_to_end(request).await, tell).await)
 }
 
@@ -91,8 +92,8 @@ pub(crate) async fn act(
     let attributes = start::attributes(&attributes.given)?;
     let session = session(config, Some(BTreeSet::from([connector.to_owned()])), out).await?;
     let request = RunRequest::act(connector, action, params, user).attributes(attributes);
-    let blobs = session.store.blobs();
-    let tell = |run: Run| show(&run, false, &*blobs, out);
+    let store = Arc::clone(&session.store);
+    let tell = |run: Run| show(&run, false, &store, out);
     Ok(session.carry(out, async |enact| enact.run_to_end(request).await, tell).await)
 }
 
@@ -103,10 +104,10 @@ pub(crate) async fn resume(config: &Config, run: Option<String>, out: Out) -> Re
             .await;
     }
     let session = session(config, None, out).await?;
-    let blobs = session.store.blobs();
+    let store = Arc::clone(&session.store);
     let all = async |enact: &Enact| {
         let mut all = All::default();
-        enact.resume_all(&os_user(), |run, end| all.add(run, end, &*blobs, out)).await.map(|()| all)
+        enact.resume_all(&os_user(), |run, end| all.add(run, end, &store, out)).await.map(|()| all)
     };
     Ok(session.carry(out, all, |all| show_all(all, out)).await)
 }
@@ -130,10 +131,10 @@ struct All {
 }
 
 impl All {
-    fn add(&mut self, id: RunId, end: Result<Run, Error>, blobs: &dyn BlobStore, out: Out) {
+    fn add(&mut self, id: RunId, end: Result<Run, Error>, store: &SledStore, out: Out) {
         match end {
             Ok(run) => {
-                self.lost |= tell_lost_content(&run, blobs, out);
+                self.lost |= tell_lost_content(&run, store, out);
                 self.runs.push(RunDocument::summary(run.state()));
             }
             Err(error) => self.not_resumed.push((id, Failure::from(error))),
@@ -184,8 +185,8 @@ async fn ask(
         what(enact, id).await
     };
     let session = session_for(asked, config, None, out).await?;
-    let blobs = session.store.blobs();
-    Ok(session.carry(out, work, |run| show(&run, asked == Asked::Undo, &*blobs, out)).await)
+    let store = Arc::clone(&session.store);
+    Ok(session.carry(out, work, |run| show(&run, asked == Asked::Undo, &store, out)).await)
 }
 
 /// `enact rollback`.
@@ -244,23 +245,24 @@ pub(crate) async fn deny(
     ask(config, run, Asked::Less, out, async |enact, id| enact.deny(id, seq.map(Seq), by, reason).await).await
 }
 
-fn show(run: &Run, undoing: bool, blobs: &dyn BlobStore, out: Out) -> Exit {
+fn show(run: &Run, undoing: bool, store: &SledStore, out: Out) -> Exit {
     if out.json {
         out.document(&run.document());
     } else {
         render::run(out, &run.document());
     }
-    if tell_lost_content(run, blobs, out) { Exit::CORRUPT } else { Exit::of(run.status(), undoing) }
+    if tell_lost_content(run, store, out) { Exit::CORRUPT } else { Exit::of(run.status(), undoing) }
 }
 
 /// Says where an undo failed because what the store kept for it is gone or damaged, and whether that is so.
-fn tell_lost_content(run: &Run, blobs: &dyn BlobStore, out: Out) -> bool {
+fn tell_lost_content(run: &Run, store: &SledStore, out: Out) -> bool {
     let state = run.state();
     let failed = state.undo_outcomes().into_iter().filter(|(_, outcome, _)| *outcome == UndoOutcome::Failed);
     let failed: BTreeSet<Seq> = failed.map(|(seq, ..)| seq).collect();
     let mut kept =
         state.attempts().filter(|(seq, ..)| failed.contains(seq)).flat_map(|(.., of)| &of.intent.blobs);
-    let Some(error) = kept.find_map(|blob| corruption(blobs, blob)) else { return false };
+    let blobs = store.blobs(run.id);
+    let Some(error) = kept.find_map(|blob| corruption(&*blobs, blob)) else { return false };
     out.note(&format!(
         "{} (`enact store restore`); then `enact rollback {}` tries again",
         clean(&error),

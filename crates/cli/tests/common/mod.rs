@@ -8,6 +8,8 @@
     reason = "a test stops at what it does not expect"
 )]
 
+pub(crate) mod marked;
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};

@@ -8,7 +8,7 @@ use crate::ids::{EventSeq, RunId};
 use crate::time::Timestamp;
 
 use super::due::Due;
-use super::{ActionEnd, Call, Outcome, Phase, Refusal, RunEnd, RunState};
+use super::{ActionEnd, Call, Outcome, Phase, Refusal, RunEnd, RunState, erased};
 
 /// An event that may not follow those before it. The log is wrong, or its writer is.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -47,8 +47,10 @@ impl RunState {
         event: &Event,
     ) -> Result<Self, IllegalTransition> {
         let illegal = |why: &str| IllegalTransition { run: id, number, event: event.name(), why: why.into() };
-        let Event::RunAccepted(accepted) = event else {
-            return Err(illegal("a run begins with RunAccepted"));
+        let accepted = match event {
+            Event::RunAccepted(accepted) => Arc::clone(accepted),
+            Event::PayloadErased(_) => erased::unknown(),
+            _ => return Err(illegal("a run begins with RunAccepted")),
         };
         if number != EventSeq(1) {
             return Err(illegal("a run's first event has number 1"));
@@ -56,7 +58,9 @@ impl RunState {
         Ok(Self {
             id,
             version: number,
-            accepted: Arc::clone(accepted),
+            accepted,
+            is_blank: matches!(event, Event::PayloadErased(_)),
+            erased: None,
             started_at: at,
             ended_at: None,
             phase: Phase::Judging,
@@ -93,7 +97,12 @@ impl RunState {
     /// The table. Rows that share a phase stand together; the helpers check what the phase does not tell.
     fn transition(&mut self, at: Timestamp, event: &Event) -> Result<(), Refusal> {
         use Phase::{Ended, Judging, Quarantined, RollingBack, Running};
+        if self.erased.is_some() {
+            return Err("its content was erased".into());
+        }
         match (self.phase, event) {
+            (_, Event::PayloadErased(_)) => self.pass_over(),
+            (_, Event::ContentErased(e)) => self.erase(at, e),
             (Judging, Event::PoliciesEvaluated(e)) => self.judged(e),
             (Judging | Running, Event::RunBlocked(e)) => self.blocked(&e.error),
             (Judging | Running, Event::ApprovalRequested(e)) => self.approval_requested(at, e),

@@ -12,6 +12,7 @@ mod approval;
 mod attempt;
 mod back;
 mod due;
+mod erased;
 mod forward;
 mod next;
 mod operator;
@@ -30,6 +31,7 @@ use crate::time::Timestamp;
 
 pub use apply::IllegalTransition;
 pub use approval::{ApprovalState, Void, is_same_person};
+pub use erased::{ERASED_NAME, Erasure};
 pub use next::Next;
 
 use due::Due;
@@ -79,6 +81,10 @@ pub struct RunState {
     pub error: Option<ErrorRecord>,
     /// The newest rollback.
     pub rollback: Option<Rollback>,
+    /// That its content was erased, where it was. Nothing can happen to it any more.
+    pub erased: Option<Erasure>,
+    /// Its events are read without their content.
+    is_blank: bool,
     /// What of the intents is due.
     due: Due,
 }
@@ -466,6 +472,7 @@ impl RunState {
     #[must_use]
     pub fn can_roll_back(&self, to: Option<Seq>) -> bool {
         match self.phase {
+            _ if self.erased.is_some() => false,
             Phase::Ended(RunEnd::RolledBack | RunEnd::PartiallyRolledBack) => {
                 let scope = Rollback { by: None, reason: None, to, force: false };
                 self.attempts().any(|(seq, _, attempt)| scope.covers(seq) && attempt.is_to_undo_again())

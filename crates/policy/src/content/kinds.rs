@@ -3,6 +3,7 @@
 //! Formats are those that the services document, or that their own scanners of secrets go by. The engine needs time in
 //! proportion to the text, whatever the text.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use regex::bytes::{Regex, RegexBuilder};
@@ -33,10 +34,14 @@ const TOKENS: &[(&str, &str)] = &[
 
 /// An address with a password in it. What stands for a value that is filled in later (`$VAR`, `{{ … }}`, `<password>`, `***`)
 /// is none.
-const ADDRESS: &str = r#"(?i)\b(?:postgres(?:ql)?|mysql|mariadb|mongodb(?:\+srv)?|rediss?|amqps?|sqlserver|https?)://[^\s:/@"'<>]*:[^\s:/@$<{*%"'][^\s/@"'<>]*@"#;
+const ADDRESS: &str = r#"(?i)\b(?:postgres(?:ql)?|mysql|mariadb|mongodb(?:\+srv)?|rediss?|amqps?|sqlserver|https?)://[^\s:/@"'<>]*:([^\s:/@$<{*%"'][^\s/@"'<>]*)@"#;
 
 /// A secret that only the name before it tells.
-const AWS_SECRET: &str = r#"(?i)aws_?secret_?(?:access_?)?key["']?\s{0,8}[:=]\s{0,8}["']?[A-Za-z0-9/+=]{40}"#;
+const AWS_SECRET: &str =
+    r#"(?i)aws_?secret_?(?:access_?)?key["']?\s{0,8}[:=]\s{0,8}["']?([A-Za-z0-9/+=]{40})"#;
+
+/// A private key as a whole, where only its beginning tells what it is; to the end of the text where it has none.
+const KEY_BODY: &str = r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----(?s:.*?)(?:-----END (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----|\z)|PuTTY-User-Key-File-[23]:(?s:.*)";
 
 /// The fewest bytes in which any of them has place.
 const MIN_BYTES: usize = 10;
@@ -66,6 +71,7 @@ struct Known {
     any_address: Regex,
     address: Regex,
     aws_secret: Regex,
+    key_body: Regex,
 }
 
 /// By the name under which a value stands, in text and in an object.
@@ -84,6 +90,7 @@ static KNOWN: LazyLock<Result<Known, String>> = LazyLock::new(|| {
         any_address: compiled("://")?,
         address: compiled(ADDRESS)?,
         aws_secret: compiled(AWS_SECRET)?,
+        key_body: compiled(KEY_BODY)?,
     })
 });
 
@@ -98,7 +105,7 @@ impl Kinds {
 
     /// The first kind of secret that is there.
     pub(super) fn of(&self, text: &[u8]) -> Option<&'static str> {
-        let Known { any_token, each_token, any_address, address, aws_secret } = self.known;
+        let Known { any_token, each_token, any_address, address, aws_secret, .. } = self.known;
         if text.len() < MIN_BYTES {
             None
         } else if any_token.is_match(text) {
@@ -113,6 +120,31 @@ impl Kinds {
             };
             if aws_secret.is_match(text) { Some("an AWS secret key") } else { other }
         }
+    }
+
+    /// Where secrets stand that are known by how they look, in no order, each with its kind. Of an address it is the
+    /// password alone.
+    pub(super) fn places(&self, text: &[u8]) -> Vec<(Range<usize>, &'static str)> {
+        let Known { any_token, each_token, any_address, address, aws_secret, key_body } = self.known;
+        let mut places = Vec::new();
+        if text.len() < MIN_BYTES {
+            return places;
+        }
+        if any_token.is_match(text) {
+            places.extend(key_body.find_iter(text).map(|found| (found.range(), "a private key")));
+            for (kind, look) in each_token {
+                places.extend(look.find_iter(text).map(|found| (found.range(), *kind)));
+            }
+        }
+        let valued = [
+            (any_address.is_match(text).then_some(address), "a password"),
+            (Some(aws_secret), "an AWS secret key"),
+        ];
+        for (look, kind) in valued {
+            let found = look.into_iter().flat_map(|look| look.captures_iter(text));
+            places.extend(found.filter_map(|found| Some((found.get(1)?.range(), kind))));
+        }
+        places
     }
 
     /// Whether a value is a secret by the name under which it stands.

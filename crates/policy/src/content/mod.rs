@@ -1,6 +1,7 @@
 //! A policy on what is written: no tokens, keys and passwords in it.
 
 mod kinds;
+mod redact;
 
 use std::borrow::Cow;
 
@@ -13,6 +14,8 @@ use self::kinds::Kinds;
 use crate::builtin::{Builtin, Judged, Judging, Made, Params, Refusal, Rule, policies};
 use crate::name::path::Permitted;
 use crate::scope::Scope;
+
+pub use redact::{redacted, redacted_json};
 
 /// How many findings a reason names.
 const MAX_FINDINGS: usize = 5;

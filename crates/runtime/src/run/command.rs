@@ -144,6 +144,11 @@ impl Run {
 
     fn events_of(&self, command: Command, now: Timestamp) -> Result<Vec<Event>, Error> {
         let state = self.state()?;
+        if state.erased.is_some() {
+            return Err(
+                self.refused("carried on, undone or decided on: its content was erased; nothing was changed")
+            );
+        }
         let phase = state.phase;
         match command {
             Command::Resume { by } => Ok(match phase {

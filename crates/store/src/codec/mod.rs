@@ -10,7 +10,7 @@
 //!   4  2  record format             |
 //!   6  2  kind                      |
 //!   8  2  version of the payload    |
-//!  10  2  zero                      |  the header that the leaf hash covers
+//!  10  2  1: the payload is encrypted|  the header that the leaf hash covers
 //!  12 16  run                       |
 //!  28  8  number within the run     |
 //!  36  8  position                  |
@@ -21,6 +21,10 @@
 //! 104  4  CRC32 of all before and of the payload
 //! 108     payload
 //! ```
+//! Format 1 has zero where the flag is, and is written for plain payloads still. An encrypted payload is a nonce, the
+//! ciphertext and its tag; it is bound to run, number, kind and version. The leaf hash is over what is stored, so that
+//! it is right with and without the key.
+//!
 //! Integers are little-endian. Every later format keeps magic, format, length and checksum at their places and
 //! under the same rule, so that a record of a later build can be told from a damaged one.
 //!
@@ -33,17 +37,23 @@ pub(crate) mod payload;
 
 use std::path::Path;
 
-use enact_core::event::{NewEvent, StoredEvent};
+use enact_core::event::{Event, NewEvent, PayloadErased, StoredEvent};
 use enact_core::ids::{EventSeq, Position, Pseudonym, RunId};
 use enact_core::store::{MAX_RECORD_BYTES, StoreError};
 use enact_core::time::Timestamp;
 
 use self::bytes::{Reader, put_u16, put_u32, put_u64};
 use self::merkle::Hash;
+use crate::secrets::RunKey;
 
 const MAGIC: [u8; 4] = *b"ENR1";
-/// The newest record format that this build reads, and the one that it writes.
-pub(crate) const RECORD_FORMAT: u16 = 1;
+/// The newest record format that this build reads, and the one of encrypted records.
+pub(crate) const RECORD_FORMAT: u16 = 2;
+/// The format of plain records.
+const PLAIN_FORMAT: u16 = 1;
+const ENCRYPTED: u16 = 1;
+/// The kind of [`Event::ContentErased`].
+const ERASURE: u16 = 60;
 /// The size of everything but the payload.
 pub(crate) const HEADER_BYTES: usize = 108;
 const HASHED_BYTES: usize = 72;
@@ -92,21 +102,53 @@ pub(crate) struct Prepared {
     version: u16,
     at: Timestamp,
     by: Pseudonym,
+    encrypted: bool,
     payload: Vec<u8>,
     payload_hash: Hash,
 }
 
+/// What an encrypted payload is bound to.
+fn binding(run: RunId, seq: EventSeq, kind: u16, version: u16) -> Vec<u8> {
+    let mut binding = b"enact.payload.1".to_vec();
+    binding.extend_from_slice(run.as_bytes());
+    put_u64(&mut binding, seq.0);
+    put_u16(&mut binding, kind);
+    put_u16(&mut binding, version);
+    binding
+}
+
 impl Prepared {
-    /// Encodes the body of an event.
-    pub(crate) fn new(event: &NewEvent) -> Result<Self, StoreError> {
-        let (version, payload) = payload::encode(&event.event)?;
+    /// Encodes the body of an event that will have this number in its run, and encrypts it where there is a key. What
+    /// is said of an erasure has to be readable without one.
+    pub(crate) fn new(
+        event: &NewEvent,
+        run: RunId,
+        seq: EventSeq,
+        key: Option<&RunKey>,
+    ) -> Result<Self, StoreError> {
+        let (version, mut payload) = payload::encode(&event.event)?;
+        let key = key.filter(|_| !matches!(event.event, Event::ContentErased(_)));
+        if let Some(key) = key {
+            let binding = binding(run, seq, event.event.code(), version);
+            payload = key
+                .seal(&binding, &payload)
+                .map_err(|error| StoreError::io("encrypting an event", std::io::Error::other(error)))?;
+        }
         let size = payload.len().saturating_add(HEADER_BYTES);
         if size > MAX_RECORD_BYTES {
             return Err(StoreError::TooLarge { size, limit: MAX_RECORD_BYTES });
         }
         let payload_hash = merkle::payload(&payload);
         let kind = event.event.code();
-        Ok(Self { kind, version, at: event.at, by: event.by, payload, payload_hash })
+        Ok(Self {
+            kind,
+            version,
+            at: event.at,
+            by: event.by,
+            encrypted: key.is_some(),
+            payload,
+            payload_hash,
+        })
     }
 
     /// The size of the record.
@@ -118,10 +160,10 @@ impl Prepared {
     pub(crate) fn write(&self, run: RunId, seq: EventSeq, position: Position, to: &mut Vec<u8>) {
         let start = to.len();
         to.extend_from_slice(&MAGIC);
-        put_u16(to, RECORD_FORMAT);
+        put_u16(to, if self.encrypted { RECORD_FORMAT } else { PLAIN_FORMAT });
         put_u16(to, self.kind);
         put_u16(to, self.version);
-        put_u16(to, 0);
+        put_u16(to, if self.encrypted { ENCRYPTED } else { 0 });
         to.extend_from_slice(run.as_bytes());
         put_u64(to, seq.0);
         put_u64(to, position.0);
@@ -150,6 +192,7 @@ pub(crate) struct Record<'a> {
     kind: u16,
     version: u16,
     by: Pseudonym,
+    encrypted: bool,
     header: &'a [u8],
     payload: &'a [u8],
 }
@@ -189,7 +232,7 @@ impl<'a> Record<'a> {
     fn fields(reader: &mut Reader<'a>, header: &'a [u8], payload: &'a [u8]) -> Option<Self> {
         let kind = reader.u16()?;
         let version = reader.u16()?;
-        reader.u16()?;
+        let encrypted = reader.u16()? == ENCRYPTED;
         let run = RunId::from_bytes(reader.array()?);
         let seq = EventSeq(reader.u64()?);
         let position = Position(reader.u64()?);
@@ -197,7 +240,7 @@ impl<'a> Record<'a> {
         let by = Pseudonym(reader.array()?);
         reader.u32()?;
         let leaf = reader.array()?;
-        Some(Self { run, seq, position, at, leaf, kind, version, by, header, payload })
+        Some(Self { run, seq, position, at, leaf, kind, version, by, encrypted, header, payload })
     }
 
     /// Whether the leaf hash is that of header and payload.
@@ -206,16 +249,43 @@ impl<'a> Record<'a> {
         merkle::leaf(hashed, &merkle::payload(self.payload)) == self.leaf
     }
 
-    /// Reads the payload.
-    pub(crate) fn event(&self) -> Result<StoredEvent, CodecError> {
-        Ok(StoredEvent {
-            position: self.position,
-            run_id: self.run,
-            event_seq: self.seq,
-            at: self.at,
-            by: self.by,
-            event: payload::decode(self.kind, self.version, self.payload)?,
-        })
+    /// Whether the payload needs the run's key to be read.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.encrypted
+    }
+
+    /// Reads the payload, under the run's key where it is encrypted.
+    pub(crate) fn event(&self, key: Option<&RunKey>) -> Result<StoredEvent, CodecError> {
+        if !self.encrypted {
+            return Ok(self.with(payload::decode(self.kind, self.version, self.payload)?));
+        }
+        let binding = binding(self.run, self.seq, self.kind, self.version);
+        let key = key.ok_or_else(|| CodecError::damaged("a record is encrypted and its run has no key"))?;
+        let opened = key.open(&binding, self.payload).map_err(|error| {
+            CodecError::damaged(format!("the record at position {}: {error}", self.position))
+        })?;
+        Ok(self.with(payload::decode(self.kind, self.version, &opened)?))
+    }
+
+    /// The blobs that went with the content of the run, where this says that it was erased.
+    pub(crate) fn gone(&self) -> Result<Vec<Hash>, CodecError> {
+        if self.kind != ERASURE {
+            return Ok(Vec::new());
+        }
+        match self.event(None)?.event {
+            Event::ContentErased(erased) => Ok(erased.blobs),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// What is left of an event whose run was erased: all but its payload.
+    pub(crate) fn erased(&self) -> StoredEvent {
+        self.with(Event::PayloadErased(PayloadErased { was: Event::name_of(self.kind).into() }))
+    }
+
+    fn with(&self, event: Event) -> StoredEvent {
+        let Self { position, run: run_id, seq: event_seq, at, by, .. } = *self;
+        StoredEvent { position, run_id, event_seq, at, by, event }
     }
 }
 
@@ -235,8 +305,8 @@ fn check_sum(header: &[u8], payload: &[u8]) -> Result<(), CodecError> {
 /// Refuses the records of a later build.
 fn check_format(header: &[u8]) -> Result<(), CodecError> {
     let number = |at| header.get(at..).and_then(|bytes| Reader::new(bytes).u16()).unwrap_or_default();
-    let (found, zero) = (number(4), number(10));
-    if found <= RECORD_FORMAT && zero == 0 {
+    let (found, flags) = (number(4), number(10));
+    if (found <= PLAIN_FORMAT && flags == 0) || (found == RECORD_FORMAT && flags == ENCRYPTED) {
         return Ok(());
     }
     Err(CodecError::Newer {

@@ -17,6 +17,7 @@ use proptest::prelude::*;
 use self::golden::Run;
 use super::payload::READERS;
 use super::*;
+use crate::secrets::{KeyRing, MasterKey, WRAPPED, WRAPPED_KEY};
 
 /// What stands in a fixture; where it is missing and that is asked for, `today` is written first.
 fn fixture(name: &str, today: &[u8]) -> Vec<u8> {
@@ -32,7 +33,12 @@ fn fixture(name: &str, today: &[u8]) -> Vec<u8> {
 fn record_of(event: &StoredEvent) -> Vec<u8> {
     let new = NewEvent { at: event.at, by: event.by, event: event.event.clone() };
     let mut bytes = Vec::new();
-    Prepared::new(&new).unwrap().write(event.run_id, event.event_seq, event.position, &mut bytes);
+    Prepared::new(&new, event.run_id, event.event_seq, None).unwrap().write(
+        event.run_id,
+        event.event_seq,
+        event.position,
+        &mut bytes,
+    );
     bytes
 }
 
@@ -41,7 +47,7 @@ fn read_all(mut bytes: &[u8]) -> Vec<StoredEvent> {
     while !bytes.is_empty() {
         let (record, rest) = Record::split(bytes).unwrap();
         assert!(record.leaf_is_right());
-        events.push(record.event().unwrap());
+        events.push(record.event(None).unwrap());
         bytes = rest;
     }
     events
@@ -145,7 +151,7 @@ fn unknown_kinds_and_later_versions_are_of_a_newer_build_and_say_so() {
         let mut bytes = record.clone();
         bytes[at..at + 2].copy_from_slice(&value.to_le_bytes());
         let bytes = with_right_checksum(bytes);
-        let read = Record::split(&bytes).and_then(|(record, _)| record.event());
+        let read = Record::split(&bytes).and_then(|(record, _)| record.event(None));
         let error = read.unwrap_err().at(Path::new("journal/1"), "here");
         match error {
             StoreError::NewerFormat { path, found, known } => {
@@ -171,7 +177,7 @@ fn a_record_says_its_size_before_it_is_there_as_a_whole() {
 proptest! {
     #[test]
     fn no_bytes_make_reading_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-        drop(Record::split(&bytes).and_then(|(record, _)| record.event()));
+        drop(Record::split(&bytes).and_then(|(record, _)| record.event(None)));
         prop_assert!(record_size(&bytes).is_none_or(|size| size >= HEADER_BYTES));
     }
 
@@ -194,7 +200,7 @@ proptest! {
         let bytes = with_right_checksum(bytes);
         let (record, rest) = Record::split(&bytes).unwrap();
         prop_assert!(rest.is_empty());
-        drop(record.event());
+        drop(record.event(None));
     }
 
     #[test]
@@ -208,5 +214,35 @@ proptest! {
             event: golden::value(&text),
         };
         prop_assert_eq!(read_all(&record_of(&event)), [event]);
+    }
+}
+
+/// A store's key, a run's key and a record under it, as they were first written. Whoever changes how one of the three is
+/// made makes old content unreadable.
+#[test]
+fn a_golden_encrypted_record_reads_under_its_master_key() {
+    let (master, store) = (MasterKey::parse(&"07".repeat(32)).unwrap(), [9; 16]);
+    let event = sample(22);
+    let today = || {
+        let ring = KeyRing::new(store);
+        let key = ring.new_run(event.run_id).unwrap();
+        let new = NewEvent { at: event.at, by: event.by, event: event.event.clone() };
+        let mut bytes = ring.wrap(&master).unwrap().concat();
+        bytes.extend_from_slice(&key.wrapped);
+        let record = Prepared::new(&new, event.run_id, event.event_seq, Some(&key)).unwrap();
+        record.write(event.run_id, event.event_seq, event.position, &mut bytes);
+        bytes
+    };
+    for bytes in [today(), fixture("encrypted.keys-and-record", &today())] {
+        let (store_key, rest) = bytes.split_first_chunk::<WRAPPED_KEY>().unwrap();
+        let (run_key, record) = rest.split_first_chunk::<WRAPPED>().unwrap();
+        let ring = KeyRing::open(&master, store, &[*store_key]).unwrap();
+        let key = ring.run(event.run_id, run_key).unwrap();
+        let (record, _) = Record::split(record).unwrap();
+        assert!(record.is_encrypted() && record.leaf_is_right());
+        assert_eq!(record.event(Some(&key)).unwrap(), event);
+        assert!(record.event(None).is_err());
+        assert!(record.event(Some(&ring.new_run(event.run_id).unwrap())).is_err(), "another key");
+        assert_eq!(record.erased().event.name(), "PayloadErased");
     }
 }

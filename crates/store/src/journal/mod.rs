@@ -232,10 +232,16 @@ impl Journal {
     }
 
     /// Writes a group that was begun with [`frame::begin`] and makes it durable. The positions follow those of
-    /// the group before and end with `last`.
-    pub(crate) fn write(&mut self, frame: &mut Vec<u8>, last: Position) -> Result<(), WriteError> {
+    /// the group before and end with `last`. With `apart`, it begins a segment, so that every group before it can be
+    /// deleted.
+    pub(crate) fn write(
+        &mut self,
+        frame: &mut Vec<u8>,
+        last: Position,
+        apart: bool,
+    ) -> Result<(), WriteError> {
         let size = frame::frame_size(frame.len().saturating_sub(frame::FRAME_HEADER)) as u64;
-        if !self.fits(size) {
+        if !self.fits(size) || (apart && self.cursor.offset > SEGMENT_START) {
             self.next(size)?;
         }
         let place = self.place(FrameKind::Group, last);

@@ -120,7 +120,7 @@ fn write(journal: &mut Journal, number: u64) -> Result<(), WriteError> {
     let mut frame = Vec::new();
     frame::begin(&mut frame);
     frame.extend_from_slice(&body(number));
-    journal.write(&mut frame, Position(number))
+    journal.write(&mut frame, Position(number), false)
 }
 
 fn assert_holds(groups: &BTreeMap<u64, Vec<u8>>, numbers: std::ops::RangeInclusive<u64>) {
@@ -154,7 +154,7 @@ fn a_group_larger_than_a_segment_has_one_of_its_own() {
     frame::begin(&mut frame);
     frame.resize(size(SEGMENT) * 3, 9);
     write(&mut journal, 1).unwrap();
-    journal.write(&mut frame, Position(2)).unwrap();
+    journal.write(&mut frame, Position(2), false).unwrap();
     write(&mut journal, 3).unwrap();
     drop(journal);
     let (_, groups) = recover(dir.path()).unwrap();

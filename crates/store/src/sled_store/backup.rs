@@ -1,6 +1,5 @@
 //! Copies of a store: taken while it runs, and put back.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -9,10 +8,9 @@ use std::sync::Arc;
 use enact_core::store::StoreError;
 
 use super::open::{self, BLOBS};
-use super::verify::verify_sealed;
+use super::verify::{Referenced, verify_sealed};
 use super::{Options, SledStore, off_worker};
 use crate::blobs;
-use crate::codec::merkle::Hash;
 use crate::files::{self, Tried};
 use crate::identity::StoreIdentity;
 use crate::journal::disk::RealDisk;
@@ -20,6 +18,7 @@ use crate::journal::segment;
 use crate::journal::{self, Cursor, JournalConfig, Segments};
 use crate::lock::StoreLock;
 use crate::volume::contents::Contents;
+use crate::volume::heads::Heads;
 use crate::volume::sealed::{Sealed, folder, table_path, volumes_dir};
 use crate::volume::{Volumes, manifest};
 
@@ -33,7 +32,7 @@ impl SledStore {
     /// deleted.
     pub async fn backup(&self, to: impl AsRef<Path>) -> Result<(), StoreError> {
         let (from, to) = (self.path.clone(), to.as_ref().to_owned());
-        let (identity, maintenance) = (self.identity, Arc::clone(&self.maintenance));
+        let (identity, maintenance) = (self.identity.clone(), Arc::clone(&self.maintenance));
         let (segments, volumes) = (Arc::clone(&self.segments), Arc::clone(&self.volumes));
         off_worker(move || maintenance.carry_out(|| back_up(&from, &to, &identity, &segments, &volumes)))
             .await
@@ -66,7 +65,9 @@ impl SledStore {
             copy_file(&manifest::path(from), &manifest::path(to))?;
         }
         identity.write(to)?;
-        let restored = Options::default().open(to).and_then(|store| {
+        // Every hash is of what is stored: nothing here needs the master key.
+        let without_key = Options { without_key: true, ..Options::default() };
+        let restored = without_key.open(to).and_then(|store| {
             store.verify()?;
             store.close()
         });
@@ -101,8 +102,9 @@ pub(super) fn copy_up_to(
     // What was sealed meanwhile may go further than the journal that is copied, and is in the journal up to there.
     sealed.retain(|sealed| sealed.entry.last < end.next);
     files::create_dir(&volumes_dir(to))?;
+    let mut referenced = Referenced::default();
     sealed.iter().try_for_each(|sealed| {
-        copy_volume(from, to, sealed).map_err(|error| missing(&sealed.folder, error))
+        copy_volume(from, to, sealed, &mut referenced).map_err(|error| missing(&sealed.folder, error))
     })?;
     if !sealed.is_empty() {
         manifest::write(to, &identity.id, sealed.iter().map(|sealed| &sealed.entry), &cut)?;
@@ -111,7 +113,7 @@ pub(super) fn copy_up_to(
     let copied: Vec<_> =
         sealed.iter().map(|sealed| Arc::new(Sealed::new(to, sealed.entry.clone()))).collect();
     let (_, heads) = open::read_journal(copied_journal(to, identity), &copied)?;
-    copy_blobs(from, to, heads.blobs, &copied)?;
+    copy_blobs(from, to, heads, referenced)?;
     // Last: now it is a store.
     identity.write(to)
 }
@@ -126,22 +128,18 @@ pub(super) fn copied_journal(to: &Path, identity: &StoreIdentity) -> JournalConf
     }
 }
 
-/// Copies the blobs that something in a copy refers to, with what its sealed volumes refer to.
+/// Copies the blobs that something in a copy refers to: in its sealed volumes, and in its journal.
 pub(super) fn copy_blobs(
     from: &Path,
     to: &Path,
-    mut referenced: BTreeSet<Hash>,
-    sealed: &[Arc<Sealed>],
+    heads: Heads,
+    mut referenced: Referenced,
 ) -> Result<(), StoreError> {
-    for volume in sealed.iter().filter(|volume| !volume.entry.pruned) {
-        volume.blobs.each(&mut |blob| {
-            referenced.insert(*blob);
-            true
-        })?;
-    }
+    referenced.blobs.extend(heads.blobs);
+    referenced.gone.extend(heads.gone);
     let (from, to) = (from.join(BLOBS), to.join(BLOBS));
     files::create_dir(&to)?;
-    referenced.iter().try_for_each(|blob| blobs::copy(&from, &to, blob))
+    referenced.needed().iter().try_for_each(|blob| blobs::copy(&from, &to, blob))
 }
 
 /// Makes the folder of a copy of `from`, for its owner alone; it may be there, and then has to be empty.
@@ -203,10 +201,14 @@ pub(super) fn missing(volume: &Path, error: StoreError) -> StoreError {
 
 /// Copies a sealed volume, and reads the copy: what is damaged or gone is found while there is still something to do
 /// about it, and not when the backup is needed.
-pub(super) fn copy_volume(from: &Path, to: &Path, sealed: &Sealed) -> Result<(), StoreError> {
+pub(super) fn copy_volume(
+    from: &Path,
+    to: &Path,
+    sealed: &Sealed,
+    referenced: &mut Referenced,
+) -> Result<(), StoreError> {
     let number = sealed.entry.number;
-    let tables = if sealed.entry.pruned { &["leaves"][..] } else { &["leaves", "runs", "keys", "blobs"] };
-    for name in tables {
+    for name in sealed.entry.tables() {
         copy_file(&table_path(from, number, name), &table_path(to, number, name))?;
     }
     if !sealed.entry.pruned {
@@ -214,7 +216,7 @@ pub(super) fn copy_volume(from: &Path, to: &Path, sealed: &Sealed) -> Result<(),
     }
     let copy = Sealed::new(to, sealed.entry.clone());
     let open = || Contents::open_existing(&copy.folder).map(Arc::new);
-    match verify_sealed(&copy, open, &mut BTreeSet::new()) {
+    match verify_sealed(&copy, open, referenced) {
         // The copy is as damaged as what it is a copy of.
         Err(StoreError::Corrupt { path, what }) => {
             let path = path.strip_prefix(to).map_or_else(|_| path.clone(), |rest| from.join(rest));

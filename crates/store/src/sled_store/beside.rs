@@ -22,11 +22,12 @@ use enact_core::store::StoreError;
 use super::SledStore;
 use super::backup::{copied_journal, copy_blobs, copy_file, copy_volume, create_empty, missing};
 use super::open::{self, BLOBS};
+use super::verify::Referenced;
 use crate::files::{self, Tried};
 use crate::identity::StoreIdentity;
 use crate::journal::scan::{self, Cursor, SegmentEnd};
 use crate::journal::{self, segment};
-use crate::volume::manifest::{self, Entry, Manifest};
+use crate::volume::manifest::{self, Entry, Manifest, PRUNED_TABLES};
 use crate::volume::sealed::{Sealed, folder, table_path, volumes_dir};
 
 /// How often a copy is begun.
@@ -84,10 +85,10 @@ fn copy(from: &Path, to: &Path, identity: &StoreIdentity) -> Result<(), StoreErr
     let segments = open_segments(&from.join(journal::FOLDER))?;
     let named = manifest::read(from, &identity.id)?.entries;
     copy_segments(segments, &from.join(journal::FOLDER), &to.join(journal::FOLDER), identity)?;
-    let Manifest { entries, cut } = copy_volumes(from, to, identity, named)?;
+    let (Manifest { entries, cut }, referenced) = copy_volumes(from, to, identity, named)?;
     let sealed: Vec<_> = entries.iter().map(|entry| Arc::new(Sealed::new(to, entry.clone()))).collect();
     let (journal, heads) = open::read_journal(copied_journal(to, identity), &sealed)?;
-    copy_blobs(from, to, heads.blobs, &sealed)?;
+    copy_blobs(from, to, heads, referenced)?;
     // Cuts what was just being written.
     drop(journal.open()?);
     if entries.is_empty() { Ok(()) } else { manifest::write(to, &identity.id, entries.iter(), &cut) }
@@ -100,12 +101,14 @@ fn copy_volumes(
     to: &Path,
     identity: &StoreIdentity,
     named: Vec<Entry>,
-) -> Result<Manifest, StoreError> {
+) -> Result<(Manifest, Referenced), StoreError> {
     files::create_dir(&volumes_dir(to))?;
-    let mut not_whole = Vec::new();
+    let (mut not_whole, mut whole) = (Vec::new(), Vec::new());
     for entry in &named {
-        if let Err(error) = copy_volume(from, to, &Sealed::new(from, entry.clone())) {
-            not_whole.push((entry.number, error));
+        let mut referenced = Referenced::default();
+        match copy_volume(from, to, &Sealed::new(from, entry.clone()), &mut referenced) {
+            Ok(()) => whole.push((entry.number, referenced)),
+            Err(error) => not_whole.push((entry.number, error)),
         }
     }
     let Manifest { mut entries, cut } = manifest::read(from, &identity.id)?;
@@ -117,7 +120,7 @@ fn copy_volumes(
     entries.truncate(named.len());
     for entry in entries.iter().filter(|entry| entry.pruned) {
         files::remove_dir(&folder(to, entry.number))?;
-        for name in ["runs", "keys", "blobs"] {
+        for name in PRUNED_TABLES {
             files::forget(&table_path(to, entry.number, name));
         }
     }
@@ -125,7 +128,14 @@ fn copy_volumes(
     // Pruning writes the manifest before it deletes: what is gone and not called pruned is lost.
     match not_whole.into_iter().find(|(number, _)| !is_pruned(*number)) {
         Some((number, error)) => Err(missing(&folder(from, number), error)),
-        None => Ok(Manifest { entries, cut }),
+        None => {
+            let mut referenced = Referenced::default();
+            for (_, of_volume) in whole.into_iter().filter(|(number, _)| !is_pruned(*number)) {
+                referenced.blobs.extend(of_volume.blobs);
+                referenced.gone.extend(of_volume.gone);
+            }
+            Ok((Manifest { entries, cut }, referenced))
+        }
     }
 }
 

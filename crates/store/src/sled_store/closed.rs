@@ -13,7 +13,7 @@ use crate::files::{self, Tried};
 use crate::journal::Cursor;
 use crate::volume::heads::Heads;
 
-const MAGIC: [u8; 8] = *b"ENCLOSE1";
+const MAGIC: [u8; 8] = *b"ENCLOSE2";
 
 /// Where the note is.
 pub(crate) fn path(store: &Path) -> PathBuf {

@@ -3,9 +3,11 @@
 mod backup;
 mod beside;
 pub(crate) mod closed;
+mod erase;
 pub(crate) mod open;
 pub(crate) mod order;
 mod prune;
+mod rotate;
 mod threads;
 mod verify;
 pub(crate) mod writer;
@@ -27,11 +29,13 @@ use self::open::Opened;
 use self::order::{Candidate, Known, Lookup, OnDisk, Order, Placed, key_hash};
 use self::threads::Thread;
 use self::writer::Writer;
-use crate::blobs::FileBlobs;
+use crate::blobs::{FileBlobs, Keys, RunBlobs};
+use crate::group::Content;
 use crate::identity::StoreIdentity;
 use crate::journal::disk::{Disk, RealDisk};
 use crate::journal::{Journal, Segments};
 use crate::lock::StoreLock;
+use crate::secrets::{MasterKey, RunKey};
 use crate::volume::Volumes;
 use crate::volume::applier::Applier;
 use crate::watermark::Watermark;
@@ -56,6 +60,9 @@ pub struct Options {
     pub(crate) segment_bytes: u64,
     key_retention: Duration,
     pub(crate) closing: Duration,
+    pub(crate) master_key: Option<MasterKey>,
+    /// Opens a store with keys also where the master key is not given: nothing is appended or read then.
+    pub(crate) without_key: bool,
 }
 
 impl Default for Options {
@@ -65,6 +72,8 @@ impl Default for Options {
             segment_bytes: SEGMENT_BYTES,
             key_retention: KEY_RETENTION,
             closing: CLOSING,
+            master_key: None,
+            without_key: false,
         }
     }
 }
@@ -90,6 +99,15 @@ impl Options {
     #[must_use]
     pub fn key_retention(mut self, retention: Duration) -> Self {
         self.key_retention = retention;
+        self
+    }
+
+    /// The key under which what is recorded is encrypted. A store that is made with one cannot be opened without it
+    /// any more. Where a store was made without, its runs to come are encrypted from now on, and the older ones stay
+    /// as they are.
+    #[must_use]
+    pub fn master_key(mut self, key: MasterKey) -> Self {
+        self.master_key = Some(key);
         self
     }
 
@@ -163,11 +181,12 @@ impl SledStore {
     fn start(path: &Path, options: &Options, disk: Arc<dyn Disk>) -> Result<Self, StoreError> {
         let path = std::path::absolute(path).map_err(|error| StoreError::io("finding the store", error))?;
         let opened = open::open(&path, options, disk)?;
-        let Opened { lock, identity, journal, sealed, cut, heads, was_closed } = opened;
+        let Opened { lock, identity, ring, journal, sealed, cut, heads, was_closed } = opened;
         let order = Arc::new(Order::new(journal.cursor().next, heads.now));
         let durable = Arc::new(Watermark::new(heads.last));
         let place = lock.place()?;
-        let volumes = Volumes::new(place, &path, identity.id, options.key_retention, (sealed, cut), heads);
+        let volumes =
+            Volumes::new(place, &path, identity.id, options.key_retention, ring, (sealed, cut), heads);
         let volumes = Arc::new(volumes);
         let segments = journal.segments();
         let applier = Applier {
@@ -184,6 +203,10 @@ impl SledStore {
             backlog: Arc::clone(&volumes.backlog),
         };
         let blobs = FileBlobs::open(&path.join(open::BLOBS))?;
+        if let Some(up_to) = erase::take_away(&volumes, &blobs)? {
+            tracing::info!(path = %path.display(), "finishing what was begun to be erased");
+            volumes.backlog.want_sealed(up_to);
+        }
         let lock = Arc::new(lock);
         let applier = Thread::spawn("enact-volumes", &lock, || applier.run())?;
         let writer = Thread::spawn("enact-journal", &lock, || writer.run())?;
@@ -220,6 +243,7 @@ impl SledStore {
         self.order.close(StoreError::Closed);
         let has_ended = self.wait_for(&running);
         self.volumes.applied.stop(&StoreError::Closed);
+        self.volumes.sealed.stop(&StoreError::Closed);
         let mut lock = self.maintenance.0.lock();
         if !has_ended {
             tracing::warn!(
@@ -260,10 +284,28 @@ impl SledStore {
         running.applier.ends_before(deadline)
     }
 
+    /// The key under which events of a run are encrypted; `None` where they are not.
+    async fn secret_for(&self, run: RunId, expected: EventSeq) -> Result<Option<RunKey>, StoreError> {
+        let Some(ring) = &self.volumes.ring else { return Ok(None) };
+        if expected == EventSeq(0) {
+            let failed = |error| StoreError::io("making the key of a run", io::Error::other(error));
+            return ring.new_run(run).map(Some).map_err(failed);
+        }
+        let content = match content_in_memory(&self.order, &self.volumes, run)? {
+            None => {
+                let volumes = Arc::clone(&self.volumes);
+                off_worker(move || volumes.content_on_disk(run)).await?
+            }
+            found => found,
+        };
+        content.map_or(Ok(None), |content| self.volumes.unwrap(run, &content))
+    }
+
     /// Gives an append its place, looking on the disk where memory does not know enough.
     async fn put(&self, append: Append) -> Result<Appended, StoreError> {
-        let mut candidate = Candidate::new(&append)?;
-        drop(append);
+        let secret = self.secret_for(append.run, append.expected).await?;
+        let mut candidate = Candidate::new(&append, &self.identity.salt, secret.as_ref())?;
+        drop((append, secret));
         let room = self.order.room_for(&candidate).await?;
         let mut on_disk = None;
         loop {
@@ -311,6 +353,39 @@ impl Drop for SledStore {
         if let Err(error) = self.close() {
             tracing::warn!(%error, "the store was not closed in order; the next opening reads its journal");
         }
+    }
+}
+
+/// How the content of a run is kept, as far as memory knows.
+fn content_in_memory(order: &Order, volumes: &Volumes, run: RunId) -> Result<Option<Content>, StoreError> {
+    match order.content(run) {
+        // What leaves the order is in memory's heads already, and what leaves those is on the disk.
+        None => volumes.content_in_memory(run),
+        found => Ok(found),
+    }
+}
+
+/// The keys of a store's runs, for their blobs.
+#[derive(Debug)]
+struct RunKeys {
+    order: Arc<Order>,
+    volumes: Arc<Volumes>,
+}
+
+impl Keys for RunKeys {
+    fn key(&self, run: RunId) -> Result<Option<RunKey>, StoreError> {
+        if self.volumes.ring.is_none() {
+            return Ok(None);
+        }
+        let content = match content_in_memory(&self.order, &self.volumes, run)? {
+            None => self.volumes.content_on_disk(run)?,
+            found => found,
+        };
+        let Some(content) = content else {
+            let error = io::Error::new(io::ErrorKind::NotFound, "there is no such run, and so no key of it");
+            return Err(StoreError::io(format!("using the blobs of run {run}"), error));
+        };
+        self.volumes.unwrap(run, &content)
     }
 }
 
@@ -376,7 +451,7 @@ impl EventStore for SledStore {
     }
 
     fn find_key(&self, key: &str) -> BoxFuture<'_, Result<Option<RunId>, StoreError>> {
-        let key = key_hash(key);
+        let key = key_hash(&self.identity.salt, key);
         Box::pin(async move {
             match self.order.key(&key, &*self.volumes) {
                 Lookup::Found(run) => Ok(Some(run)),
@@ -389,8 +464,9 @@ impl EventStore for SledStore {
         })
     }
 
-    fn blobs(&self) -> Arc<dyn BlobStore> {
-        Arc::new(self.blobs.clone())
+    fn blobs(&self, run: RunId) -> Arc<dyn BlobStore> {
+        let keys = RunKeys { order: Arc::clone(&self.order), volumes: Arc::clone(&self.volumes) };
+        Arc::new(RunBlobs { blobs: self.blobs.clone(), run, keys })
     }
 
     fn pseudonym(&self, user: &str) -> Pseudonym {

@@ -11,12 +11,14 @@ use enact_core::store::StoreError;
 use super::{Options, closed};
 use crate::codec::CodecError;
 use crate::files::{self, Tried};
-use crate::identity::StoreIdentity;
+use crate::identity::{StoreIdentity, StoreKeys};
 use crate::journal::disk::Disk;
 use crate::journal::{self, Found, Journal, JournalConfig};
 use crate::lock::StoreLock;
+use crate::secrets::{KeyRing, MasterKey};
 use crate::volume::applier::each_append;
-use crate::volume::heads::{self, Heads};
+use crate::volume::content::handed_over;
+use crate::volume::heads::Heads;
 use crate::volume::manifest::{self, Manifest};
 use crate::volume::sealed::{Sealed, folder, log_times, volumes_dir};
 use crate::volume::witness;
@@ -29,6 +31,8 @@ pub(crate) const BLOBS: &str = "blobs";
 pub(crate) struct Opened {
     pub(crate) lock: StoreLock,
     pub(crate) identity: StoreIdentity,
+    /// The store's keys, where it has some and the master key was given.
+    pub(crate) ring: Option<KeyRing>,
     pub(crate) journal: Journal,
     pub(crate) sealed: Vec<Arc<Sealed>>,
     pub(crate) cut: BTreeSet<RunId>,
@@ -53,8 +57,9 @@ pub(crate) fn open(store: &Path, options: &Options, disk: Arc<dyn Disk>) -> Resu
     };
     let identity = match StoreIdentity::read(store)? {
         Some(identity) => identity,
-        None => create(store, &config)?,
+        None => create(store, &config, options.master_key.as_ref())?,
     };
+    let ring = unlock(store, &identity, options)?;
     for folder in [volumes_dir(store), store.join(BLOBS)] {
         files::create_dir(&folder)?;
         if !folder.is_dir() {
@@ -71,7 +76,33 @@ pub(crate) fn open(store: &Path, options: &Options, disk: Arc<dyn Disk>) -> Resu
     // Only now: until the journal was found to be whole, all of this is evidence.
     closed::remove(store)?;
     forget_unsealed(store, &sealed)?;
-    Ok(Opened { lock, identity, journal, sealed, cut, heads, was_closed })
+    let (identity, ring) = with_keys(store, identity, ring, options.master_key.as_ref())?;
+    Ok(Opened { lock, identity, ring, journal, sealed, cut, heads, was_closed })
+}
+
+/// Unwraps the keys of a store that has some.
+fn unlock(store: &Path, identity: &StoreIdentity, options: &Options) -> Result<Option<KeyRing>, StoreError> {
+    match (&identity.keys, &options.master_key) {
+        (Some(keys), Some(master)) => keys.open(identity, store, master).map(Some),
+        (Some(keys), None) if !options.without_key => {
+            Err(StoreError::WrongKey { path: store.to_owned(), needed: keys.needed(), given: None })
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Gives keys to a store that has none, where a master key was given: its runs to come are encrypted.
+fn with_keys(
+    store: &Path,
+    identity: StoreIdentity,
+    ring: Option<KeyRing>,
+    master: Option<&MasterKey>,
+) -> Result<(StoreIdentity, Option<KeyRing>), StoreError> {
+    let (None, Some(master)) = (&identity.keys, master) else { return Ok((identity, ring)) };
+    let ring = KeyRing::new(identity.id);
+    let identity = StoreIdentity { keys: Some(StoreKeys::new(&ring, master)?), ..identity };
+    identity.write(store)?;
+    Ok((identity, Some(ring)))
 }
 
 /// Opens the journal where the store was closed, or reads all of it.
@@ -86,7 +117,10 @@ fn open_journal(
     let noted_next = noted.as_ref().map(|(cursor, _)| cursor.next);
     if let Some((cursor, heads)) = noted {
         match Journal::resume(config(identity), cursor, floor) {
-            Ok(journal) => return Ok((journal, heads, true)),
+            Ok(journal) => {
+                journal.segments().release(last_sealed(sealed))?;
+                return Ok((journal, heads, true));
+            }
             Err(error) => {
                 tracing::warn!(%error, "the store does not end as it was closed; the whole journal is read")
             }
@@ -134,6 +168,7 @@ fn create_dirs(store: &Path) -> Result<(), StoreError> {
 fn create(
     store: &Path,
     config: &dyn Fn(&StoreIdentity) -> JournalConfig,
+    master: Option<&MasterKey>,
 ) -> Result<StoreIdentity, StoreError> {
     for path in files::list(store)? {
         match path.file_name().and_then(|name| name.to_str()) {
@@ -153,7 +188,10 @@ fn create(
             }
         }
     }
-    let identity = StoreIdentity::random();
+    let mut identity = StoreIdentity::random();
+    if let Some(master) = master {
+        identity.keys = Some(StoreKeys::new(&KeyRing::new(identity.id), master)?);
+    }
     files::create_dir(&store.join(journal::FOLDER))?;
     Journal::create(&config(&identity))?;
     identity.write(store)?;
@@ -243,16 +281,8 @@ pub(super) fn read_journal(
 /// What the last sealed volume hands over.
 fn carried_over(sealed: &[Arc<Sealed>]) -> Result<Heads, StoreError> {
     let Some(last) = sealed.last() else { return Ok(Heads::default()) };
-    let mut open = Vec::new();
     // A volume is pruned only when none of its runs is open.
-    if !last.entry.pruned {
-        last.runs.each(&mut |entry| {
-            let run =
-                heads::read_run(entry).filter(|(_, head)| head.mark == enact_core::store::RunMark::Open);
-            open.extend(run.map(|(run, head)| (run, head.version)));
-            true
-        })?;
-    }
+    let open = if last.entry.pruned { Vec::new() } else { handed_over(last)? };
     let now = log_times(sealed).last().unwrap_or_default();
     Ok(Heads::after(last.entry.last, now, open.into_iter()))
 }

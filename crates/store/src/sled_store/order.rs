@@ -5,6 +5,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use enact_core::event::Event;
 use enact_core::ids::{EventSeq, Position, RunId};
 use enact_core::store::{Append, Appended, Durability, MAX_APPEND_BYTES, StoreError};
 use enact_core::time::Timestamp;
@@ -15,7 +16,8 @@ use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 use crate::codec::Prepared;
 use crate::codec::merkle::Hash;
 use crate::codec::payload;
-use crate::group::AppendHeader;
+use crate::group::{AppendHeader, Content};
+use crate::secrets::RunKey;
 
 /// How long an append that nobody waits for may stay unwritten.
 const ENQUEUED_WAIT: Duration = Duration::from_millis(500);
@@ -67,36 +69,53 @@ pub(crate) struct Candidate {
     /// What its writer's clock said.
     pub(crate) at: Timestamp,
     blobs: Vec<Hash>,
+    content: Content,
     events: Vec<Prepared>,
     bytes: usize,
     barrier: bool,
 }
 
-/// The hash under which an idempotency key is kept.
-pub(crate) fn key_hash(key: &str) -> Hash {
-    Sha256::new().chain_update(b"enact.key.1").chain_update(key).finalize().into()
+/// The hash under which an idempotency key is kept in a store with this salt.
+pub(crate) fn key_hash(salt: &[u8; 32], key: &str) -> Hash {
+    Sha256::new().chain_update(b"enact.key.2").chain_update(salt).chain_update(key).finalize().into()
 }
 
 impl Candidate {
-    /// Encodes an append.
-    pub(crate) fn new(append: &Append) -> Result<Self, StoreError> {
+    /// Encodes an append, and encrypts it where its run has a key.
+    pub(crate) fn new(append: &Append, salt: &[u8; 32], secret: Option<&RunKey>) -> Result<Self, StoreError> {
         let Some(first) = append.events.first() else {
             let error = std::io::Error::new(std::io::ErrorKind::InvalidInput, "it has no events");
             return Err(StoreError::io(format!("appending to run {}", append.run), error));
         };
-        let events = append.events.iter().map(Prepared::new).collect::<Result<Vec<_>, _>>()?;
+        let prepare = |(event, offset): (_, u64)| {
+            let seq = EventSeq(append.expected.0.saturating_add(1).saturating_add(offset));
+            Prepared::new(event, append.run, seq, secret)
+        };
+        let events = append.events.iter().zip(0..).map(prepare).collect::<Result<Vec<_>, _>>()?;
         let bytes = events.iter().map(Prepared::record_bytes).sum();
         if bytes > MAX_APPEND_BYTES {
             return Err(StoreError::TooLarge { size: bytes, limit: MAX_APPEND_BYTES });
         }
+        let erasure = append.events.iter().find_map(|new| match &new.event {
+            Event::ContentErased(erased) => Some(erased),
+            _ => None,
+        });
         let references = append.events.iter().flat_map(|event| payload::blobs(&event.event));
+        let (content, blobs) = match (erasure, secret) {
+            (Some(erased), _) => (Content::Erased, erased.blobs.clone()),
+            (None, secret) => {
+                let files = references.filter_map(|blob| crate::blobs::file_of(&blob.sha256, secret));
+                (secret.map_or(Content::Plain, |key| Content::Under(key.wrapped)), files.collect())
+            }
+        };
         Ok(Self {
             run: append.run,
-            key: append.key.as_deref().map(key_hash),
+            key: append.key.as_deref().map(|key| key_hash(salt, key)),
             expected: append.expected,
             mark: append.mark,
             at: first.at,
-            blobs: references.filter_map(|blob| crate::blobs::hash_of(&blob.sha256)).collect(),
+            blobs,
+            content,
             events,
             bytes,
             barrier: append.durability == Durability::Barrier,
@@ -127,6 +146,7 @@ impl Ordered {
 struct RunHead {
     version: EventSeq,
     last: Position,
+    content: Content,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -281,6 +301,11 @@ impl Order {
         state.key(key, known, state.now)
     }
 
+    /// How the content of a run is kept, where it has events that are not in a volume yet.
+    pub(crate) fn content(&self, run: RunId) -> Option<Content> {
+        self.state.lock().runs.get(&run).map(|head| head.content)
+    }
+
     /// What the clock of the last writer said.
     pub(crate) fn now(&self) -> Timestamp {
         self.state.lock().now
@@ -387,12 +412,12 @@ impl State {
     }
 
     fn push(&mut self, candidate: Candidate, before: Option<RunHead>) -> Appended {
-        let Candidate { run, key, expected, mark, blobs, events, bytes, barrier, .. } = candidate;
+        let Candidate { run, key, expected, mark, blobs, content, events, bytes, barrier, .. } = candidate;
         let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
-        let header =
-            AppendHeader { run, first_seq: expected.next(), first: self.next, count, mark, key, blobs };
+        let (first_seq, first) = (expected.next(), self.next);
+        let header = AppendHeader { run, first_seq, first, count, mark, key, blobs, content };
         let (version, last) = (header.version(), header.last());
-        self.runs.insert(run, RunHead { version, last });
+        self.runs.insert(run, RunHead { version, last, content });
         if let Some(key) = key {
             self.keys.entry(key).or_insert(KeyHead { run, position: last });
         }

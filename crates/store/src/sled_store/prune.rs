@@ -14,7 +14,7 @@ use crate::codec::merkle::Hash;
 use crate::files;
 use crate::volume::Volumes;
 use crate::volume::heads::{Head, read_run};
-use crate::volume::manifest::Entry;
+use crate::volume::manifest::{Entry, PRUNED_TABLES};
 use crate::volume::sealed::{Sealed, log_times, table_path};
 
 /// How often it is planned again because runs were written to, or a volume was sealed, between plan and deed.
@@ -177,7 +177,7 @@ fn delete_pruned(volumes: &Volumes) -> Result<(), StoreError> {
     let view = volumes.view();
     for volume in view.sealed.iter().filter(|volume| volume.entry.pruned) {
         files::remove_dir(&volume.folder)?;
-        for name in ["runs", "keys", "blobs"] {
+        for name in PRUNED_TABLES {
             files::forget(&table_path(&volumes.store, volume.entry.number, name));
         }
     }

@@ -277,7 +277,7 @@ impl Known for SealedMeanwhile {
 #[test]
 fn what_the_disk_said_before_a_sealing_is_not_believed_after_it() {
     let (order, known) = (Order::new(Position(1), Timestamp::default()), SealedMeanwhile::default());
-    let candidate = Candidate::new(&append(1, 3, Durability::Barrier)).unwrap();
+    let candidate = Candidate::new(&append(1, 3, Durability::Barrier), &[0; 32], None).unwrap();
     let on_disk = OnDisk { generation: known.generation(), version: EventSeq(3), key: None };
     let placed = order.place(candidate, &known, Some(on_disk)).unwrap();
     assert!(matches!(placed, Placed::AskDisk(_)), "{placed:?}");

@@ -9,7 +9,7 @@ use enact_core::store::StoreError;
 use super::SledStore;
 use crate::codec::Record;
 use crate::codec::merkle::{Hash, Tree};
-use crate::group::GroupAppend;
+use crate::group::{AppendHeader, Content, GroupAppend};
 use crate::journal;
 use crate::volume::applier::each_append;
 use crate::volume::contents::{Contents, VolumeError};
@@ -26,6 +26,27 @@ pub struct Verified {
     pub blobs: u64,
 }
 
+/// The blobs that events refer to, and those that went with the content of runs that were erased.
+#[derive(Debug, Default)]
+pub(super) struct Referenced {
+    pub(super) blobs: BTreeSet<Hash>,
+    pub(super) gone: BTreeSet<Hash>,
+}
+
+impl Referenced {
+    /// Those that have to be there.
+    pub(super) fn needed(self) -> BTreeSet<Hash> {
+        self.blobs.difference(&self.gone).copied().collect()
+    }
+
+    /// Takes in what is known of an append.
+    fn take(&mut self, append: &AppendHeader) {
+        let is_erasure = append.content == Content::Erased;
+        let blobs = if is_erasure { &mut self.gone } else { &mut self.blobs };
+        blobs.extend(&append.blobs);
+    }
+}
+
 impl SledStore {
     /// Reads the whole store: every record and its hashes in sealed volumes and the journal, every table, every
     /// blob, and that each blob is there that an event refers to. Takes as long as reading all of it from the disk. Blocks.
@@ -36,10 +57,22 @@ impl SledStore {
         self.maintenance.carry_out(|| self.read_everything())
     }
 
+    /// Every run key of a volume has to open, where the master key is there.
+    fn verify_secrets(&self, sealed: &Sealed) -> Result<(), StoreError> {
+        let Some(ring) = self.volumes.ring.as_ref().filter(|_| sealed.has_secrets()) else { return Ok(()) };
+        for (run, wrapped) in sealed.secrets.all()? {
+            if ring.run(run, &wrapped).is_err() {
+                let what = format!("the key of run {run} is not as it was written");
+                return Err(StoreError::Corrupt { path: sealed.secrets.path().to_owned(), what });
+            }
+        }
+        Ok(())
+    }
+
     fn read_everything(&self) -> Result<Verified, StoreError> {
         let (_pin, segments, end) = self.segments.pin();
         let sealed = self.volumes.view().sealed.clone();
-        let (mut events, mut referenced) = (0, BTreeSet::new());
+        let (mut events, mut referenced) = (0, Referenced::default());
         let mut next = Position(1);
         for sealed in &sealed {
             if sealed.entry.first != next {
@@ -47,6 +80,7 @@ impl SledStore {
                 return Err(StoreError::Corrupt { path: sealed.folder.clone(), what });
             }
             next = sealed.entry.last.next();
+            self.verify_secrets(sealed)?;
             events += verify_sealed(sealed, || self.volumes.open_sealed(sealed), &mut referenced)?;
         }
         let journal = self.path.join(journal::FOLDER);
@@ -65,7 +99,7 @@ impl SledStore {
                     wrong.get_or_insert(record.position);
                 }
             };
-            let take = &mut |append: GroupAppend<'_>, _, _| referenced.extend(append.header.blobs);
+            let take = &mut |append: GroupAppend<'_>, _, _| referenced.take(&append.header);
             each_append(body, check, take).map_err(|error| error.at(&journal, "a group"))?;
             events += count;
             next = header.last.next();
@@ -83,7 +117,7 @@ impl SledStore {
             let what = format!("{events} events are there, and {there_are} ought to be");
             return Err(StoreError::Corrupt { path: self.path.clone(), what });
         }
-        let blobs = self.blobs.verify(referenced)?;
+        let blobs = self.blobs.verify(referenced.needed())?;
         Ok(Verified { events, up_to: Position(next.0.saturating_sub(1)), blobs })
     }
 }
@@ -96,7 +130,7 @@ fn wrong_leaf(position: Position) -> String {
 pub(super) fn verify_sealed(
     sealed: &Sealed,
     open: impl FnOnce() -> Result<Arc<Contents>, VolumeError>,
-    referenced: &mut BTreeSet<Hash>,
+    referenced: &mut Referenced,
 ) -> Result<u64, StoreError> {
     sealed.leaves.verify()?;
     let mut leaves = Tree::default();
@@ -114,8 +148,11 @@ pub(super) fn verify_sealed(
     sealed.runs.verify()?;
     sealed.keys.verify()?;
     sealed.blobs.verify()?;
+    if sealed.entry.secrets {
+        sealed.secrets.all()?;
+    }
     sealed.blobs.each(&mut |blob| {
-        referenced.insert(*blob);
+        referenced.blobs.insert(*blob);
         true
     })?;
     let (mut tree, mut count) = (Tree::default(), 0);
@@ -124,6 +161,7 @@ pub(super) fn verify_sealed(
             if !record.leaf_is_right() {
                 return Err(VolumeError::Damaged(wrong_leaf(record.position)));
             }
+            referenced.gone.extend(record.gone()?);
             tree.push(record.leaf);
             count += 1;
             Ok(true)

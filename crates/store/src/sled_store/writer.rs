@@ -7,6 +7,7 @@ use enact_core::ids::Position;
 use enact_core::store::StoreError;
 
 use super::order::{Order, Ordered};
+use crate::group::Content;
 use crate::journal::{Journal, WriteError, frame};
 use crate::volume::backlog::{Backlog, Group};
 use crate::watermark::Watermark;
@@ -60,7 +61,9 @@ impl Writer {
         }
         let body = frame::FRAME_HEADER..buffer.len();
         let last = group.last().map_or(Position(0), |append| append.header.last());
-        match self.journal.write(&mut buffer, last) {
+        // What an erasure takes away is in the segments before, and goes with them.
+        let erases = group.iter().any(|append| append.header.content == Content::Erased);
+        match self.journal.write(&mut buffer, last, erases) {
             Ok(()) => {}
             Err(WriteError::Refused(error)) => {
                 tracing::warn!(%error, "there is no room for more in the journal; appends are refused until there is");

@@ -71,6 +71,7 @@ impl Applier {
                     // Making the volume anew may have helped; where it did not, who waits for it is told.
                     if failed > 1 {
                         self.volumes.applied.fail_waiting(&trouble);
+                        self.volumes.sealed.fail_waiting(&trouble);
                     }
                     if !backlog.rest(trouble) {
                         return false;
@@ -91,6 +92,11 @@ impl Applier {
             }
             Work::Groups(groups) => {
                 backlog.done(self.apply(&groups)?);
+                if self.seal_if_due()? {
+                    backlog.ready();
+                }
+            }
+            Work::Seal => {
                 if self.seal_if_due()? {
                     backlog.ready();
                 }
@@ -209,11 +215,20 @@ impl Applier {
         Ok(contents)
     }
 
+    /// Seals the active volume where it is full or somebody wants it.
     fn seal_if_due(&self) -> Result<bool, StoreError> {
-        let is_due = self.volumes.heads.read().bytes >= self.volume_bytes;
+        let bytes = self.volumes.heads.read().bytes;
+        let is_wanted = self.volumes.backlog.wants_sealed(self.volumes.applied.get());
+        let is_due = bytes >= self.volume_bytes || (is_wanted && bytes > 0);
         if is_due {
             self.volumes.backlog.not_ready();
             self.seal().map_err(|error| self.failed(error))?;
+        }
+        if is_wanted {
+            let sealed = self.volumes.view().last_sealed();
+            self.segments.release(sealed)?;
+            self.volumes.backlog.sealed(sealed);
+            self.volumes.sealed.raise(sealed);
         }
         Ok(is_due)
     }
@@ -238,7 +253,7 @@ impl Applier {
             let _alone = self.volumes.active.write();
             // First the volume, so that what leaves the heads is to be found in it.
             self.volumes.show(sealed, cut);
-            *self.volumes.heads.write() = Heads::after(heads.last, heads.now, heads.open());
+            *self.volumes.heads.write() = Heads::after(heads.last, heads.now, heads.carried());
         }
         drop(alone);
         let path = self.active_folder();
@@ -263,6 +278,7 @@ impl Applier {
 /// Nothing will be in a volume any more. Who waits for it is told.
 fn give_up(volumes: &Volumes, why: StoreError) {
     volumes.applied.stop(&why);
+    volumes.sealed.stop(&why);
     volumes.backlog.broken(why);
 }
 

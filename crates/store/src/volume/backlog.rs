@@ -68,6 +68,8 @@ struct State {
     trouble: Option<StoreError>,
     /// It will not get on any more.
     broken: bool,
+    /// Up to where somebody wants all to be in sealed volumes.
+    to_seal: Option<Position>,
 }
 
 /// What the applier has to do.
@@ -77,6 +79,8 @@ pub(crate) enum Work {
     Groups(Vec<Arc<Group>>),
     /// To make the active volume anew.
     Rebuild,
+    /// To seal the active volume.
+    Seal,
     /// To stop: nothing waits and nothing will come.
     Stop,
 }
@@ -139,10 +143,30 @@ impl Backlog {
             match state.due() {
                 Some(due) if due <= Instant::now() => return Work::Groups(state.batch()),
                 Some(due) => drop(self.work.wait_until(&mut state, due)),
+                None if state.to_seal.is_some() => return Work::Seal,
                 None if state.closed.is_some() => return Work::Stop,
                 None => self.work.wait(&mut state),
             }
         }
+    }
+
+    /// Says that somebody wants all up to a position, which is in a volume, to be in sealed ones.
+    pub(crate) fn want_sealed(&self, position: Position) {
+        let mut state = self.state.lock();
+        state.to_seal = state.to_seal.max(Some(position));
+        drop(state);
+        self.work.notify_all();
+    }
+
+    /// Whether somebody wants what is applied up to here to be sealed.
+    pub(crate) fn wants_sealed(&self, applied: Position) -> bool {
+        self.state.lock().to_seal.is_some_and(|wanted| wanted <= applied)
+    }
+
+    /// All up to here is in sealed volumes.
+    pub(crate) fn sealed(&self, up_to: Position) {
+        let mut state = self.state.lock();
+        state.to_seal = state.to_seal.filter(|wanted| *wanted > up_to);
     }
 
     /// Forgets the first groups: they are in a volume.

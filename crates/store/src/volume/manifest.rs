@@ -19,6 +19,8 @@ const MAGIC: [u8; 4] = *b"ENM1";
 /// 1 has no cut runs at its end.
 pub(crate) const MANIFEST_FORMAT: u16 = 2;
 const PRUNED: u8 = 1;
+/// There is a file of run keys beside the volume. Only a store with keys has such, and older builds refuse that.
+const SECRETS: u8 = 2;
 
 /// What the manifest says.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -48,14 +50,28 @@ pub(crate) struct Entry {
     pub(crate) leaves: TableSummary,
     /// Whether all but the leaf hashes was deleted.
     pub(crate) pruned: bool,
+    /// Whether runs of it have keys.
+    pub(crate) secrets: bool,
 }
 
 impl Entry {
+    /// The tables beside the volume that are there, by the ends of their names.
+    pub(crate) fn tables(&self) -> &'static [&'static str] {
+        match (self.pruned, self.secrets) {
+            (true, _) => &["leaves"],
+            (false, false) => &["leaves", "runs", "keys", "blobs"],
+            (false, true) => &["leaves", "runs", "keys", "blobs", "secrets"],
+        }
+    }
+
     /// How many events it has, or had.
     pub(crate) fn count(&self) -> u64 {
         (self.last.0 + 1).saturating_sub(self.first.0)
     }
 }
+
+/// The tables that are deleted with a volume, by the ends of their names.
+pub(crate) const PRUNED_TABLES: [&str; 4] = ["runs", "keys", "blobs", "secrets"];
 
 /// Where the manifest of a store is.
 pub(crate) fn path(store: &Path) -> PathBuf {
@@ -137,7 +153,8 @@ fn put_entry(to: &mut Vec<u8>, entry: &Entry) {
         put_u64(to, table.count);
         put_u32(to, table.crc);
     }
-    to.push(if entry.pruned { PRUNED } else { 0 });
+    let flag = |is_set, flag| if is_set { flag } else { 0 };
+    to.push(flag(entry.pruned, PRUNED) | flag(entry.secrets, SECRETS));
 }
 
 fn read_entry(reader: &mut Reader<'_>) -> Option<Entry> {
@@ -148,8 +165,9 @@ fn read_entry(reader: &mut Reader<'_>) -> Option<Entry> {
     let touched = (RunId::from_bytes(reader.array()?), RunId::from_bytes(reader.array()?));
     let [runs, keys, blobs, leaves] =
         [read_table(reader)?, read_table(reader)?, read_table(reader)?, read_table(reader)?];
-    let pruned = reader.u8()? & PRUNED != 0;
-    Some(Entry { number, first, last, root, times, touched, runs, keys, blobs, leaves, pruned })
+    let flags = reader.u8()?;
+    let (pruned, secrets) = (flags & PRUNED != 0, flags & SECRETS != 0);
+    Some(Entry { number, first, last, root, times, touched, runs, keys, blobs, leaves, pruned, secrets })
 }
 
 fn read_table(reader: &mut Reader<'_>) -> Option<TableSummary> {
@@ -177,6 +195,7 @@ mod tests {
             blobs: table,
             leaves: table,
             pruned: true,
+            secrets: true,
         };
         let cut = BTreeSet::from([run(4), run(5)]);
         write(dir.path(), &id, [&entry].into_iter(), &cut).unwrap();

@@ -6,12 +6,14 @@
 
 pub(crate) mod applier;
 pub(crate) mod backlog;
+pub(crate) mod content;
 pub(crate) mod contents;
 pub(crate) mod heads;
 pub(crate) mod manifest;
 mod read;
 pub(crate) mod sealed;
 mod sealing;
+pub(crate) mod secrets;
 pub(crate) mod table;
 mod watch;
 pub(crate) mod witness;
@@ -35,6 +37,7 @@ use self::sealed::{Sealed, log_times};
 use crate::codec::merkle::Hash;
 use crate::files;
 use crate::lock::Place;
+use crate::secrets::KeyRing;
 use crate::sled_store::order::{Known, Lookup};
 use crate::watermark::Watermark;
 
@@ -51,6 +54,8 @@ pub(crate) struct Volumes {
     pub(crate) id: [u8; 16],
     /// For how long a key is kept.
     key_retention: Duration,
+    /// The store's keys; none where it has none, or they were not given.
+    pub(crate) ring: Option<KeyRing>,
     /// Which volumes there are. Held for a moment only: who gives an append its place looks here.
     view: RwLock<Arc<View>>,
     /// The active volume's database; none while it is made. Held by who reads volumes, for as long as that takes, and
@@ -64,6 +69,8 @@ pub(crate) struct Volumes {
     pub(crate) changing: Mutex<()>,
     /// Up to where events are in volumes.
     pub(crate) applied: Watermark,
+    /// Up to where events were in sealed volumes, and no more in the journal, when somebody wanted that.
+    pub(crate) sealed: Watermark,
     /// Never rises: who waits for it is told when the active volume is stuck.
     stuck: Watermark,
     pub(crate) backlog: Arc<Backlog>,
@@ -113,6 +120,7 @@ impl Volumes {
         store: &Path,
         id: [u8; 16],
         key_retention: Duration,
+        ring: Option<KeyRing>,
         (sealed, cut): (Vec<Arc<Sealed>>, BTreeSet<RunId>),
         heads: Heads,
     ) -> Self {
@@ -121,7 +129,9 @@ impl Volumes {
             store: store.to_owned(),
             id,
             key_retention,
+            ring,
             applied: Watermark::new(heads.last),
+            sealed: Watermark::default(),
             stuck: Watermark::default(),
             view: RwLock::new(Arc::new(View::new(sealed, cut))),
             active: RwLock::new(None),
@@ -177,6 +187,7 @@ impl Volumes {
         ));
         tracing::error!(trouble = %error, "the volumes do not get on");
         self.applied.fail_waiting(&error);
+        self.sealed.fail_waiting(&error);
         self.stuck.fail_waiting(&error);
         self.backlog.is_stuck(error);
     }

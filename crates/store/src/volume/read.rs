@@ -1,7 +1,8 @@
 //! Reading across volumes. Every answer is checked to be complete: an event that ought to be there and is not
 //! is damage, never a shorter answer.
 
-use std::collections::BTreeSet;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use enact_core::event::StoredEvent;
@@ -13,6 +14,7 @@ use super::heads::{self, Head};
 use super::sealed::{self, Sealed, folder};
 use super::{View, Volumes};
 use crate::codec::Record;
+use crate::secrets::RunKey;
 
 /// A page ends when it has this size, in bytes of records; it has at least one event.
 const PAGE_BYTES: usize = 16 * 1024 * 1024;
@@ -39,20 +41,33 @@ impl From<StoreError> for Trouble {
 }
 
 /// The events of a page, with what is left of its limits.
-struct Page {
+struct Page<'a> {
     events: Vec<StoredEvent>,
     limit: usize,
     bytes: usize,
+    volumes: &'a Volumes,
+    view: &'a View,
+    /// The keys of the runs of the page; none for one that was erased.
+    secrets: HashMap<RunId, Option<RunKey>>,
 }
 
-impl Page {
-    fn new(limit: usize) -> Self {
-        Self { events: Vec::new(), limit, bytes: 0 }
+impl<'a> Page<'a> {
+    fn new(limit: usize, volumes: &'a Volumes, view: &'a View) -> Self {
+        Self { events: Vec::new(), limit, bytes: 0, volumes, view, secrets: HashMap::new() }
     }
 
     /// Adds an event, and says whether there is room for another.
     fn push(&mut self, record: &Record<'_>, bytes: &[u8]) -> Result<bool, VolumeError> {
-        self.events.push(record.event()?);
+        let event = if record.is_encrypted() {
+            let secret = match self.secrets.entry(record.run) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(unknown) => unknown.insert(self.volumes.secret(self.view, record.run)?),
+            };
+            secret.as_ref().map_or_else(|| Ok(record.erased()), |key| record.event(Some(key)))?
+        } else {
+            record.event(None)?
+        };
+        self.events.push(event);
         self.bytes += bytes.len();
         Ok(!self.is_full())
     }
@@ -77,7 +92,7 @@ impl Volumes {
         limit: usize,
     ) -> Result<Vec<StoredEvent>, StoreError> {
         self.reading(|seen| {
-            let mut page = Page::new(limit);
+            let mut page = Page::new(limit, self, seen.view);
             let mut next = from.max(EventSeq(1));
             let head = self.heads.read().runs.get(&run).copied();
             let pieces = pieces(seen.view, head, run)?;
@@ -102,7 +117,7 @@ impl Volumes {
     /// The events of all runs, from a position, at most `limit`.
     pub(crate) fn read_from(&self, from: Position, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
         self.reading(|seen| {
-            let (mut page, view) = (Page::new(limit), seen.view);
+            let (mut page, view) = (Page::new(limit, self, seen.view), seen.view);
             let sealed = view.sealed.iter().filter(|sealed| !sealed.entry.pruned);
             let mut sources: Vec<_> = sealed
                 .map(|sealed| (Source::Sealed(Arc::clone(sealed)), sealed.entry.first, sealed.entry.last))
@@ -122,7 +137,7 @@ impl Volumes {
 
     /// The runs that are not closed, oldest first.
     pub(crate) fn open_runs(&self) -> Vec<RunId> {
-        self.heads.read().open().map(|(run, _)| run).collect()
+        self.heads.read().open().collect()
     }
 
     /// Runs older than `before`, newest first.
@@ -228,7 +243,7 @@ fn read_piece(
     run: RunId,
     start: EventSeq,
     version: EventSeq,
-    page: &mut Page,
+    page: &mut Page<'_>,
 ) -> Result<(), VolumeError> {
     let there = usize::try_from(version.0 - start.0 + 1).unwrap_or(usize::MAX);
     let wanted = there.min(page.limit - page.events.len());
@@ -254,7 +269,7 @@ fn scan_piece(
     start: Position,
     last: Position,
     cut: &BTreeSet<RunId>,
-    page: &mut Page,
+    page: &mut Page<'_>,
 ) -> Result<(), VolumeError> {
     let mut next = start;
     contents.scan(start, &mut |record, bytes| {

@@ -9,6 +9,7 @@ use enact_core::time::Timestamp;
 
 use super::heads::{self, BLOB_BYTES, Head, KEY_BYTES, KeyHeld, RUN_BYTES};
 use super::manifest::Entry;
+use super::secrets::Secrets;
 use super::table::Table;
 use crate::codec::merkle::Hash;
 
@@ -22,6 +23,8 @@ pub(crate) struct Sealed {
     pub(crate) keys: Table<KEY_BYTES>,
     pub(crate) blobs: Table<BLOB_BYTES>,
     pub(crate) leaves: Table<32>,
+    /// The keys of its runs. Not among what the manifest sums up: erasing a run changes it.
+    pub(crate) secrets: Secrets,
 }
 
 /// The folder in which a store has its volumes.
@@ -57,6 +60,7 @@ impl Sealed {
             keys: Table::new(table("keys"), entry.keys),
             blobs: Table::new(table("blobs"), entry.blobs),
             leaves: Table::new(table("leaves"), entry.leaves),
+            secrets: Secrets::new(table("secrets")),
             entry,
         }
     }
@@ -74,6 +78,11 @@ impl Sealed {
     /// Whether keys were taken in it and are still there.
     pub(crate) fn has_keys(&self) -> bool {
         self.entry.keys.count > 0 && !self.entry.pruned
+    }
+
+    /// Whether there is a file with keys of its runs.
+    pub(crate) fn has_secrets(&self) -> bool {
+        self.entry.secrets && !self.entry.pruned
     }
 
     /// Who took a key in this volume.

@@ -8,9 +8,10 @@ use enact_core::ids::{Position, RunId};
 use enact_core::store::StoreError;
 
 use super::contents::{Contents, VolumeError};
-use super::heads::{Heads, key_entry, run_entry};
+use super::heads::{Heads, Kept, key_entry, run_entry};
 use super::manifest::Entry;
 use super::sealed::{folder, table_path};
+use super::secrets;
 use super::table::{self, TableSummary};
 use crate::codec::merkle::{Hash, Tree};
 use crate::files::{self, Tried};
@@ -33,6 +34,10 @@ pub(crate) fn seal(store: &Path, number: u64, first: Position, heads: &Heads) ->
     let keys = heads.sorted_keys();
     let keys = table::write(&table("keys"), keys.into_iter().map(|(key, held)| key_entry(key, held)))?;
     let blobs = table::write(&table("blobs"), heads.blobs.iter().copied())?;
+    let has_secrets = heads.runs.values().any(|head| head.kept != Kept::Plain);
+    if has_secrets {
+        secrets::write(&table("secrets"), heads.secrets.iter().map(|(run, wrapped)| (*run, wrapped)))?;
+    }
     let touched = touched(heads).ok_or_else(|| VolumeError::Damaged("a volume without runs".into()))?;
     let times = heads.times.unwrap_or_default();
     Ok(Entry {
@@ -47,6 +52,7 @@ pub(crate) fn seal(store: &Path, number: u64, first: Position, heads: &Heads) ->
         blobs,
         leaves,
         pruned: false,
+        secrets: has_secrets,
     })
 }
 

@@ -12,7 +12,7 @@ use enact_core::ids::{CallPath, EventSeq, Position, Pseudonym, RunId, Seq};
 use enact_core::json::JsonText;
 use enact_core::store::{Append, Durability, EventStore, Fence, RunMark, StoreError};
 use enact_core::time::Timestamp;
-use enact_store::{Options, SledStore};
+use enact_store::{MasterKey, Options, SledStore};
 
 /// A run that was accepted in millisecond `ms`, the `n`th of it.
 pub(crate) fn run(ms: u64, n: u16) -> RunId {
@@ -80,9 +80,14 @@ pub(crate) async fn stream(store: &SledStore, run: RunId) -> Result<Vec<StoredEv
     }
 }
 
-/// A store whose volumes are sealed early.
+/// A store whose volumes are sealed early, with a key.
 pub(crate) fn small() -> Options {
-    SledStore::options().volume_bytes(200_000).segment_bytes(64 * 1024)
+    SledStore::options().volume_bytes(200_000).segment_bytes(64 * 1024).master_key(key())
+}
+
+/// The master key of tests.
+pub(crate) fn key() -> MasterKey {
+    MasterKey::parse(&"07".repeat(32)).unwrap()
 }
 
 /// Fills a store with runs of three appends each; every tenth stays open. Gives the runs with their versions.

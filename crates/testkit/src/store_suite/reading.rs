@@ -112,7 +112,8 @@ pub async fn events_read_back_as_they_were_written(stores: &impl Stores) {
 pub async fn blobs_read_back_and_outlive_closing_and_crashes(stores: &impl Stores) {
     let mut store = stores.fresh().await;
     let contents = [vec![], b"abc".to_vec(), vec![1; 65_536], vec![2; 3_000_000]];
-    let put = |content: &Vec<u8>| store.blobs().put(&mut content.as_slice()).unwrap();
+    self::put(&store, one(run(1), 0, "a")).await;
+    let put = |content: &Vec<u8>| store.blobs(run(1)).put(&mut content.as_slice()).unwrap();
     let blobs: Vec<_> = contents.iter().map(put).collect();
     assert_eq!(put(&b"abc".to_vec()), *blobs.get(1).unwrap(), "the same content is the same blob");
     let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
@@ -120,11 +121,11 @@ pub async fn blobs_read_back_and_outlive_closing_and_crashes(stores: &impl Store
     for end in 0..3 {
         for (blob, content) in blobs.iter().zip(&contents) {
             let mut read = Vec::new();
-            store.blobs().open(blob).unwrap().read_to_end(&mut read).unwrap();
+            store.blobs(run(1)).open(blob).unwrap().read_to_end(&mut read).unwrap();
             assert!(read == *content, "{blob:?}");
         }
         let unknown = BlobRef { sha256: "0".repeat(64), size: 3 };
-        let not_found = store.blobs().open(&unknown).map(drop).map_err(|error| error.kind());
+        let not_found = store.blobs(run(1)).open(&unknown).map(drop).map_err(|error| error.kind());
         assert_eq!(not_found, Err(io::ErrorKind::NotFound));
         store = if end == 0 { stores.reopen(store).await } else { stores.crash(store).await };
     }

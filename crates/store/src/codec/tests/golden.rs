@@ -10,6 +10,7 @@ use enact_core::event::*;
 use enact_core::ids::{CallPath, EventSeq, Position, Pseudonym, RunId, Seq};
 use enact_core::json::JsonText;
 use enact_core::policy::VerdictRecord;
+use enact_core::run::RunStatus;
 use enact_core::time::Timestamp;
 
 pub(super) struct Run {
@@ -30,6 +31,7 @@ pub(super) fn runs() -> Vec<Run> {
         run("cancelled", cancelled()),
         run("failed-and-kept", failed_and_kept()),
         run("approved", approved()),
+        run("erased", [blocked(), vec![content_erased()]].concat()),
     ]
 }
 
@@ -267,6 +269,15 @@ fn blocked() -> Vec<Event> {
         judged(false),
         Event::RunBlocked(RunBlocked { error }),
     ]
+}
+
+fn content_erased() -> Event {
+    Event::ContentErased(ContentErased {
+        status: RunStatus::Blocked,
+        actions: 0,
+        ended_at: Timestamp::from_unix_us(1_700_000_000_000_000),
+        blobs: vec![[0xcd; 32]],
+    })
 }
 
 fn approval_requested(call: Option<Arc<ActionCall>>, facts: Option<JsonText>, digest: &str) -> Event {
