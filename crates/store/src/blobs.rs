@@ -20,9 +20,9 @@ use enact_core::store::StoreError;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
-use crate::codec::merkle::Hash;
 use crate::files::{self, Tried};
 use crate::secrets::RunKey;
+use enact_merkle::Hash;
 
 const BUFFER: usize = 64 * 1024;
 

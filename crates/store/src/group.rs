@@ -7,9 +7,9 @@ use enact_core::ids::{EventSeq, Position, RunId};
 use enact_core::store::RunMark;
 
 use crate::codec::bytes::{Reader, put_u32, put_u64};
-use crate::codec::merkle::Hash;
 use crate::codec::{CodecError, Prepared, Record};
 use crate::secrets::{WRAPPED, Wrapped};
+use enact_merkle::Hash;
 
 const OPEN: u8 = 1;
 const KEYED: u8 = 2;

@@ -16,7 +16,7 @@ use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundK
 use ring::hmac;
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 
-use crate::codec::merkle::Hash;
+use enact_merkle::Hash;
 
 const KEY: usize = 32;
 pub(crate) const TAG: usize = 16;

@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 use rand::RngCore;
 use sha2::{Digest, Sha256};
 
-use crate::codec::merkle::Hash;
 use crate::secrets::{BlobKey, DoesNotOpen, RunKey, TAG};
+use enact_merkle::Hash;
 
 /// The zeros may say something of a later form.
 const MAGIC: [u8; 8] = *b"ENB1\0\0\0\0";

@@ -1,7 +1,7 @@
 //! How an event is written as bytes, and read back for ever.
 //!
 //! A record is a clear header, of a fixed size and nothing personal in it, and a payload: the body of the
-//! event in bincode. Header and payload are under a CRC32 against decay; the [leaf hash](merkle::leaf) over
+//! event in bincode. Header and payload are under a CRC32 against decay; the [leaf hash](leaf) over
 //! the header and the hash of the payload is computed once, when the record is made, and kept in the record,
 //! so that a proof stays valid when the payload is later encrypted, erased or pruned.
 //!
@@ -32,7 +32,6 @@
 //! never a panic.
 
 pub(crate) mod bytes;
-pub(crate) mod merkle;
 pub(crate) mod payload;
 
 use std::path::Path;
@@ -42,8 +41,10 @@ use enact_core::ids::{EventSeq, Position, Pseudonym, RunId};
 use enact_core::store::{MAX_RECORD_BYTES, StoreError};
 use enact_core::time::Timestamp;
 
+use enact_merkle::{Hash, leaf_hash_of};
+use sha2::{Digest, Sha256};
+
 use self::bytes::{Reader, put_u16, put_u32, put_u64};
-use self::merkle::Hash;
 use crate::secrets::RunKey;
 
 const MAGIC: [u8; 4] = *b"ENR1";
@@ -138,7 +139,7 @@ impl Prepared {
         if size > MAX_RECORD_BYTES {
             return Err(StoreError::TooLarge { size, limit: MAX_RECORD_BYTES });
         }
-        let payload_hash = merkle::payload(&payload);
+        let payload_hash = payload_hash(&payload);
         let kind = event.event.code();
         Ok(Self {
             kind,
@@ -171,7 +172,7 @@ impl Prepared {
         to.extend_from_slice(&self.by.0);
         // `new` refuses payloads that do not fit.
         put_u32(to, u32::try_from(self.payload.len()).unwrap_or(u32::MAX));
-        let leaf = merkle::leaf(to.get(start..).unwrap_or_default(), &self.payload_hash);
+        let leaf = leaf(to.get(start..).unwrap_or_default(), &self.payload_hash);
         to.extend_from_slice(&leaf);
         let mut crc = crc32fast::Hasher::new();
         crc.update(to.get(start..).unwrap_or_default());
@@ -246,7 +247,7 @@ impl<'a> Record<'a> {
     /// Whether the leaf hash is that of header and payload.
     pub(crate) fn leaf_is_right(&self) -> bool {
         let hashed = self.header.get(..HASHED_BYTES).unwrap_or_default();
-        merkle::leaf(hashed, &merkle::payload(self.payload)) == self.leaf
+        leaf(hashed, &payload_hash(self.payload)) == self.leaf
     }
 
     /// Whether the payload needs the run's key to be read.
@@ -314,6 +315,17 @@ fn check_format(header: &[u8]) -> Result<(), CodecError> {
         found: u32::from(found.max(RECORD_FORMAT + 1)),
         known: u32::from(RECORD_FORMAT),
     })
+}
+
+/// The hash of a payload as it is stored.
+fn payload_hash(payload: &[u8]) -> Hash {
+    Sha256::digest(payload).into()
+}
+
+/// The leaf hash of a record. The header has a fixed size and begins with a magic, so that no two records
+/// give the same bytes to the hash.
+fn leaf(header: &[u8], payload_hash: &Hash) -> Hash {
+    leaf_hash_of(&[header, payload_hash])
 }
 
 #[cfg(test)]

@@ -17,10 +17,10 @@ use futures::executor::block_on;
 
 use super::{SledStore, off_worker};
 use crate::blobs::{FileBlobs, file_of};
-use crate::codec::merkle::Hash;
 use crate::codec::payload;
 use crate::secrets::RunKey;
 use crate::volume::Volumes;
+use enact_merkle::Hash;
 
 impl SledStore {
     /// Erases the content of a run that has ended: parameters, what actions gave, pre-states, messages, the names of its

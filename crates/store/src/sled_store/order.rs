@@ -14,10 +14,10 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
 use crate::codec::Prepared;
-use crate::codec::merkle::Hash;
 use crate::codec::payload;
 use crate::group::{AppendHeader, Content};
 use crate::secrets::RunKey;
+use enact_merkle::Hash;
 
 /// How long an append that nobody waits for may stay unwritten.
 const ENQUEUED_WAIT: Duration = Duration::from_millis(500);

@@ -10,12 +10,12 @@ use enact_core::time::Timestamp;
 
 use super::order::Order;
 use super::{SledStore, off_worker};
-use crate::codec::merkle::Hash;
 use crate::files;
 use crate::volume::Volumes;
 use crate::volume::heads::{Head, read_run};
 use crate::volume::manifest::{Entry, PRUNED_TABLES};
 use crate::volume::sealed::{Sealed, log_times, table_path};
+use enact_merkle::Hash;
 
 /// How often it is planned again because runs were written to, or a volume was sealed, between plan and deed.
 const PLANS: usize = 10;

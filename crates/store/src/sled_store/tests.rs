@@ -265,7 +265,7 @@ impl Known for SealedMeanwhile {
         Lookup::OnDisk
     }
 
-    fn key(&self, _: &crate::codec::merkle::Hash, _: Timestamp) -> Lookup<RunId> {
+    fn key(&self, _: &enact_merkle::Hash, _: Timestamp) -> Lookup<RunId> {
         Lookup::Nowhere
     }
 

@@ -8,12 +8,12 @@ use enact_core::store::StoreError;
 
 use super::SledStore;
 use crate::codec::Record;
-use crate::codec::merkle::{Hash, Tree};
 use crate::group::{AppendHeader, Content, GroupAppend};
 use crate::journal;
 use crate::volume::applier::each_append;
 use crate::volume::contents::{Contents, VolumeError};
 use crate::volume::sealed::Sealed;
+use enact_merkle::{Frontier, Hash};
 
 /// What was read, and found to be as it was written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -133,7 +133,7 @@ pub(super) fn verify_sealed(
     referenced: &mut Referenced,
 ) -> Result<u64, StoreError> {
     sealed.leaves.verify()?;
-    let mut leaves = Tree::default();
+    let mut leaves = Frontier::default();
     sealed.leaves.each(&mut |leaf| {
         leaves.push(*leaf);
         true
@@ -155,7 +155,7 @@ pub(super) fn verify_sealed(
         referenced.blobs.insert(*blob);
         true
     })?;
-    let (mut tree, mut count) = (Tree::default(), 0);
+    let (mut tree, mut count) = (Frontier::default(), 0);
     let read = open().and_then(|contents| {
         contents.scan(sealed.entry.first, &mut |record, _| {
             if !record.leaf_is_right() {

@@ -10,9 +10,9 @@ use enact_core::store::RunMark;
 use enact_core::time::Timestamp;
 
 use crate::codec::bytes::{Reader, put_u32, put_u64};
-use crate::codec::merkle::Hash;
 use crate::group::{AppendHeader, Content};
 use crate::secrets::{WRAPPED, Wrapped};
+use enact_merkle::Hash;
 
 /// What is known of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -10,8 +10,8 @@ use enact_core::time::Timestamp;
 use super::table::TableSummary;
 use crate::codec::CodecError;
 use crate::codec::bytes::{Reader, put_u16, put_u32, put_u64};
-use crate::codec::merkle::Hash;
 use crate::files;
+use enact_merkle::Hash;
 
 const MAGIC: [u8; 4] = *b"ENM1";
 /// The newest format of the manifest.

@@ -34,12 +34,12 @@ use self::backlog::Backlog;
 use self::contents::{Contents, VolumeError};
 use self::heads::Heads;
 use self::sealed::{Sealed, log_times};
-use crate::codec::merkle::Hash;
 use crate::files;
 use crate::lock::Place;
 use crate::secrets::KeyRing;
 use crate::sled_store::order::{Known, Lookup};
 use crate::watermark::Watermark;
+use enact_merkle::Hash;
 
 /// How many sealed volumes are kept open.
 const OPENED: usize = 3;

@@ -11,7 +11,7 @@ use super::heads::{self, BLOB_BYTES, Head, KEY_BYTES, KeyHeld, RUN_BYTES};
 use super::manifest::Entry;
 use super::secrets::Secrets;
 use super::table::Table;
-use crate::codec::merkle::Hash;
+use enact_merkle::Hash;
 
 /// A sealed volume.
 #[derive(Debug)]

@@ -13,8 +13,8 @@ use super::manifest::Entry;
 use super::sealed::{folder, table_path};
 use super::secrets;
 use super::table::{self, TableSummary};
-use crate::codec::merkle::{Hash, Tree};
 use crate::files::{self, Tried};
+use enact_merkle::{Frontier, Hash};
 
 /// Seals the closed database of a volume whose records begin at `first`. What it gives has to go into the
 /// manifest; until then, nothing has happened.
@@ -71,7 +71,7 @@ fn read_back(
     contents: &Contents,
 ) -> Result<(Hash, TableSummary), VolumeError> {
     let path = table_path(store, number, "leaves");
-    let mut tree = Tree::default();
+    let mut tree = Frontier::default();
     let mut expected = first;
     let mut crc = crc32fast::Hasher::new();
     let mut read: Result<(), VolumeError> = Ok(());

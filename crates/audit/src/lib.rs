@@ -1,0 +1,27 @@
+//! What makes the log provable to those who do not trust who keeps it.
+//!
+//! Knows: signing keys, signed notes, checkpoints of a Merkle tree. Does not know: the runtime, how records are
+//! encoded. Formats are those of [C2SP](https://c2sp.org): [signed notes](https://c2sp.org/signed-note) and
+//! [checkpoints](https://c2sp.org/tlog-checkpoint), so that other people's tools can verify them.
+//!
+//! ```
+//! use enact_audit::{Checkpoint, PublicKeys, SigningKey};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let key = SigningKey::generate();
+//! let checkpoint = Checkpoint { origin: "example.org/log".into(), size: 0, root: enact_merkle::empty_root() };
+//! let note = checkpoint.sign(&[&key])?;
+//!
+//! // Who verifies needs the public key alone, and has it from elsewhere than from the log.
+//! let trusted = PublicKeys::parse(&key.public("example.org/log")?.to_string())?;
+//! assert_eq!(Checkpoint::verify(&note.to_string(), &trusted)?, checkpoint);
+//! # Ok(()) }
+//! ```
+
+mod checkpoint;
+mod key;
+mod note;
+
+pub use checkpoint::{BadCheckpoint, Checkpoint};
+pub use key::{BadKey, PublicKey, PublicKeys, SigningKey};
+pub use note::{BadNote, SignedNote};

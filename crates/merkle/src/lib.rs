@@ -1,0 +1,62 @@
+//! The Merkle tree of RFC 6962 over a log: its root, and proofs that a record is in it and that an older log is the
+//! beginning of a newer one.
+//!
+//! Knows: hashes and how they are put together. Does not know: what a record is, where leaves are kept. All that is
+//! made here needs memory with the logarithm of the log alone; the leaves are read once, in their order.
+//!
+//! ```
+//! use enact_merkle::{Consistency, Frontier, Inclusion, leaf_hash};
+//!
+//! let leaves: Vec<_> = ["one", "two", "three"].map(|text| leaf_hash(text.as_bytes())).to_vec();
+//! let root = |leaves: &[_]| leaves.iter().copied().collect::<Frontier>().root();
+//!
+//! let proofs = Inclusion::prove(3, [1], |take| leaves.iter().for_each(|leaf| take(*leaf)));
+//! assert!(proofs[0].verify(leaves[1], root(&leaves)));
+//! assert!(!proofs[0].verify(leaves[2], root(&leaves)));
+//!
+//! let grown = Consistency::prove(2, 3, |take| leaves.iter().for_each(|leaf| take(*leaf))).unwrap();
+//! assert!(grown.verify(root(&leaves[..2]), root(&leaves)));
+//! ```
+
+mod consistency;
+mod frontier;
+mod inclusion;
+mod subtrees;
+
+use sha2::{Digest, Sha256};
+
+pub use consistency::Consistency;
+pub use frontier::Frontier;
+pub use inclusion::Inclusion;
+
+/// A SHA-256.
+pub type Hash = [u8; 32];
+
+/// The hash of a leaf: of its data behind a zero byte, so that no leaf can be taken for a node (RFC 6962, section 2.1).
+#[must_use]
+pub fn leaf_hash(data: &[u8]) -> Hash {
+    leaf_hash_of(&[data])
+}
+
+/// As [`leaf_hash`], of data that is in parts.
+#[must_use]
+pub fn leaf_hash_of(parts: &[&[u8]]) -> Hash {
+    parts.iter().fold(Sha256::new().chain_update([0]), Digest::chain_update).finalize().into()
+}
+
+/// The hash of a node: of both hashes below it behind a one.
+#[must_use]
+pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
+    Sha256::new().chain_update([1]).chain_update(left).chain_update(right).finalize().into()
+}
+
+/// The root of a log that has no leaves.
+#[must_use]
+pub fn empty_root() -> Hash {
+    Sha256::digest([]).into()
+}
+
+/// The number of leaves in the left subtree of a tree of `size` leaves, two at least: the largest power of two below it.
+fn split(size: u64) -> u64 {
+    1 << (u64::BITS - 1 - size.saturating_sub(1).leading_zeros())
+}
