@@ -275,12 +275,43 @@ pub(crate) enum Word {
 pub(crate) enum Audit {
     /// Check the whole log against its signatures.
     Verify,
-    /// Export the log.
-    Export {
-        /// From this position on.
-        #[arg(long, value_name = "POS")]
-        from: Option<u64>,
+    /// Export the log as JSON Lines; docs/export.md says in which form.
+    Export(Export),
+    /// Delete runs that ended before a time, to get disk space back; their hashes stay, and the log can still be proved.
+    Prune {
+        /// A date or a time of RFC 3339, such as 2026-01-31 or 2026-01-31T12:00:00Z; a date begins at midnight in UTC.
+        #[arg(long, value_name = "TIME")]
+        before: String,
     },
+}
+
+/// What of the log is exported. An event is exported where all that is asked for holds.
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// From this position on.
+    #[arg(long, value_name = "POS", default_value_t = 1)]
+    pub(crate) from: u64,
+    /// Only events of this run; may be given several times.
+    #[arg(long, value_name = "RUN")]
+    pub(crate) run: Vec<String>,
+    /// Only events of runs of this user.
+    #[arg(long, value_name = "EMAIL")]
+    pub(crate) user: Option<String>,
+    /// Only events of runs of this workflow.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) workflow: Option<String>,
+    /// Only events of this kind, such as RunAccepted; may be given several times.
+    #[arg(long, value_name = "KIND")]
+    pub(crate) kind: Vec<String>,
+    /// Only events of this time or later.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Only events from before this time.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) before: Option<String>,
+    /// Exactly as it was recorded: also what looks like a secret, and binary content of any size.
+    #[arg(long)]
+    pub(crate) whole: bool,
 }
 
 #[derive(Debug, Subcommand)]
