@@ -9,14 +9,15 @@
 //! no files.
 
 use std::fmt::{self, Debug};
+use std::path::Path;
 
 use enact_core::ids::RunId;
+use enact_core::store::StoreError;
+use enact_merkle::Hash;
 use rand::RngCore;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hmac;
 use secrecy::{ExposeSecret, SecretBox, SecretString};
-
-use enact_merkle::Hash;
 
 const KEY: usize = 32;
 pub(crate) const TAG: usize = 16;
@@ -229,6 +230,33 @@ fn chunk_nonce(number: u64, is_last: bool) -> Nonce {
     let bytes = number.to_le_bytes().into_iter().chain([u8::from(is_last)]);
     nonce.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
     Nonce::assume_unique_for_key(nonce)
+}
+
+/// Whether the content of a store can be read and written, and with which keys.
+#[derive(Debug)]
+pub(crate) enum Unlocked {
+    /// It is not encrypted.
+    Plain,
+    /// It is, under the master key with this fingerprint, which was not given: hashes can be read, content cannot.
+    Locked(String),
+    /// It is, and these are its keys.
+    Open(KeyRing),
+}
+
+impl Unlocked {
+    /// The keys of the store in `path`; `None` where it has none.
+    ///
+    /// # Errors
+    /// [`StoreError::WrongKey`], where it has some and they are locked.
+    pub(crate) fn keys(&self, path: &Path) -> Result<Option<&KeyRing>, StoreError> {
+        match self {
+            Self::Plain => Ok(None),
+            Self::Open(ring) => Ok(Some(ring)),
+            Self::Locked(needed) => {
+                Err(StoreError::WrongKey { path: path.to_owned(), needed: needed.clone(), given: None })
+            }
+        }
+    }
 }
 
 /// The keys of a store, by their numbers; the last one wraps new run keys.

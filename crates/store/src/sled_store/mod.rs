@@ -2,6 +2,7 @@
 
 mod backup;
 mod beside;
+mod checkpoints;
 pub(crate) mod closed;
 mod erase;
 pub(crate) mod open;
@@ -22,6 +23,7 @@ use enact_core::blob::BlobStore;
 use enact_core::event::StoredEvent;
 use enact_core::ids::{EventSeq, Position, Pseudonym, RunId};
 use enact_core::store::{Append, Appended, EventStore, MAX_PAGE, StoreError};
+use enact_merkle::Hash;
 use futures::future::{BoxFuture, Either, select};
 use parking_lot::Mutex;
 
@@ -40,6 +42,7 @@ use crate::volume::Volumes;
 use crate::volume::applier::Applier;
 use crate::watermark::Watermark;
 
+pub use checkpoints::KeptCheckpoints;
 pub use prune::{Held, HeldBy, Pruned};
 pub use verify::Verified;
 
@@ -47,6 +50,8 @@ pub use verify::Verified;
 const VOLUME_BYTES: u64 = 64 * 1024 * 1024;
 /// The size of a segment of the journal, where nothing else is said.
 const SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
+/// The most leaf hashes that one call of [`SledStore::leaves`] gives: 2 MiB of them.
+pub const MAX_LEAVES: usize = 64 * 1024;
 /// How long an idempotency key is kept, where nothing else is said.
 const KEY_RETENTION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How long closing waits for the threads of the store. What is not done then need not be: the journal has
@@ -61,7 +66,6 @@ pub struct Options {
     key_retention: Duration,
     pub(crate) closing: Duration,
     pub(crate) master_key: Option<MasterKey>,
-    /// Opens a store with keys also where the master key is not given: nothing is appended or read then.
     pub(crate) without_key: bool,
 }
 
@@ -108,6 +112,14 @@ impl Options {
     #[must_use]
     pub fn master_key(mut self, key: MasterKey) -> Self {
         self.master_key = Some(key);
+        self
+    }
+
+    /// Opens a store that is encrypted also where the master key is not given: for verifying, which reads hashes and no
+    /// content. Whoever appends to it, or reads what is encrypted, gets [`StoreError::WrongKey`].
+    #[must_use]
+    pub fn without_key(mut self) -> Self {
+        self.without_key = true;
         self
     }
 
@@ -181,12 +193,12 @@ impl SledStore {
     fn start(path: &Path, options: &Options, disk: Arc<dyn Disk>) -> Result<Self, StoreError> {
         let path = std::path::absolute(path).map_err(|error| StoreError::io("finding the store", error))?;
         let opened = open::open(&path, options, disk)?;
-        let Opened { lock, identity, ring, journal, sealed, cut, heads, was_closed } = opened;
+        let Opened { lock, identity, keys, journal, sealed, cut, heads, was_closed } = opened;
         let order = Arc::new(Order::new(journal.cursor().next, heads.now));
         let durable = Arc::new(Watermark::new(heads.last));
         let place = lock.place()?;
         let volumes =
-            Volumes::new(place, &path, identity.id, options.key_retention, ring, (sealed, cut), heads);
+            Volumes::new(place, &path, identity.id, options.key_retention, keys, (sealed, cut), heads);
         let volumes = Arc::new(volumes);
         let segments = journal.segments();
         let applier = Applier {
@@ -228,6 +240,21 @@ impl SledStore {
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Which store this is: 32 hexadecimal digits, made at random with it. A copy of it has the same.
+    #[must_use]
+    pub fn id(&self) -> String {
+        self.identity.id.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The leaf hashes of the durable records from a position on, at most `limit` and at most [`MAX_LEAVES`], in the order
+    /// of the log. Those of pruned records too. Empty past the end.
+    ///
+    /// # Errors
+    /// As for reading events.
+    pub async fn leaves(&self, from: Position, limit: usize) -> Result<Vec<Hash>, StoreError> {
+        self.reading(move |volumes| volumes.leaves(from, limit.min(MAX_LEAVES))).await
     }
 
     /// Closes the store: writes what was appended, refuses more, and leaves a note with which the next opening is
@@ -286,7 +313,7 @@ impl SledStore {
 
     /// The key under which events of a run are encrypted; `None` where they are not.
     async fn secret_for(&self, run: RunId, expected: EventSeq) -> Result<Option<RunKey>, StoreError> {
-        let Some(ring) = &self.volumes.ring else { return Ok(None) };
+        let Some(ring) = self.volumes.keys.keys(&self.path)? else { return Ok(None) };
         if expected == EventSeq(0) {
             let failed = |error| StoreError::io("making the key of a run", io::Error::other(error));
             return ring.new_run(run).map(Some).map_err(failed);
@@ -374,7 +401,7 @@ struct RunKeys {
 
 impl Keys for RunKeys {
     fn key(&self, run: RunId) -> Result<Option<RunKey>, StoreError> {
-        if self.volumes.ring.is_none() {
+        if self.volumes.keys.keys(&self.volumes.store)?.is_none() {
             return Ok(None);
         }
         let content = match content_in_memory(&self.order, &self.volumes, run)? {

@@ -15,7 +15,7 @@ use crate::identity::{StoreIdentity, StoreKeys};
 use crate::journal::disk::Disk;
 use crate::journal::{self, Found, Journal, JournalConfig};
 use crate::lock::StoreLock;
-use crate::secrets::{KeyRing, MasterKey};
+use crate::secrets::{KeyRing, MasterKey, Unlocked};
 use crate::volume::applier::each_append;
 use crate::volume::content::handed_over;
 use crate::volume::heads::Heads;
@@ -31,8 +31,7 @@ pub(crate) const BLOBS: &str = "blobs";
 pub(crate) struct Opened {
     pub(crate) lock: StoreLock,
     pub(crate) identity: StoreIdentity,
-    /// The store's keys, where it has some and the master key was given.
-    pub(crate) ring: Option<KeyRing>,
+    pub(crate) keys: Unlocked,
     pub(crate) journal: Journal,
     pub(crate) sealed: Vec<Arc<Sealed>>,
     pub(crate) cut: BTreeSet<RunId>,
@@ -59,7 +58,7 @@ pub(crate) fn open(store: &Path, options: &Options, disk: Arc<dyn Disk>) -> Resu
         Some(identity) => identity,
         None => create(store, &config, options.master_key.as_ref())?,
     };
-    let ring = unlock(store, &identity, options)?;
+    let keys = unlock(store, &identity, options)?;
     for folder in [volumes_dir(store), store.join(BLOBS)] {
         files::create_dir(&folder)?;
         if !folder.is_dir() {
@@ -76,18 +75,19 @@ pub(crate) fn open(store: &Path, options: &Options, disk: Arc<dyn Disk>) -> Resu
     // Only now: until the journal was found to be whole, all of this is evidence.
     closed::remove(store)?;
     forget_unsealed(store, &sealed)?;
-    let (identity, ring) = with_keys(store, identity, ring, options.master_key.as_ref())?;
-    Ok(Opened { lock, identity, ring, journal, sealed, cut, heads, was_closed })
+    let (identity, keys) = with_keys(store, identity, keys, options.master_key.as_ref())?;
+    Ok(Opened { lock, identity, keys, journal, sealed, cut, heads, was_closed })
 }
 
 /// Unwraps the keys of a store that has some.
-fn unlock(store: &Path, identity: &StoreIdentity, options: &Options) -> Result<Option<KeyRing>, StoreError> {
+fn unlock(store: &Path, identity: &StoreIdentity, options: &Options) -> Result<Unlocked, StoreError> {
     match (&identity.keys, &options.master_key) {
-        (Some(keys), Some(master)) => keys.open(identity, store, master).map(Some),
-        (Some(keys), None) if !options.without_key => {
+        (Some(keys), Some(master)) => keys.open(identity, store, master).map(Unlocked::Open),
+        (Some(keys), None) if options.without_key => Ok(Unlocked::Locked(keys.needed())),
+        (Some(keys), None) => {
             Err(StoreError::WrongKey { path: store.to_owned(), needed: keys.needed(), given: None })
         }
-        _ => Ok(None),
+        (None, _) => Ok(Unlocked::Plain),
     }
 }
 
@@ -95,14 +95,14 @@ fn unlock(store: &Path, identity: &StoreIdentity, options: &Options) -> Result<O
 fn with_keys(
     store: &Path,
     identity: StoreIdentity,
-    ring: Option<KeyRing>,
+    keys: Unlocked,
     master: Option<&MasterKey>,
-) -> Result<(StoreIdentity, Option<KeyRing>), StoreError> {
-    let (None, Some(master)) = (&identity.keys, master) else { return Ok((identity, ring)) };
+) -> Result<(StoreIdentity, Unlocked), StoreError> {
+    let (None, Some(master)) = (&identity.keys, master) else { return Ok((identity, keys)) };
     let ring = KeyRing::new(identity.id);
     let identity = StoreIdentity { keys: Some(StoreKeys::new(&ring, master)?), ..identity };
     identity.write(store)?;
-    Ok((identity, Some(ring)))
+    Ok((identity, Unlocked::Open(ring)))
 }
 
 /// Opens the journal where the store was closed, or reads all of it.

@@ -10,6 +10,7 @@ use super::SledStore;
 use crate::codec::Record;
 use crate::group::{AppendHeader, Content, GroupAppend};
 use crate::journal;
+use crate::secrets::Unlocked;
 use crate::volume::applier::each_append;
 use crate::volume::contents::{Contents, VolumeError};
 use crate::volume::sealed::Sealed;
@@ -54,12 +55,25 @@ impl SledStore {
     /// # Errors
     /// The first damage in the order of the log, as [`StoreError::Corrupt`].
     pub fn verify(&self) -> Result<Verified, StoreError> {
-        self.maintenance.carry_out(|| self.read_everything())
+        self.verify_leaves(&mut |_| ())
+    }
+
+    /// As [`verify`](Self::verify), and gives the leaf hash of each record, in the order of the log, when it was compared with the
+    /// record; of pruned volumes, which have leaf hashes alone, when they were compared with their root. What was given
+    /// holds only where this returns `Ok`. Needs no master key.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub fn verify_leaves(&self, leaf: &mut dyn FnMut(&Hash)) -> Result<Verified, StoreError> {
+        self.maintenance.carry_out(|| self.read_everything(leaf))
     }
 
     /// Every run key of a volume has to open, where the master key is there.
     fn verify_secrets(&self, sealed: &Sealed) -> Result<(), StoreError> {
-        let Some(ring) = self.volumes.ring.as_ref().filter(|_| sealed.has_secrets()) else { return Ok(()) };
+        let Unlocked::Open(ring) = &self.volumes.keys else { return Ok(()) };
+        if !sealed.has_secrets() {
+            return Ok(());
+        }
         for (run, wrapped) in sealed.secrets.all()? {
             if ring.run(run, &wrapped).is_err() {
                 let what = format!("the key of run {run} is not as it was written");
@@ -69,7 +83,7 @@ impl SledStore {
         Ok(())
     }
 
-    fn read_everything(&self) -> Result<Verified, StoreError> {
+    fn read_everything(&self, leaf: &mut dyn FnMut(&Hash)) -> Result<Verified, StoreError> {
         let (_pin, segments, end) = self.segments.pin();
         let sealed = self.volumes.view().sealed.clone();
         let (mut events, mut referenced) = (0, Referenced::default());
@@ -82,6 +96,10 @@ impl SledStore {
             next = sealed.entry.last.next();
             self.verify_secrets(sealed)?;
             events += verify_sealed(sealed, || self.volumes.open_sealed(sealed), &mut referenced)?;
+            sealed.leaves.each(&mut |hash| {
+                leaf(hash);
+                true
+            })?;
         }
         let journal = self.path.join(journal::FOLDER);
         journal::read_all(&journal, &self.identity.id, end, &segments, &mut |header, body| {
@@ -95,6 +113,7 @@ impl SledStore {
             let (mut wrong, mut count) = (None, 0);
             let check = |record: &Record<'_>, _: &_| {
                 count += 1;
+                leaf(&record.leaf);
                 if !record.leaf_is_right() {
                     wrong.get_or_insert(record.position);
                 }

@@ -69,18 +69,19 @@ impl Volumes {
     /// Unwraps the key that content is encrypted under; `None` where it is not.
     ///
     /// # Errors
-    /// [`StoreError::Erased`]; `Corrupt`, where what is there is not a key of this store.
+    /// [`StoreError::Erased`]; [`StoreError::WrongKey`], where the store is locked; `Corrupt`, where what is there is not a key of this store.
     pub(crate) fn unwrap(&self, run: RunId, content: &Content) -> Result<Option<RunKey>, StoreError> {
         let wrapped = match content {
             Content::Plain => return Ok(None),
             Content::Erased => return Err(StoreError::Erased(run)),
             Content::Under(wrapped) => wrapped,
         };
-        let ring = self.ring.as_ref().ok_or(StoreError::Closed)?;
-        ring.run(run, wrapped).map(Some).map_err(|_| StoreError::Corrupt {
+        let corrupt = || StoreError::Corrupt {
             path: self.store.clone(),
             what: format!("the key of run {run} is not as it was written"),
-        })
+        };
+        let Some(ring) = self.keys.keys(&self.store)? else { return Err(corrupt()) };
+        ring.run(run, wrapped).map(Some).map_err(|_| corrupt())
     }
 }
 

@@ -36,7 +36,7 @@ use self::heads::Heads;
 use self::sealed::{Sealed, log_times};
 use crate::files;
 use crate::lock::Place;
-use crate::secrets::KeyRing;
+use crate::secrets::Unlocked;
 use crate::sled_store::order::{Known, Lookup};
 use crate::watermark::Watermark;
 use enact_merkle::Hash;
@@ -54,8 +54,8 @@ pub(crate) struct Volumes {
     pub(crate) id: [u8; 16],
     /// For how long a key is kept.
     key_retention: Duration,
-    /// The store's keys; none where it has none, or they were not given.
-    pub(crate) ring: Option<KeyRing>,
+    /// The store's keys.
+    pub(crate) keys: Unlocked,
     /// Which volumes there are. Held for a moment only: who gives an append its place looks here.
     view: RwLock<Arc<View>>,
     /// The active volume's database; none while it is made. Held by who reads volumes, for as long as that takes, and
@@ -120,7 +120,7 @@ impl Volumes {
         store: &Path,
         id: [u8; 16],
         key_retention: Duration,
-        ring: Option<KeyRing>,
+        keys: Unlocked,
         (sealed, cut): (Vec<Arc<Sealed>>, BTreeSet<RunId>),
         heads: Heads,
     ) -> Self {
@@ -129,7 +129,7 @@ impl Volumes {
             store: store.to_owned(),
             id,
             key_retention,
-            ring,
+            keys,
             applied: Watermark::new(heads.last),
             sealed: Watermark::default(),
             stuck: Watermark::default(),

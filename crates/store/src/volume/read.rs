@@ -8,6 +8,7 @@ use std::sync::Arc;
 use enact_core::event::StoredEvent;
 use enact_core::ids::{EventSeq, Position, RunId};
 use enact_core::store::StoreError;
+use enact_merkle::Hash;
 
 use super::contents::{Contents, VolumeError};
 use super::heads::{self, Head};
@@ -132,6 +133,33 @@ impl Volumes {
                 })?;
             }
             Ok(page.events)
+        })
+    }
+
+    /// The leaf hashes from a position on, at most `limit`; those of pruned volumes too.
+    pub(crate) fn leaves(&self, from: Position, limit: usize) -> Result<Vec<Hash>, StoreError> {
+        self.reading(|seen| {
+            let mut leaves = Vec::new();
+            let mut next = from.max(Position(1));
+            for sealed in &seen.view.sealed {
+                if leaves.len() >= limit {
+                    break;
+                }
+                if sealed.entry.last < next {
+                    continue;
+                }
+                sealed.leaves.each_from(next.0 - sealed.entry.first.0, &mut |leaf| {
+                    leaves.push(*leaf);
+                    leaves.len() < limit
+                })?;
+                next = sealed.entry.last.next();
+            }
+            let last = self.heads.read().last;
+            if leaves.len() < limit && next <= last {
+                let scan = |contents: &Contents| active_leaves(contents, next, last, limit, &mut leaves);
+                self.in_volume(seen, &Source::Active, scan)?;
+            }
+            Ok(leaves)
         })
     }
 
@@ -262,6 +290,31 @@ fn read_piece(
         expected = expected.next();
         page.push(&record, bytes)
     })
+}
+
+fn active_leaves(
+    contents: &Contents,
+    start: Position,
+    last: Position,
+    limit: usize,
+    leaves: &mut Vec<Hash>,
+) -> Result<(), VolumeError> {
+    let mut next = start;
+    contents.scan(start, &mut |record, _| {
+        if record.position > last {
+            return Ok(false);
+        }
+        if record.position != next {
+            return Err(VolumeError::Damaged(format!("position {next} is missing")));
+        }
+        next = next.next();
+        leaves.push(record.leaf);
+        Ok(leaves.len() < limit)
+    })?;
+    if next <= last && leaves.len() < limit {
+        return Err(VolumeError::Damaged(format!("position {next} is missing")));
+    }
+    Ok(())
 }
 
 fn scan_piece(

@@ -4,7 +4,7 @@
 //! exchanged is seen before anything in it is believed.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -99,11 +99,21 @@ impl<const N: usize> Table<N> {
 
     /// Every entry, in order, until `visit` wants no more.
     pub(crate) fn each(&self, visit: &mut dyn FnMut(&[u8; N]) -> bool) -> Result<(), StoreError> {
+        self.each_from(0, visit)
+    }
+
+    /// Every entry from that of a number on, 0 the first, in order, until `visit` wants no more.
+    pub(crate) fn each_from(
+        &self,
+        first: u64,
+        visit: &mut dyn FnMut(&[u8; N]) -> bool,
+    ) -> Result<(), StoreError> {
         let mut file = self.open()?;
-        file.rewind().tried("reading", &self.path)?;
+        let start = SeekFrom::Start(first.saturating_mul(N as u64));
+        file.seek(start).tried("reading", &self.path)?;
         let mut file = BufReader::with_capacity(64 * 1024, file);
         let mut entry = [0; N];
-        for _ in 0..self.summary.count {
+        for _ in first..self.summary.count {
             file.read_exact(&mut entry).tried("reading", &self.path)?;
             if !visit(&entry) {
                 break;
