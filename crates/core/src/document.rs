@@ -11,7 +11,7 @@ use crate::content::show_binary;
 use crate::error::{ErrorCode, ErrorRecord};
 use crate::event::{ApprovalReason, ApprovalWord, StoredEvent};
 use crate::exact::Exact;
-use crate::ids::{RunId, Seq};
+use crate::ids::{Position, RunId, Seq};
 use crate::json::JsonText;
 use crate::policy::VerdictRecord;
 use crate::run::{
@@ -267,6 +267,22 @@ pub fn event(event: &StoredEvent) -> serde_json::Result<String> {
     let text = serde_json::to_string(event)?;
     let mut value = Exact::read(&text)?;
     if show_binary(&mut value) { serde_json::to_string(&value) } else { Ok(text) }
+}
+
+/// That nothing is to be read any more of these positions, as `events` shows it: an object of JSON, in one line.
+///
+/// # Errors
+/// None that is known of.
+pub fn pruned(first: Position, last: Position) -> serde_json::Result<String> {
+    serde_json::to_string(&Pruned { r#type: "pruned", first, position: last })
+}
+
+/// A part of the log that is pruned. `position` is where it ends, as that of an event: behind it the log goes on.
+#[derive(Serialize)]
+struct Pruned {
+    r#type: &'static str,
+    first: Position,
+    position: Position,
 }
 
 /// Leaves what holds no binary content as it was recorded, to the letter.

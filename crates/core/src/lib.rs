@@ -25,6 +25,7 @@ pub mod person;
 pub mod policy;
 pub mod run;
 pub mod store;
+pub mod subscription;
 pub mod time;
 
 pub use erased::{Capture, Prepared, Ready, UndoAction};

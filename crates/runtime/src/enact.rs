@@ -14,9 +14,10 @@ use enact_core::connector::Toolbox;
 use enact_core::document::RunDocument;
 use enact_core::error::{Error, ErrorCode};
 use enact_core::event::{Decision, RunAccepted};
-use enact_core::ids::{RunId, Seq};
+use enact_core::ids::{Position, RunId, Seq};
 use enact_core::run::{RunState, RunStatus};
 use enact_core::store::EventStore;
+use enact_core::subscription::Subscription;
 use ractor::ActorRef;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
@@ -328,6 +329,29 @@ impl Enact {
     #[must_use]
     pub fn store(&self) -> &Arc<dyn EventStore> {
         &self.shared.store
+    }
+
+    /// Follows the log from a position on (1 is the first): the durable events of all runs, in order, those that are there
+    /// and those to come. It ends when this runtime has shut down, or the store is closed, and has the store until then.
+    ///
+    /// ```
+    /// # use enact_runtime::Enact;
+    /// # use enact_core::{ids::Position, store::StoreError, subscription::Delivered};
+    /// # async fn feed(enact: &Enact, seen: Position) -> Result<Position, StoreError> {
+    /// let mut log = enact.subscribe(seen.next());
+    /// while let Some(delivered) = log.next().await {
+    ///     match delivered? {
+    ///         Delivered::Event(event) => println!("{} {}", event.position, event.event.name()),
+    ///         Delivered::Pruned { first, last } => println!("{first} to {last} are pruned"),
+    ///     }
+    ///     // Where what was done with it is kept, keep `log.position()` with it: from there it goes on after a restart.
+    /// }
+    /// # Ok(log.position())
+    /// # }
+    /// ```
+    pub fn subscribe(&self, from: Position) -> Subscription {
+        let (store, stopped) = (Arc::clone(&self.shared.store), self.shared.under_way.stopped());
+        Subscription::new(store, from).until(stopped)
     }
 
     /// The configured connectors with their names.

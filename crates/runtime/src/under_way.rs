@@ -20,6 +20,8 @@ pub(crate) struct UnderWay {
     known: Known,
     everything: TaskTracker,
     stop: CancellationToken,
+    /// All of it has ended.
+    stopped: CancellationToken,
 }
 
 /// The jobs of one run.
@@ -57,6 +59,12 @@ impl UnderWay {
         self.stop.cancel();
         self.everything.close();
         self.everything.wait().await;
+        self.stopped.cancel();
+    }
+
+    /// Resolves when nothing of the runtime acts or records any more.
+    pub(crate) fn stopped(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.stopped.clone().cancelled_owned()
     }
 }
 

@@ -25,6 +25,7 @@
 
 pub mod appending;
 pub mod durability;
+pub mod following;
 pub mod reading;
 pub mod runs;
 
@@ -78,6 +79,12 @@ macro_rules! store_suite {
             durability::a_crash_keeps_a_beginning_with_all_that_was_acknowledged,
             durability::after_a_crash_runs_keys_and_versions_are_those_of_the_events,
             durability::crash_after_crash_the_log_goes_on_without_a_gap,
+            following::what_is_there_and_what_comes_is_delivered_once_and_in_order,
+            following::it_goes_on_behind_what_was_delivered_after_closing_and_after_crashes,
+            following::who_does_not_read_holds_nobody_up_and_misses_nothing,
+            following::what_is_there_now_ends,
+            following::of_a_run_only_its_events_are_delivered_those_to_come_too,
+            following::what_it_is_to_end_with_ends_it_behind_all_that_was_durable,
             reading::pages_are_bounded,
             reading::past_the_end_and_of_unknown_runs_there_is_nothing,
             reading::the_whole_log_is_its_streams_by_position,

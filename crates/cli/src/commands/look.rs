@@ -5,11 +5,11 @@ use std::time::Duration;
 use enact::connector::Toolbox;
 use enact::document::{self, RunDocument};
 use enact::error::{Error, ErrorCode};
-use enact::event::StoredEvent;
 use enact::ids::{EventSeq, Position, RunId};
 use enact::run::{RunState, RunStatus};
 use enact::runtime::history;
 use enact::store::{EventStore, MAX_PAGE};
+use enact::subscription::{Delivered, Subscription};
 use serde_json::json;
 
 use crate::config::Config;
@@ -132,62 +132,28 @@ pub(crate) async fn events(
         Some(run) => Some(history::find(&*store, &run).await?),
         None => None,
     };
-    let mut next = Position(from.max(1));
+    let mut log = Subscription::new(store, Position(from));
     if let Some(run) = run {
-        next = print_run(&*store, run, next, show).await?;
-    } else {
-        next = print_all(&*store, None, next, show).await?;
+        log = log.of_run(run);
+    }
+    if !follow {
+        log = log.up_to_now();
     }
     // Nobody is there any more who could read what comes.
-    while follow && out.is_read() {
-        let more = store.beyond(Position(next.0.saturating_sub(1)));
+    while out.is_read() {
         let mut listener = Listener::new();
-        tokio::select! {
-            more = more => drop(more?),
+        let delivered = tokio::select! {
+            delivered = log.next() => delivered,
             // A question that was answered so far: nothing is left to be said.
             () = listener.heard() => return Ok(Exit::INTERRUPTED),
-        }
+        };
         if listener.end() {
             return Ok(Exit::INTERRUPTED);
         }
-        next = print_all(&*store, run, next, show).await?;
+        let Some(delivered) = delivered else { break };
+        show.print(&delivered?)?;
     }
     Ok(Exit::OK)
-}
-
-/// Prints the events of a run at or behind a position, and gives where the log goes on.
-async fn print_run(
-    store: &dyn EventStore,
-    run: RunId,
-    from: Position,
-    show: Show,
-) -> Result<Position, Failure> {
-    let goes_on = store.durable().next().max(from);
-    let mut seq = EventSeq(1);
-    loop {
-        let page = store.read(run, seq, MAX_PAGE).await?;
-        let Some(last) = page.last().filter(|_| show.out.is_read()) else { return Ok(goes_on) };
-        seq = last.event_seq.next();
-        page.iter()
-            .filter(|event| event.position >= from && event.position < goes_on)
-            .try_for_each(|event| show.print(event))?;
-    }
-}
-
-/// Prints all events, or those of a run, from a position on, and gives where the log goes on.
-async fn print_all(
-    store: &dyn EventStore,
-    run: Option<RunId>,
-    mut from: Position,
-    show: Show,
-) -> Result<Position, Failure> {
-    loop {
-        let page = store.read_all(from, MAX_PAGE).await?;
-        let Some(last) = page.last().filter(|_| show.out.is_read()) else { return Ok(from) };
-        from = last.position.next();
-        let wanted = page.iter().filter(|event| run.is_none_or(|run| event.run_id == run));
-        wanted.into_iter().try_for_each(|event| show.print(event))?;
-    }
 }
 
 /// How events are shown.
@@ -199,10 +165,14 @@ struct Show {
 }
 
 impl Show {
-    fn print(self, event: &StoredEvent) -> Result<(), Failure> {
-        let line = if self.whole { serde_json::to_string(event) } else { document::event(event) };
+    fn print(self, delivered: &Delivered) -> Result<(), Failure> {
+        let line = match delivered {
+            Delivered::Event(event) if self.whole => serde_json::to_string(event),
+            Delivered::Event(event) => document::event(event),
+            Delivered::Pruned { first, last } => document::pruned(*first, *last),
+        };
         let line = line.map_err(|error| {
-            let message = format!("the event at position {} has no JSON form: {error}", event.position);
+            let message = format!("the event at position {} has no JSON form: {error}", delivered.position());
             Error::new(ErrorCode::Internal, message)
         })?;
         if self.whole {
