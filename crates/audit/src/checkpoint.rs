@@ -4,8 +4,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use enact_merkle::Hash;
 
-use crate::key::{BadKey, PublicKeys, SigningKey};
+use crate::key::{BadKey, PublicKey, PublicKeys, SigningKey};
 use crate::note::{BadNote, SignedNote};
+
+/// What a line begins with that names the key which signs from now on. Lines behind the root are for such extensions.
+const SUCCESSOR: &str = "successor ";
 
 /// What a checkpoint says of a log.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -16,6 +19,9 @@ pub struct Checkpoint {
     pub size: u64,
     /// The root over all of them.
     pub root: Hash,
+    /// The key that signs checkpoints behind this one, and this one too: whoever trusts a key that has signed this one can trust it,
+    /// and nothing behind it that other keys sign.
+    pub successor: Option<PublicKey>,
 }
 
 /// What is not a checkpoint, or not one that is trusted.
@@ -44,12 +50,15 @@ impl Checkpoint {
     /// # Errors
     /// [`BadKey::Name`], where the origin is not one that a key can be named by.
     pub fn sign(&self, keys: &[&SigningKey]) -> Result<SignedNote, BadKey> {
-        let text = format!("{}\n{}\n{}\n", self.origin, self.size, STANDARD.encode(self.root));
+        let mut text = format!("{}\n{}\n{}\n", self.origin, self.size, STANDARD.encode(self.root));
+        if let Some(successor) = &self.successor {
+            text += &format!("{SUCCESSOR}{successor}\n");
+        }
         SignedNote::sign(text, &self.origin, keys)
     }
 
     /// What a note says. No signature is looked at: this is for showing, and for notes that were verified. Lines after the root, which
-    /// others may add, are passed over.
+    /// others may add, are passed over but for a successor.
     ///
     /// # Errors
     /// [`BadCheckpoint::Form`].
@@ -64,10 +73,21 @@ impl Checkpoint {
         let size = size.ok_or(BadCheckpoint::Form("its size is no number"))?;
         let root = STANDARD.decode(root).ok().and_then(|root| root.try_into().ok());
         let root = root.ok_or(BadCheckpoint::Form("its root is not 32 bytes in base64"))?;
-        if lines.any(str::is_empty) {
-            return Err(BadCheckpoint::Form("it has an empty line"));
+        let mut successor = None;
+        for line in lines {
+            let Some(key) = line.strip_prefix(SUCCESSOR) else {
+                if line.is_empty() {
+                    return Err(BadCheckpoint::Form("it has an empty line"));
+                }
+                continue;
+            };
+            let key: PublicKey =
+                key.parse().map_err(|_| BadCheckpoint::Form("its successor is no public key"))?;
+            if key.name() != origin || successor.replace(key).is_some() {
+                return Err(BadCheckpoint::Form("its successor is not one key of its log"));
+            }
         }
-        Ok(Self { origin, size, root })
+        Ok(Self { origin, size, root, successor })
     }
 
     /// Reads a note, and gives what it says where a trusted key of the log that it names has signed it.
@@ -78,11 +98,15 @@ impl Checkpoint {
         let note = SignedNote::parse(note)?;
         let signers = note.verify(trusted)?;
         let checkpoint = Self::read(&note)?;
-        match signers.iter().find(|key| key.name() != checkpoint.origin) {
-            Some(key) => {
-                Err(BadCheckpoint::Signer { origin: checkpoint.origin, signer: key.name().to_owned() })
+        if let Some(key) = signers.iter().find(|key| key.name() != checkpoint.origin) {
+            let signer = key.name().to_owned();
+            return Err(BadCheckpoint::Signer { origin: checkpoint.origin, signer });
+        }
+        match &checkpoint.successor {
+            Some(key) if note.verify(&PublicKeys::from(key.clone())).is_err() => {
+                Err(BadCheckpoint::Form("its successor has not signed it"))
             }
-            None => Ok(checkpoint),
+            _ => Ok(checkpoint),
         }
     }
 }

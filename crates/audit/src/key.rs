@@ -224,6 +224,18 @@ impl PublicKeys {
         self.0.contains(key)
     }
 
+    /// Trusts another key too.
+    pub(crate) fn add(&mut self, key: PublicKey) {
+        if !self.contains(&key) {
+            self.0.push(key);
+        }
+    }
+
+    /// Trusts those alone that are not among `others`.
+    pub(crate) fn remove(&mut self, others: &[&PublicKey]) {
+        self.0.retain(|key| !others.contains(&key));
+    }
+
     /// Those that a signature names.
     pub(crate) fn named<'a>(&'a self, name: &'a str, hash: [u8; 4]) -> impl Iterator<Item = &'a PublicKey> {
         self.0.iter().filter(move |key| key.name == name && key.hash() == hash)

@@ -1,6 +1,6 @@
 //! What makes the log provable to those who do not trust who keeps it.
 //!
-//! Knows: signing keys, signed notes, checkpoints of a Merkle tree. Does not know: the runtime, how records are
+//! Knows: signing keys, signed notes, checkpoints of a store's log. Does not know: the runtime, how records are
 //! encoded. Formats are those of [C2SP](https://c2sp.org): [signed notes](https://c2sp.org/signed-note) and
 //! [checkpoints](https://c2sp.org/tlog-checkpoint), so that other people's tools can verify them.
 //!
@@ -9,7 +9,7 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let key = SigningKey::generate();
-//! let checkpoint = Checkpoint { origin: "example.org/log".into(), size: 0, root: enact_merkle::empty_root() };
+//! let checkpoint = Checkpoint { origin: "example.org/log".into(), size: 0, root: enact_merkle::empty_root(), successor: None };
 //! let note = checkpoint.sign(&[&key])?;
 //!
 //! // Who verifies needs the public key alone, and has it from elsewhere than from the log.
@@ -19,9 +19,16 @@
 //! ```
 
 mod checkpoint;
+mod error;
+mod kept;
 mod key;
+mod notary;
 mod note;
+mod verify;
 
 pub use checkpoint::{BadCheckpoint, Checkpoint};
+pub use error::AuditError;
 pub use key::{BadKey, PublicKey, PublicKeys, SigningKey};
+pub use notary::{Notary, origin};
 pub use note::{BadNote, SignedNote};
+pub use verify::{KeptElsewhere, Proved, verify};

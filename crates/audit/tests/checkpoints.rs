@@ -28,7 +28,7 @@ fn trusted(keys: &[&SigningKey]) -> PublicKeys {
 
 fn checkpoint() -> Checkpoint {
     let root = (0..5_u8).map(|n| leaf_hash(&[n])).collect::<Frontier>().root();
-    Checkpoint { origin: ORIGIN.into(), size: 5, root }
+    Checkpoint { origin: ORIGIN.into(), size: 5, root, successor: None }
 }
 
 #[test]

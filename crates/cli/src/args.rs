@@ -274,7 +274,22 @@ pub(crate) enum Word {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Audit {
     /// Check the whole log against its signatures.
-    Verify,
+    Verify {
+        /// A checkpoint that was kept elsewhere than with the log; may be given several times.
+        #[arg(long, value_name = "FILE")]
+        checkpoint: Vec<PathBuf>,
+        /// The public keys to trust, one on each line; those beside the signing key by default.
+        #[arg(long, value_name = "FILE")]
+        public_key: Option<PathBuf>,
+    },
+    /// Sign the log as it is, and print the checkpoint: kept elsewhere, it shows later that nothing before it was changed.
+    Checkpoint,
+    /// Exchange the key that signs the log.
+    RotateKey {
+        /// The old key is lost and cannot sign that a new one follows it.
+        #[arg(long)]
+        lost: bool,
+    },
     /// Export the log as JSON Lines; docs/export.md says in which form.
     Export(Export),
     /// Delete runs that ended before a time, to get disk space back; their hashes stay, and the log can still be proved.

@@ -17,12 +17,15 @@ use toml::{Spanned, Table};
 use crate::kinds;
 use crate::master_key::Place;
 use crate::reach::Guarded;
+use crate::signing;
 use crate::text;
 
 /// The configuration's usual name.
 pub(crate) const FILE: &str = "enact.toml";
 /// The store's usual place.
 const STORE: &str = "enact-data";
+/// The signing key's usual place.
+const SIGNING_KEY: &str = "enact-signing.key";
 /// How many actions of a connector may be under way at once, at most.
 const MAX_CONCURRENCY: usize = 10_000;
 /// A larger file is none.
@@ -44,7 +47,7 @@ struct Raw {
     #[serde(default)]
     store: Store,
     #[serde(default)]
-    audit: Option<Audit>,
+    audit: Audit,
     #[serde(default)]
     connectors: BTreeMap<String, Spanned<Table>>,
     #[serde(default)]
@@ -64,10 +67,10 @@ struct Store {
     master_key_env: Option<Spanned<String>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Audit {
-    signing_key_file: Spanned<PathBuf>,
+    signing_key_file: Option<Spanned<PathBuf>>,
 }
 
 /// Declarative policies.
@@ -122,14 +125,11 @@ impl Config {
     }
 
     fn refuse_what_this_build_cannot_do(&self) -> Result<(), Error> {
-        let Raw { store, audit, .. } = &self.raw;
-        let url = store.postgres_url_env.as_ref().map(|key| (key.span(), "store.postgres_url_env"));
-        let signing = audit.as_ref().map(|audit| (audit.signing_key_file.span(), "audit.signing_key_file"));
-        let Some((span, key)) = url.or(signing) else { return Ok(()) };
-        let message = format!(
-            "'{key}' is not supported by this build yet, and is not silently left out; nothing was opened"
-        );
-        Err(Error::new(ErrorCode::Unsupported, format!("{}{message}", self.place(Some(span)))).left_nothing())
+        let Some(url) = &self.raw.store.postgres_url_env else { return Ok(()) };
+        let message = "'store.postgres_url_env' is not supported by this build yet, and is not silently left out; nothing \
+                       was opened";
+        let place = self.place(Some(url.span()));
+        Err(Error::new(ErrorCode::Unsupported, format!("{place}{message}")).left_nothing())
     }
 
     fn refuse_what_is_no_path(&self) -> Result<(), Error> {
@@ -142,6 +142,7 @@ impl Config {
         let paths = [
             (&self.raw.store.path, "[store] path: a folder is wanted"),
             (&self.raw.store.master_key_file, "[store] master_key_file: a file is wanted"),
+            (&self.raw.audit.signing_key_file, "[audit] signing_key_file: a file is wanted"),
             (&self.raw.policy.cedar_file, "[policy] cedar_file: a file is wanted"),
         ];
         paths.into_iter().filter_map(|(path, wanted)| Some((path.as_ref()?, wanted))).try_for_each(
@@ -173,6 +174,12 @@ impl Config {
                 Place::File(beside.into())
             }
         }
+    }
+
+    /// Where the key is that signs the log.
+    pub(crate) fn signing_key(&self) -> PathBuf {
+        let named = self.raw.audit.signing_key_file.as_ref();
+        self.dir.join(named.map_or(Path::new(SIGNING_KEY), |path| path.get_ref()))
     }
 
     /// Where declarative workflows are, where that is said.
@@ -237,6 +244,18 @@ impl Config {
                 harm: "an agent could read what the record of everybody is encrypted under",
             });
         }
+        guarded.push(Guarded {
+            key: "[audit] signing_key_file".into(),
+            path: self.signing_key(),
+            whole: false,
+            harm: "an agent could sign a record of its own making",
+        });
+        guarded.push(Guarded {
+            key: "[audit] signing_key_file, its public keys".into(),
+            path: signing::public_file(&self.signing_key()),
+            whole: false,
+            harm: "an agent could have a record of its own making trusted",
+        });
         guarded.extend(self.workflows().map(|path| Guarded {
             key: "[workflows] dir".into(),
             path,

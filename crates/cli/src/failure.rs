@@ -1,5 +1,6 @@
 //! What ends a command early, and with which exit code.
 
+use enact::audit::AuditError;
 use enact::error::{Error, ErrorCode};
 use enact::ids::RunId;
 use enact::run::RunStatus;
@@ -56,6 +57,18 @@ impl From<Error> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::Error(error.into())
+    }
+}
+
+impl From<AuditError> for Failure {
+    fn from(error: AuditError) -> Self {
+        match error {
+            AuditError::Store(error) => error.into(),
+            AuditError::Disproved { .. } => {
+                Error::new(ErrorCode::Internal, error.to_string()).with_source(error).into()
+            }
+            _ => usage(error.to_string()),
+        }
     }
 }
 
@@ -157,7 +170,9 @@ impl Failure {
 fn is_corrupt(error: &Error) -> bool {
     let mut source = std::error::Error::source(error);
     while let Some(error) = source {
-        if matches!(error.downcast_ref(), Some(StoreError::Corrupt { .. })) {
+        if matches!(error.downcast_ref(), Some(StoreError::Corrupt { .. }))
+            || matches!(error.downcast_ref(), Some(AuditError::Disproved { .. }))
+        {
             return true;
         }
         source = error.source();

@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod config;
 mod failure;
+mod key_file;
 mod kinds;
 mod master_key;
 mod narrate;
@@ -13,6 +14,7 @@ mod reach;
 mod render;
 mod session;
 mod signals;
+mod signing;
 mod text;
 
 use std::borrow::Cow;

@@ -1,26 +1,18 @@
 //! Where the master key of the store is kept: in a file beside it, or in the environment.
-//!
-//! An exchange writes the new key beside the old one, then the store, then puts the new one in the old one's place. One
-//! that was cut off is finished by whatever opens the store next: the store says which of the two it needs.
 
 use std::env;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use enact::error::{Error, ErrorCode};
 use enact::store::StoreError;
 use enact::{MasterKey, SledStore};
 use enact_store::Options;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::failure::{Failure, usage};
+use crate::key_file::KeyFile;
 use crate::session::is_made;
-use crate::text;
-
-/// A key is shorter; a larger file is none.
-const MAX_BYTES: usize = 1024;
 
 /// Where the master key is.
 #[derive(Debug)]
@@ -37,7 +29,7 @@ pub(crate) fn options(store: &Path, place: &Place) -> Result<Options, Failure> {
     let is_plain = needed.is_none() && is_made(store)? && has_identity(store);
     let key = match place {
         Place::Env(name) => Some(from_env(name)?),
-        Place::File(file) => from_file(file, needed.as_deref(), is_plain)?,
+        Place::File(file) => from_file(&key_file(file), needed.as_deref(), is_plain)?,
     };
     let options = SledStore::options();
     match (key, needed) {
@@ -56,6 +48,10 @@ pub(crate) fn options(store: &Path, place: &Place) -> Result<Options, Failure> {
     }
 }
 
+fn key_file(path: &Path) -> KeyFile {
+    KeyFile::new(path.to_owned(), "the master key", "enact store rotate-key")
+}
+
 fn has_identity(store: &Path) -> bool {
     store.join("store").exists()
 }
@@ -69,102 +65,30 @@ fn from_env(name: &str) -> Result<MasterKey, Failure> {
 }
 
 /// The key in a file. A store that was made without one goes on without, until somebody puts one there.
-fn from_file(file: &Path, needed: Option<&str>, is_plain: bool) -> Result<Option<MasterKey>, Failure> {
-    let kept = read(file)?;
+fn from_file(file: &KeyFile, needed: Option<&str>, is_plain: bool) -> Result<Option<MasterKey>, Failure> {
+    let parse = |text: SecretString| {
+        MasterKey::parse(text.expose_secret())
+            .ok_or_else(|| file.wrong("does not hold 64 hexadecimal digits"))
+    };
+    let kept = file.read()?.map(parse).transpose()?;
     let is_needed = |key: &MasterKey| needed == Some(key.fingerprint().as_str());
     if kept.as_ref().is_some_and(|key| needed.is_none() || is_needed(key)) {
         return Ok(kept);
     }
     // One that does not read was being written when an exchange was cut off, before the store was under it.
-    if let Some(next) = read(&next(file)).ok().flatten().filter(is_needed) {
-        put_in_place(file).map_err(|error| unusable(file, &error))?;
+    let next = file.read_next().ok().flatten().and_then(|text| parse(text).ok());
+    if let Some(next) = next.filter(is_needed) {
+        file.put_in_place().map_err(|error| file.unusable(&error))?;
         return Ok(Some(next));
     }
     match kept {
         Some(key) => Ok(Some(key)),
         None if needed.is_some() || is_plain => Ok(None),
-        None => make(file).map(Some).map_err(|error| unusable(file, &error)),
-    }
-}
-
-fn read(file: &Path) -> Result<Option<MasterKey>, Failure> {
-    let metadata = match fs::metadata(file) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        found => found.map_err(|error| unusable(file, &error))?,
-    };
-    let mode = metadata.permissions().mode();
-    if metadata.is_file() && mode & 0o077 != 0 {
-        let message = format!(
-            "the master key {} can be read by others (mode {:03o}); `chmod 600` it, and exchange it \
-             (`enact store rotate-key`) if others may have done so",
-            file.display(),
-            mode & 0o777
-        );
-        return Err(usage(message));
-    }
-    let text = text::read(file, MAX_BYTES).map_err(|error| unusable(file, &error))?;
-    let not_a_key =
-        || usage(format!("the master key {} does not hold 64 hexadecimal digits", file.display()));
-    MasterKey::parse(&text).map(Some).ok_or_else(not_a_key)
-}
-
-fn unusable(file: &Path, error: &io::Error) -> Failure {
-    usage(format!("the master key {} cannot be used: {error}", file.display()))
-}
-
-/// Makes a key and keeps it durably. Where another process was quicker, its key is taken.
-fn make(file: &Path) -> io::Result<MasterKey> {
-    if let Some(above) = file.parent() {
-        fs::create_dir_all(above)?;
-    }
-    let (key, own) = (MasterKey::random(), beside(file, &format!("new-{}", std::process::id())));
-    write(&own, &key)?;
-    let linked = fs::hard_link(&own, file);
-    fs::remove_file(&own)?;
-    match linked {
-        Ok(()) => sync_folder(file).map(|()| key),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            let text = text::read(file, MAX_BYTES)?;
-            MasterKey::parse(&text).ok_or_else(|| io::Error::other("it does not hold 64 hexadecimal digits"))
+        None => {
+            let made = file.make(MasterKey::random().to_text()).map_err(|error| file.unusable(&error))?;
+            parse(made).map(Some)
         }
-        Err(error) => Err(error),
     }
-}
-
-/// Writes a key durably, for its owner alone.
-fn write(file: &Path, key: &MasterKey) -> io::Result<()> {
-    match fs::remove_file(file) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
-    writeln!(new, "{}", key.to_text().expose_secret())?;
-    new.sync_all()
-}
-
-fn beside(file: &Path, end: &str) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(format!(".{end}"));
-    name.into()
-}
-
-/// Where a new key is until the store is under it.
-fn next(file: &Path) -> PathBuf {
-    beside(file, "next")
-}
-
-fn put_in_place(file: &Path) -> io::Result<()> {
-    match fs::rename(next(file), file) {
-        // Another process did it.
-        Err(error) if error.kind() == io::ErrorKind::NotFound && file.exists() => Ok(()),
-        renamed => renamed,
-    }?;
-    sync_folder(file)
-}
-
-fn sync_folder(file: &Path) -> io::Result<()> {
-    let above = file.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(above)?.sync_all()
 }
 
 /// Exchanges the key of a store, and says by which fingerprint the new one is known.
@@ -176,12 +100,12 @@ pub(crate) fn rotate(store: &Path, place: &Place, new_env: Option<&str>) -> Resu
             options.rotate_key(store, || Ok(new), || Ok(()))
         }
         (Place::File(file), None) => {
+            let file = key_file(file);
             let new = || {
                 let key = MasterKey::random();
-                write(&next(file), &key)?;
-                sync_folder(file).map(|()| key)
+                file.write_next(&key.to_text()).map(|()| key)
             };
-            options.rotate_key(store, new, || put_in_place(file))
+            options.rotate_key(store, new, || file.put_in_place())
         }
         (Place::Env(name), None) => {
             let message = format!(

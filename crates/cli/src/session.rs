@@ -6,23 +6,28 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use std::{fs, io};
 
+use enact::audit::Notary;
 use enact::connector::Toolbox;
-use enact::error::Error;
+use enact::error::{Error, ErrorCode};
 use enact::event::Event;
 use enact::ids::{EventSeq, RunId};
 use enact::policy::Policy;
 use enact::store::{EventStore, StoreError};
 use enact::yaml::Loader;
 use enact::{Enact, MemoryStore, Observer, Recovery, SledStore};
+use tokio::task::JoinHandle;
 
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
 use crate::master_key;
 use crate::out::{Out, clean};
 use crate::signals::Listener;
+use crate::signing;
 
 /// How long an interrupted command waits for what is under way.
 const GRACE: Duration = Duration::from_millis(200);
+/// How often the log is signed while a command carries runs.
+const SIGNED_EVERY: Duration = Duration::from_secs(60);
 /// How long a command that has its answer waits for runs that another one left.
 const SETTLING: Duration = Duration::from_secs(10);
 
@@ -51,12 +56,33 @@ pub(crate) fn is_made(store: &Path) -> Result<bool, Failure> {
     Ok(false)
 }
 
+/// That there is a store.
+pub(crate) fn there_is(config: &Config) -> Result<(), Failure> {
+    let path = config.store();
+    if is_made(&path)? {
+        return Ok(());
+    }
+    let message = format!("there is no store in {}", path.display());
+    Err(Error::new(ErrorCode::NotFound, message).left_nothing().into())
+}
+
 /// A runtime on the configured store.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) enact: Enact,
     pub(crate) store: Arc<SledStore>,
     begun: Begun,
+    /// Who signs the log, and the task that does so while runs are under way.
+    signed_by: Option<(Arc<Notary>, JoinHandle<()>)>,
+}
+
+/// What a command does where the log cannot be signed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Unsigned {
+    /// It does nothing.
+    Refused,
+    /// It does what it was asked for, since undoing must not wait for a key, and says so.
+    Told(Out),
 }
 
 /// The run that this command began, as soon as it has a place in the log.
@@ -78,8 +104,19 @@ impl Session {
         connectors: BTreeMap<String, Toolbox>,
         policies: Vec<Arc<dyn Policy>>,
         watch: Option<impl Observer>,
+        unsigned: Unsigned,
     ) -> Result<Self, Failure> {
         let store = Arc::new(open_store(config)?);
+        let notary = match (signing::notary(config, &store).await, unsigned) {
+            (Err(failure), Unsigned::Told(out)) if failure.exit() == Exit::USAGE => {
+                out.note(&format!(
+                    "what is done now is recorded, and not signed: {}",
+                    clean(&failure.message())
+                ));
+                None
+            }
+            (notary, _) => Some(Arc::new(notary?)),
+        };
         let begun = Begun::default();
         let mut builder = Enact::builder()
             .store(Arc::clone(&store) as Arc<dyn EventStore>)
@@ -93,7 +130,12 @@ impl Session {
         if let Some(watch) = watch {
             builder = builder.observer(watch);
         }
-        Ok(Self { enact: builder.start().await?, store, begun })
+        let enact = builder.start().await?;
+        let signed_by = notary.map(|notary| {
+            let keeping_up = Arc::clone(&notary);
+            (notary, tokio::spawn(async move { keeping_up.keep_up(SIGNED_EVERY).await }))
+        });
+        Ok(Self { enact, store, begun, signed_by })
     }
 
     /// Does something with the runtime, says what came of it, and only then stops: whatever stopping meets, the answer is
@@ -118,17 +160,26 @@ impl Session {
         match self.stop(if interrupted { GRACE } else { SETTLING }).await {
             Ok(()) => exit,
             Err(failure) => {
-                out.note(&format!("the store was not closed in order: {}", clean(&failure.message())));
+                out.note(&format!(
+                    "the log was not signed and closed in order: {}",
+                    clean(&failure.message())
+                ));
                 // What was said holds: each event of it is durable, and the next command reads the journal.
                 if failure.exit() == Exit::CORRUPT { Exit::CORRUPT } else { exit }
             }
         }
     }
 
-    /// Stops the runtime and closes the store. A signal ends the process meanwhile.
+    /// Stops the runtime, signs the log and closes the store. A signal ends the process meanwhile.
     pub(crate) async fn stop(self, deadline: Duration) -> Result<(), Failure> {
         self.enact.shutdown(deadline).await;
-        Ok(self.store.close()?)
+        let mut signed = Ok(());
+        if let Some((notary, keeping_up)) = self.signed_by {
+            keeping_up.abort();
+            signed = notary.checkpoint().await.map(drop);
+        }
+        self.store.close()?;
+        Ok(signed?)
     }
 }
 

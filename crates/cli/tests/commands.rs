@@ -355,7 +355,6 @@ fn commands_of_the_contract_that_are_not_there_yet_say_so() {
     let r = "0190b6c2";
     for args in [
         &["receipt", r][..],
-        &["audit", "verify"],
         &["audit", "export", "--from", "3"],
         &["serve", "--listen", "127.0.0.1:0"],
         &["mcp"],

@@ -145,7 +145,10 @@ fn what_keeps_a_store_from_being_closed_in_order_is_said_beside_the_answer() {
     std::os::unix::fs::symlink("/dev/full", world.path("enact-data/closed.new")).unwrap();
     let act = ["act", "files.write_file", ME[0], ME[1], "--params", r#"{"path": "b", "content": "2"}"#];
     let gave = world.json(&act).exits(0);
-    assert!(gave.stderr.contains("not closed in order") && gave.stderr.contains("closed"), "{gave:?}");
+    assert!(
+        gave.stderr.contains("not signed and closed in order") && gave.stderr.contains("closed"),
+        "{gave:?}"
+    );
     let id = gave.json()["run_id"].as_str().unwrap().to_owned();
     assert_eq!(world.json(&["show", &id]).exits(0).json()["status"], "completed");
 }

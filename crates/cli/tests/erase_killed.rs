@@ -8,11 +8,10 @@ mod common;
 use std::cell::Cell;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::str::FromStr;
 
-use common::World;
 use common::marked::{CANARY, CANARY_IN_BASE64, holding, marked_run, marked_run_with, wrapped_key};
+use common::{World, copy};
 use enact::ids::RunId;
 use enact::runtime::history;
 use enact::{MasterKey, SledStore};
@@ -51,10 +50,6 @@ impl Fixed {
     fn shows(&self, run: &str) -> bool {
         self.world.json(&["show", run]).exits(0).stdout.contains(CANARY)
     }
-}
-
-fn copy(from: &Path, to: &Path) {
-    assert!(Command::new("cp").arg("-a").arg(from.join(".")).arg(to).status().unwrap().success());
 }
 
 /// Counts how often it was so and how often not: a sweep that saw one alone has not been where it should.

@@ -9,9 +9,8 @@ use std::cell::RefCell;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
-use std::process::Command;
 
-use common::World;
+use common::{World, copy};
 use enact_testkit::kill_points::{KillPoint, Sweep};
 use serde_json::Value;
 
@@ -130,12 +129,6 @@ fn collect(dir: &Path, lines: &mut Vec<String>) {
             lines.push(format!("{} {mode:o} {modified:?} {:?}", path.display(), fs::read(&path).unwrap()));
         }
     }
-}
-
-/// Copies what is in a folder, with modes and times.
-fn copy(from: &Path, to: &Path) {
-    let done = Command::new("cp").arg("-a").arg(from.join(".")).arg(to).status().unwrap();
-    assert!(done.success());
 }
 
 fn assert_whole(run: &Value) {

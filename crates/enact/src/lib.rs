@@ -81,6 +81,7 @@
 //!
 //! `docs/guarantees.md` names each guarantee and the test that holds it; `docs/architecture.md` says how it works.
 
+pub use enact_audit as audit;
 pub use enact_core::{
     action, blob, catalog, connector, document, error, event, exact, ids, json, person, policy, run,
     schemars, store, subscription, time,

@@ -24,7 +24,7 @@ use crate::narrate::Progress;
 use crate::out::{Out, Tone};
 use crate::policies;
 use crate::render::tone;
-use crate::session::{Session, look};
+use crate::session::{Session, Unsigned, look};
 
 const USER: &str = "agent@example.com";
 const PERSON: &str = "you@example.com";
@@ -52,7 +52,7 @@ pub(crate) async fn child(dir: &Path, out: Out) -> Result<Exit, Failure> {
 async fn start(config: &Config, watch: Option<impl Observer>) -> Result<Session, Failure> {
     let connectors = config.connectors()?;
     let policies = policies::for_runtime(config, &connectors)?;
-    Session::start(config, connectors, policies, watch).await
+    Session::start(config, connectors, policies, watch, Unsigned::Refused).await
 }
 
 /// Stops the process's run after the effect of [`PARKED_AT`] and before its record.

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use enact::SledStore;
@@ -17,7 +18,8 @@ use crate::config::Config;
 use crate::failure::{Exit, Failure, usage};
 use crate::master_key::{self, Place};
 use crate::out::Out;
-use crate::session::{is_made, open_store};
+use crate::session::{open_store, there_is};
+use crate::signing;
 
 /// `enact store`.
 pub(crate) async fn store(
@@ -94,19 +96,21 @@ pub(crate) async fn store(
 
 /// `enact erase`.
 pub(crate) async fn erase(config: &Config, run: &str, by: &str, out: Out) -> Result<Exit, Failure> {
-    let store = open(config)?;
-    let run = history::find(&store, run).await?;
+    let store = Arc::new(open(config)?);
+    let notary = signing::notary(config, &store).await?;
+    let run = history::find(&*store, run).await?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let at = Timestamp::from_unix_us(u64::try_from(now.as_micros()).unwrap_or(u64::MAX));
     let erased = store.erase(run, by, at).await;
     if let Err(error) = erased {
         return Err(Failure::from(error).of(Some(run)));
     }
-    let document = history::load(&store, run).await?.map(|state| RunDocument::new(&state));
+    let document = history::load(&*store, run).await?.map(|state| RunDocument::new(&state));
     let said = format!(
         "the content of run {run} is erased; that it was there, how it ended and every hash of it stay (backups from \
          before still have it)"
     );
+    notary.checkpoint().await?;
     store.close()?;
     if out.json {
         out.document(&document)
@@ -147,15 +151,6 @@ fn of_folder(error: StoreError) -> Failure {
 fn open(config: &Config) -> Result<SledStore, Failure> {
     there_is(config)?;
     open_store(config)
-}
-
-fn there_is(config: &Config) -> Result<(), Failure> {
-    let path = config.store();
-    if is_made(&path)? {
-        return Ok(());
-    }
-    let message = format!("there is no store in {}", path.display());
-    Err(Error::new(ErrorCode::NotFound, message).left_nothing().into())
 }
 
 fn tell(out: Out, document: serde_json::Value, said: &str) {

@@ -1,5 +1,6 @@
 //! One function for each command.
 
+mod audit;
 mod demo;
 mod init;
 mod keep;
@@ -61,7 +62,11 @@ pub(crate) async fn carry_out(command: Command, config: Option<&Path>, out: Out)
         Command::Store { command } => keep::store(command, load, out).await,
         Command::Plan(start) => plan::plan(&load()?, start, out).await,
         Command::Receipt { .. } => not_yet("receipt"),
-        Command::Audit { command: Audit::Verify } => not_yet("audit verify"),
+        Command::Audit { command: Audit::Verify { checkpoint, public_key } } => {
+            audit::verify(&load()?, &checkpoint, public_key.as_deref(), out)
+        }
+        Command::Audit { command: Audit::Checkpoint } => audit::checkpoint(&load()?, out).await,
+        Command::Audit { command: Audit::RotateKey { lost } } => audit::rotate_key(&load()?, lost, out).await,
         Command::Audit { command: Audit::Export(_) } => not_yet("audit export"),
         Command::Audit { command: Audit::Prune { .. } } => not_yet("audit prune"),
         Command::Policy { command: Policy::Check } => policy::check(&load()?, out),

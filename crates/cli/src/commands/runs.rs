@@ -25,7 +25,7 @@ use crate::narrate::Progress;
 use crate::out::{Out, Tone, clean};
 use crate::policies;
 use crate::render;
-use crate::session::Session;
+use crate::session::{Session, Unsigned};
 
 /// A session with every connector, or with those at least that are `needed`: others that lack their secret are left out,
 /// and runs that another command left and that need them wait.
@@ -54,12 +54,14 @@ async fn session_for(
     for (name, lacks) in &opened.left_out {
         out.note(&format!("connector '{name}' is left out: {lacks}; runs that need it wait"));
     }
-    let policies = match asked {
-        Asked::More => policies::for_runtime(config, &opened.toolboxes)?,
-        Asked::Less | Asked::Undo => policies::for_undoing(config, &opened.toolboxes, out),
+    let (policies, unsigned) = match asked {
+        Asked::More => (policies::for_runtime(config, &opened.toolboxes)?, Unsigned::Refused),
+        Asked::Less | Asked::Undo => {
+            (policies::for_undoing(config, &opened.toolboxes, out), Unsigned::Told(out))
+        }
     };
     let watch = out.progress.then(|| Progress::new(out, false));
-    Session::start(config, opened.toolboxes, policies, watch).await
+    Session::start(config, opened.toolboxes, policies, watch, unsigned).await
 }
 
 /// `enact run`.

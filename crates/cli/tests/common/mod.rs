@@ -151,6 +151,12 @@ pub(crate) fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
     found
 }
 
+/// Copies what is in a folder, with modes and times.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    let done = Command::new("cp").arg("-a").arg(from.join(".")).arg(to).status().unwrap();
+    assert!(done.success());
+}
+
 /// Sends a signal.
 pub(crate) fn signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap(), signal).unwrap();

@@ -16,9 +16,12 @@ use crate::files::{self, Tried};
 /// A line is shorter: longer ones are damage.
 const MAX_LINE: u64 = 1024 * 1024;
 
+/// The file's name in the store.
+pub(super) const FILE: &str = "checkpoints";
+
 /// The file.
 pub(super) fn path(store: &Path) -> PathBuf {
-    store.join("checkpoints")
+    store.join(FILE)
 }
 
 /// Copies the file of a store, where it has one.
@@ -61,8 +64,31 @@ impl KeptCheckpoints {
         }
         match String::from_utf8(line) {
             Ok(line) => Ok(Some((line, is_whole))),
+            // Cut off within a letter.
+            Err(error) if !is_whole => {
+                Ok(Some((String::from_utf8_lossy(error.as_bytes()).into_owned(), false)))
+            }
             Err(_) => Err(corrupt("it is no text")),
         }
+    }
+
+    /// The last line that has its end, without reading those before it.
+    ///
+    /// # Errors
+    /// As [`next_line`](Self::next_line).
+    pub fn last_line(mut self) -> Result<Option<String>, StoreError> {
+        let Some(file) = &mut self.file else { return Ok(None) };
+        let mut seek = || {
+            let end = whole_lines(file.get_mut())?;
+            file.seek(SeekFrom::Start(end.saturating_sub(MAX_LINE)))?;
+            let mut tail = Vec::new();
+            file.take(end.min(MAX_LINE)).read_to_end(&mut tail)?;
+            tail.pop();
+            let begin = tail.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            file.seek(SeekFrom::Start(end.saturating_sub(MAX_LINE) + begin as u64))
+        };
+        seek().tried("reading", &self.path)?;
+        Ok(self.next_line()?.filter(|(_, is_whole)| *is_whole).map(|(line, _)| line))
     }
 }
 

@@ -1,0 +1,31 @@
+use std::path::PathBuf;
+
+use enact_core::store::StoreError;
+
+use crate::key::BadKey;
+
+/// What keeps a log from being signed, or from being proved.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuditError {
+    /// The store: what was written is damaged, or cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The log is not what was signed, or a signature is not one that is trusted.
+    #[error("{}: {what}", path.display())]
+    Disproved {
+        /// Where the checkpoint is that says so.
+        path: PathBuf,
+        /// What was found.
+        what: String,
+    },
+    /// The last checkpoint of the log was signed by another key than the one that is to sign the next, or hands over to another.
+    #[error("the log '{origin}' is signed by another key than the one that is there; nothing was signed")]
+    OtherKey {
+        /// The log.
+        origin: String,
+    },
+    /// A key cannot be used.
+    #[error(transparent)]
+    Key(#[from] BadKey),
+}
