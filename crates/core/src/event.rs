@@ -185,6 +185,8 @@ pub enum OnFailure {
 pub struct PoliciesEvaluated {
     /// All verdicts.
     pub verdicts: Vec<VerdictRecord>,
+    /// SHA-256 of all policies as they were, in hexadecimal digits; `None` where an older build did not record it.
+    pub policies: Option<String>,
 }
 
 /// See [`Event::RunBlocked`].

@@ -100,7 +100,7 @@ impl Planner {
         let mut plan = Plan { shared: Arc::clone(&self.shared), state, subject };
         let judged = gate::judge_run(&plan.shared, &plan.state, &plan.subject);
         // A plan goes on where the run would not, and shows the verdict.
-        plan.remember(Event::PoliciesEvaluated(PoliciesEvaluated { verdicts: Vec::new() }))?;
+        plan.remember(Event::PoliciesEvaluated(PoliciesEvaluated { verdicts: Vec::new(), policies: None }))?;
         plan.state.verdicts = judged.verdicts;
         Ok(plan)
     }

@@ -39,7 +39,7 @@ fn begin() -> Vec<NewEvent> {
     };
     vec![
         new(Event::RunAccepted(accepted.into())),
-        new(Event::PoliciesEvaluated(PoliciesEvaluated { verdicts: Vec::new() })),
+        new(Event::PoliciesEvaluated(PoliciesEvaluated { verdicts: Vec::new(), policies: None })),
     ]
 }
 

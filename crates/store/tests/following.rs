@@ -207,7 +207,7 @@ async fn what_was_erased_reads_as_erased() {
     };
     let events = [
         Event::RunAccepted(accepted.into()),
-        Event::PoliciesEvaluated(PoliciesEvaluated { verdicts: Vec::new() }),
+        Event::PoliciesEvaluated(PoliciesEvaluated { verdicts: Vec::new(), policies: None }),
         Event::RunSucceeded(RunSucceeded { output: JsonText::null() }),
     ];
     let events = events.map(|event| NewEvent { event, ..common::event(1, 1) });

@@ -53,7 +53,7 @@ pub(crate) fn verdict(passed: bool) -> VerdictRecord {
 }
 
 pub(crate) fn judged(passed: bool) -> Event {
-    Event::PoliciesEvaluated(PoliciesEvaluated { verdicts: vec![verdict(passed)] })
+    Event::PoliciesEvaluated(PoliciesEvaluated { verdicts: vec![verdict(passed)], policies: None })
 }
 
 pub(crate) fn approval_requested(seq: Option<u64>, digest: &str, seconds: u64) -> Event {

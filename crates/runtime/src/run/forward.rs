@@ -119,7 +119,8 @@ impl Run {
     fn conclude_judgement(&self, state: &RunState, judged: Judged) -> Vec<Event> {
         let refused = judged.refusal();
         let verdicts = judged.verdicts.clone();
-        let passed = Event::PoliciesEvaluated(PoliciesEvaluated { verdicts });
+        let policies = Some(self.shared.policies_digest.clone());
+        let passed = Event::PoliciesEvaluated(PoliciesEvaluated { verdicts, policies });
         let blocked = |error: Error| Event::RunBlocked(RunBlocked { error: error.record() });
         if let Some(error) = refused {
             return vec![passed, blocked(error)];

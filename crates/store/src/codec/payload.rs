@@ -33,7 +33,11 @@ fn read<T: DeserializeOwned>(payload: &[u8]) -> Result<T, CodecError> {
 pub(super) type ReadFn = fn(&[u8]) -> Result<Event, CodecError>;
 
 macro_rules! kinds {
-    ($($code:literal v $version:literal $name:ident,)* ; $($empty_code:literal $empty:ident,)*) => {
+    (
+        $($code:literal v $version:literal $name:ident,)* ;
+        $($empty_code:literal $empty:ident,)* ;
+        $($old_code:literal v $old_version:literal $old:ident,)*
+    ) => {
         /// Writes the body of an event in the newest version of its kind.
         pub(crate) fn encode(event: &Event) -> Result<(u16, Vec<u8>), StoreError> {
             match event {
@@ -50,13 +54,14 @@ macro_rules! kinds {
         pub(super) const READERS: &[(u16, u16, ReadFn)] = &[
             $(($code, $version, |payload| read(payload).map(Event::$name)),)*
             $(($empty_code, 1, |payload| read::<()>(payload).map(|()| Event::$empty)),)*
+            $(($old_code, $old_version, |payload| read::<old::$old>(payload).map(Event::from)),)*
         ];
     };
 }
 
 kinds! {
     1 v 1 RunAccepted,
-    2 v 1 PoliciesEvaluated,
+    2 v 2 PoliciesEvaluated,
     3 v 1 RunBlocked,
     4 v 1 ApprovalRequested,
     5 v 1 ApprovalDecided,
@@ -86,6 +91,26 @@ kinds! {
     60 v 1 ContentErased,
     ;
     47 RollbackFinished,
+    ;
+    2 v 1 PoliciesEvaluated1,
+}
+
+/// Bodies that are not written any more.
+mod old {
+    use enact_core::event::{Event, PoliciesEvaluated};
+    use enact_core::policy::VerdictRecord;
+    use serde::Deserialize;
+
+    #[derive(Deserialize)]
+    pub(super) struct PoliciesEvaluated1 {
+        verdicts: Vec<VerdictRecord>,
+    }
+
+    impl From<PoliciesEvaluated1> for Event {
+        fn from(PoliciesEvaluated1 { verdicts }: PoliciesEvaluated1) -> Self {
+            Self::PoliciesEvaluated(PoliciesEvaluated { verdicts, policies: None })
+        }
+    }
 }
 
 /// Reads a payload of any version that was ever written.

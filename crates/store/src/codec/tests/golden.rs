@@ -32,6 +32,7 @@ pub(super) fn runs() -> Vec<Run> {
         run("failed-and-kept", failed_and_kept()),
         run("approved", approved()),
         run("erased", [blocked(), vec![content_erased()]].concat()),
+        run("judged", judged_by_known_policies()),
     ]
 }
 
@@ -81,8 +82,30 @@ fn accepted(source: WorkflowSource, on_failure: OnFailure, key: Option<&str>) ->
     }))
 }
 
+/// Whether an event has what a version of its kind can say.
+pub(super) fn is_of_version(version: u16, event: &Event) -> bool {
+    match event {
+        Event::PoliciesEvaluated(judged) => judged.policies.is_some() == (version >= 2),
+        _ => true,
+    }
+}
+
 fn judged(passed: bool) -> Event {
-    Event::PoliciesEvaluated(PoliciesEvaluated { verdicts: verdicts(passed) })
+    Event::PoliciesEvaluated(PoliciesEvaluated { verdicts: verdicts(passed), policies: None })
+}
+
+fn judged_by_known_policies() -> Vec<Event> {
+    let policies = Some("5e".repeat(32));
+    let judged = |passed| {
+        let verdicts = verdicts(passed);
+        Event::PoliciesEvaluated(PoliciesEvaluated { verdicts, policies: policies.clone() })
+    };
+    vec![
+        accepted(WorkflowSource::Code, OnFailure::Keep, None),
+        judged(false),
+        judged(true),
+        Event::RunSucceeded(RunSucceeded { output: json("null") }),
+    ]
 }
 
 fn call(seq: u64, effect: EffectClass) -> Arc<ActionCall> {
