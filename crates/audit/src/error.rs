@@ -1,8 +1,10 @@
 use std::path::PathBuf;
 
+use enact_core::ids::RunId;
 use enact_core::store::StoreError;
 
 use crate::key::BadKey;
+use crate::receipt::BadReceipt;
 
 /// What keeps a log from being signed, or from being proved.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +27,17 @@ pub enum AuditError {
         /// The log.
         origin: String,
     },
+    /// There is no receipt of this run; nothing was signed.
+    #[error("no receipt of run {run} can be given: {why}")]
+    NoReceipt {
+        /// The run.
+        run: RunId,
+        /// Why not.
+        why: String,
+    },
+    /// A receipt is not what the log says, or not to be trusted.
+    #[error("the receipt does not hold: {0}")]
+    Receipt(#[from] BadReceipt),
     /// A key cannot be used.
     #[error(transparent)]
     Key(#[from] BadKey),

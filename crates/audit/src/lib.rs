@@ -1,6 +1,6 @@
 //! What makes the log provable to those who do not trust who keeps it.
 //!
-//! Knows: signing keys, signed notes, checkpoints of a store's log. Does not know: the runtime, how records are
+//! Knows: signing keys, signed notes, checkpoints of a store's log, receipts of its runs. Does not know: the runtime, how records are
 //! encoded. Formats are those of [C2SP](https://c2sp.org): [signed notes](https://c2sp.org/signed-note) and
 //! [checkpoints](https://c2sp.org/tlog-checkpoint), so that other people's tools can verify them.
 //!
@@ -24,11 +24,16 @@ mod kept;
 mod key;
 mod notary;
 mod note;
+mod receipt;
 mod verify;
 
 pub use checkpoint::{BadCheckpoint, Checkpoint};
 pub use error::AuditError;
 pub use key::{BadKey, PublicKey, PublicKeys, SigningKey};
-pub use notary::{Notary, origin};
+pub use notary::{Notary, is_signed, origin};
 pub use note::{BadNote, SignedNote};
-pub use verify::{KeptElsewhere, Proved, verify};
+pub use receipt::{
+    ActionSaid, ApprovalSaid, AttemptSaid, BadReceipt, EventSaid, Proven, ReasonSaid, Receipt, SaltedDigest,
+    Statement, TargetSaid, UndoSaid, VerdictSaid, WordSaid, WorkflowSaid,
+};
+pub use verify::{KeptElsewhere, Proved, Receipts, verify};

@@ -6,9 +6,9 @@ use std::time::Duration;
 use enact_core::ids::Position;
 use enact_core::store::StoreError;
 use enact_merkle::Frontier;
-use enact_store::{MAX_LEAVES, SledStore};
+use enact_store::{Ledger, MAX_LEAVES, SledStore};
 use tokio::sync::Mutex;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::checkpoint::{BadCheckpoint, Checkpoint};
 use crate::error::AuditError;
@@ -22,7 +22,15 @@ pub fn origin(store: &SledStore) -> String {
     format!("enact/{}", store.id())
 }
 
-/// Signs checkpoints of a store's log, and keeps them with it. A store has one at a time.
+/// Whether a log was signed already.
+///
+/// # Errors
+/// Those of the store.
+pub fn is_signed(store: &SledStore) -> Result<bool, StoreError> {
+    Ok(store.kept(Ledger::Checkpoints)?.last_line()?.is_some())
+}
+
+/// Signs checkpoints of a store's log and receipts of its runs, and keeps them with it. A store has one at a time.
 #[derive(Debug)]
 pub struct Notary {
     store: Arc<SledStore>,
@@ -65,6 +73,14 @@ impl Notary {
         &self.public
     }
 
+    pub(crate) fn store(&self) -> &Arc<SledStore> {
+        &self.store
+    }
+
+    pub(crate) fn key(&self) -> &SigningKey {
+        &self.key
+    }
+
     /// Signs the log as far as it is durable, and keeps that with it, durably. Where nothing was appended since the last
     /// checkpoint, that one is given. `None` where the log is empty.
     ///
@@ -82,7 +98,8 @@ impl Notary {
     /// Signs a checkpoint each time that this time has passed and something was appended. Never ends; what goes wrong is logged, and
     /// tried again.
     pub async fn keep_up(&self, every: Duration) {
-        let mut ticks = interval(every.max(Duration::from_millis(1)));
+        let every = every.max(Duration::from_millis(1));
+        let mut ticks = interval_at(Instant::now() + every, every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
@@ -140,14 +157,14 @@ impl Notary {
         let origin = self.public.name().to_owned();
         let checkpoint = Checkpoint { origin, size: tree.size(), root: tree.root(), successor };
         let note = checkpoint.sign(keys)?;
-        self.store.keep_checkpoint(Kept::line(&note, &tree)).await?;
+        self.store.keep(Ledger::Checkpoints, Kept::line(&note, &tree)).await?;
         Ok(Signed { tree, note: Some(note.to_string()) })
     }
 }
 
 /// The last checkpoint of a store, which this key has to have signed.
 fn last(store: &SledStore, key: &PublicKey) -> Result<Signed, AuditError> {
-    let kept = store.checkpoints()?;
+    let kept = store.kept(Ledger::Checkpoints)?;
     let path = kept.path().to_owned();
     let Some(line) = kept.last_line()? else { return Ok(Signed::default()) };
     let kept = Kept::verify(&line, &PublicKeys::from(key.clone())).map_err(|bad| match bad {

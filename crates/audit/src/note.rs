@@ -91,6 +91,24 @@ impl SignedNote {
         Ok(Self { text: text.to_owned(), signatures })
     }
 
+    /// A text with lines of signatures, which may be long. No signature is looked at.
+    ///
+    /// # Errors
+    /// [`BadNote::Form`].
+    pub(crate) fn of(text: String, lines: &[String]) -> Result<Self, BadNote> {
+        if lines.len() > MAX_SIGNATURES {
+            return Err(BadNote::Form("it has over 100 signatures"));
+        }
+        let signatures = lines.iter().map(|line| Signature::parse(line)).collect::<Option<_>>();
+        let signatures = signatures.ok_or(BadNote::Form("what ought to be a signature is none"))?;
+        Ok(Self { text, signatures })
+    }
+
+    /// Its lines of signatures.
+    pub(crate) fn signatures(&self) -> Vec<String> {
+        self.signatures.iter().map(ToString::to_string).collect()
+    }
+
     /// The text, with the line feed at its end.
     #[must_use]
     pub fn text(&self) -> &str {
@@ -136,8 +154,12 @@ impl Signature {
 impl Display for SignedNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.text)?;
-        self.signatures.iter().try_for_each(|by| {
-            writeln!(f, "{DASH}{} {}", by.name, STANDARD.encode([&by.hash[..], &by.bytes].concat()))
-        })
+        self.signatures.iter().try_for_each(|by| writeln!(f, "{by}"))
+    }
+}
+
+impl Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{DASH}{} {}", self.name, STANDARD.encode([&self.hash[..], &self.bytes].concat()))
     }
 }

@@ -1,9 +1,12 @@
 //! Holding a whole log against what was signed.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use enact_core::store::StoreError;
 use enact_merkle::{Frontier, Hash};
-use enact_store::{KeptCheckpoints, SledStore, Verified};
+use enact_store::{Ledger, LedgerLines, SledStore, Verified};
+use tokio::task::spawn_blocking;
 
 use crate::checkpoint::Checkpoint;
 use crate::error::AuditError;
@@ -11,6 +14,7 @@ use crate::kept::{BadLine, Kept};
 use crate::key::{PublicKey, PublicKeys};
 use crate::notary::origin;
 use crate::note::{BadNote, SignedNote};
+use crate::receipt::{Registered, Remade};
 
 /// A log that was read as a whole, and is what was signed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -26,6 +30,19 @@ pub struct Proved {
     /// The last position that a checkpoint signs; 0 where none does. What is behind it is whole, and could have been written by
     /// whoever keeps the log.
     pub signed: u64,
+    /// What became of the receipts that were given.
+    pub receipts: Receipts,
+}
+
+/// The receipts that were given of a log's runs, as far as what they say could be made again.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Receipts {
+    /// Say what the log says, and are signed by a key that is trusted.
+    pub same: u64,
+    /// Are of runs that were erased or pruned since.
+    pub gone: u64,
+    /// Cannot be made again without the master key.
+    pub locked: u64,
 }
 
 /// A checkpoint that was kept elsewhere than with the log.
@@ -52,28 +69,63 @@ impl KeptElsewhere {
 }
 
 /// Reads the whole store, record by record, and holds it against each checkpoint that is kept with it, and those that were kept
-/// elsewhere. `trusted` are the public keys of the log, or the first of them: keys that they hand over to are trusted from there
-/// on. Needs no master key, memory with the logarithm of the log alone, and writes nothing. Blocks for as long as reading takes.
+/// elsewhere; then makes again what each receipt says that was given. `trusted` are the public keys of the log, or the first of
+/// them: keys that they hand over to are trusted from there on. Needs no master key but for receipts, and writes nothing. Memory
+/// grows with the logarithm of the log, and with the largest run of which a receipt was given.
 ///
 /// # Errors
 /// The first damage in the order of the log, as [`StoreError::Corrupt`](enact_core::store::StoreError::Corrupt), with its position where it is a record's;
 /// [`AuditError::Disproved`], where all is as it was written, and what was written is not what was signed: it says between which
-/// positions.
-pub fn verify(
-    store: &SledStore,
+/// positions, or of which run.
+pub async fn verify(
+    store: &Arc<SledStore>,
     trusted: PublicKeys,
     elsewhere: Vec<KeptElsewhere>,
 ) -> Result<Proved, AuditError> {
-    let mut walk = Walk::start(store, trusted, elsewhere)?;
-    let verified = store.verify_leaves(&mut |leaf| walk.take(leaf))?;
-    walk.end(verified)
+    let log = Arc::clone(store);
+    let reading = spawn_blocking(move || {
+        let mut walk = Walk::start(&log, trusted, elsewhere)?;
+        let verified = log.verify_leaves(&mut |leaf| walk.take(leaf))?;
+        walk.end(verified)
+    });
+    let (mut proved, trusted) = reading.await.map_err(|_| StoreError::Closed)??;
+    proved.receipts = receipts(store, &trusted).await?;
+    Ok(proved)
+}
+
+/// Holds the log against the receipts that were given of its runs.
+async fn receipts(store: &Arc<SledStore>, trusted: &PublicKeys) -> Result<Receipts, AuditError> {
+    let (mut receipts, mut kept, mut number) = (Receipts::default(), store.kept(Ledger::Receipts)?, 0);
+    while let Some((line, is_whole)) = kept.next_line()? {
+        number += 1;
+        let disproved = |what: String| {
+            let what = format!("line {number}: {what}");
+            AuditError::Disproved { path: kept.path().to_owned(), what }
+        };
+        let registered = match Registered::parse(&line) {
+            Err(error) if error.is_eof() && !is_whole => break,
+            Err(error) => return Err(disproved(format!("it is not one of a receipt: {error}"))),
+            Ok(registered) => registered,
+        };
+        match registered.remake(store, trusted).await {
+            Err(AuditError::Receipt(bad)) => {
+                let run = registered.run_id;
+                return Err(disproved(format!("the receipt of run {run} does not hold: {bad}")));
+            }
+            Err(other) => return Err(other),
+            Ok(Remade::Same) => receipts.same += 1,
+            Ok(Remade::Gone) => receipts.gone += 1,
+            Ok(Remade::Locked) => receipts.locked += 1,
+        }
+    }
+    Ok(receipts)
 }
 
 /// The way through the log, with the next checkpoint that is to be met.
 struct Walk {
     origin: String,
     tree: Frontier,
-    kept: KeptCheckpoints,
+    kept: LedgerLines,
     trust: Trust,
     next: Option<Kept>,
     line: u64,
@@ -99,7 +151,7 @@ impl Walk {
         let mut walk = Self {
             origin: origin(store),
             tree: Frontier::default(),
-            kept: store.checkpoints()?,
+            kept: store.kept(Ledger::Checkpoints)?,
             trust: Trust { ever: trusted.clone(), now: trusted },
             next: None,
             line: 0,
@@ -170,7 +222,8 @@ impl Walk {
         Ok(())
     }
 
-    fn end(self, verified: Verified) -> Result<Proved, AuditError> {
+    /// What was found, and every key that is trusted for what was signed in between.
+    fn end(self, verified: Verified) -> Result<(Proved, PublicKeys), AuditError> {
         let size = self.tree.size();
         if let Some(found) = self.found {
             return Err(found);
@@ -184,7 +237,8 @@ impl Walk {
         }
         let (root, checkpoints) = (self.tree.root(), self.line);
         let signed = self.elsewhere.iter().map(|(it, _)| it.checkpoint.size).fold(self.signed, u64::max);
-        Ok(Proved { origin: self.origin, verified, root, checkpoints, signed })
+        let receipts = Receipts::default();
+        Ok((Proved { origin: self.origin, verified, root, checkpoints, signed, receipts }, self.trust.ever))
     }
 
     /// Holds a checkpoint that was kept elsewhere against the root that the log had at its size.

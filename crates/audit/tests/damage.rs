@@ -6,6 +6,7 @@ mod common;
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use common::*;
 use enact_audit::Proved;
@@ -22,7 +23,8 @@ type Seen = (Proved, Vec<StoredEvent>);
 
 async fn seen(path: &Path) -> Result<Seen, String> {
     let store = small().volume_bytes(1500).open(path).map_err(|error| error.to_string())?;
-    let proved = proved(&store).map_err(|error| error.to_string())?;
+    let store = Arc::new(store);
+    let proved = proved(&store).await.map_err(|error| error.to_string())?;
     let events = store.read_all(FIRST, 1000).await.map_err(|error| error.to_string())?;
     store.close().map_err(|error| error.to_string())?;
     Ok((proved, events))
@@ -33,14 +35,15 @@ fn scratch() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
-/// A small log in sealed volumes and a journal, which was signed and closed.
+/// A small log in sealed volumes and a journal, which was signed, also by a receipt, and closed.
 async fn small_log(path: &Path) {
-    let store = std::sync::Arc::new(small().volume_bytes(1500).open(path).unwrap());
+    let store = Arc::new(small().volume_bytes(1500).open(path).unwrap());
     fill(&store, 1..=3, 200).await;
     sign(&store, 1).await;
     sealed(&store, 1).await;
     fill(&store, 4..=4, 10).await;
-    sign(&store, 1).await;
+    let run = short_run(&store, 5).await;
+    notary(&store, 1).await.receipt(run, false).await.unwrap();
     store.close().unwrap();
 }
 
@@ -59,7 +62,8 @@ async fn each_byte_of_a_log_that_is_changed_is_found_or_the_log_is_the_same() {
     let (whole, scratch) = (dir.path().join("whole"), dir.path().join("changed"));
     small_log(&whole).await;
     let expected = seen(&whole).await.unwrap();
-    assert_eq!((expected.0.signed, expected.0.checkpoints, expected.1.len()), (8, 2, 8));
+    assert_eq!((expected.0.signed, expected.0.checkpoints, expected.1.len()), (11, 2, 11));
+    assert_eq!(expected.0.receipts.same, 1);
     for file in files(&whole) {
         let name = file.strip_prefix(&whole).unwrap();
         // Which process has it open, for messages.

@@ -121,10 +121,13 @@ pub(crate) enum Command {
         #[command(flatten)]
         by: By,
     },
-    /// Print a run's signed receipt.
+    /// Print a run's signed receipt, which proves what the run did to those who do not have the log.
     Receipt {
         /// The run, or the beginning of its id.
         run: String,
+        /// With everything that the receipt has digests of: input, parameters, outputs, states before.
+        #[arg(long)]
+        disclose: bool,
     },
     /// Check or export the log.
     Audit {
@@ -276,8 +279,11 @@ pub(crate) enum Audit {
     /// Check the whole log against its signatures.
     Verify {
         /// A checkpoint that was kept elsewhere than with the log; may be given several times.
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", conflicts_with = "receipt")]
         checkpoint: Vec<PathBuf>,
+        /// Check this receipt alone, without the log; `-` reads it from standard input.
+        #[arg(long, value_name = "FILE")]
+        receipt: Option<PathBuf>,
         /// The public keys to trust, one on each line; those beside the signing key by default.
         #[arg(long, value_name = "FILE")]
         public_key: Option<PathBuf>,

@@ -64,7 +64,7 @@ impl From<AuditError> for Failure {
     fn from(error: AuditError) -> Self {
         match error {
             AuditError::Store(error) => error.into(),
-            AuditError::Disproved { .. } => {
+            AuditError::Disproved { .. } | AuditError::Receipt(_) => {
                 Error::new(ErrorCode::Internal, error.to_string()).with_source(error).into()
             }
             _ => usage(error.to_string()),
@@ -171,7 +171,7 @@ fn is_corrupt(error: &Error) -> bool {
     let mut source = std::error::Error::source(error);
     while let Some(error) = source {
         if matches!(error.downcast_ref(), Some(StoreError::Corrupt { .. }))
-            || matches!(error.downcast_ref(), Some(AuditError::Disproved { .. }))
+            || matches!(error.downcast_ref(), Some(AuditError::Disproved { .. } | AuditError::Receipt(_)))
         {
             return true;
         }

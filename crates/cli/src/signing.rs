@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use enact::SledStore;
-use enact::audit::{AuditError, BadKey, Notary, PublicKey, PublicKeys, SigningKey};
+use enact::audit::{self, AuditError, BadKey, Notary, PublicKey, PublicKeys, SigningKey};
 use secrecy::SecretString;
 
 use crate::config::Config;
@@ -38,7 +38,7 @@ pub(crate) async fn notary(config: &Config, store: &Arc<SledStore>) -> Result<No
     let file = key_file(config);
     let key = match file.read()? {
         Some(text) => parse(&file, text)?,
-        None if store.checkpoints()?.last_line()?.is_some() => return Err(missing(&file)),
+        None if audit::is_signed(store)? => return Err(missing(&file)),
         None => {
             let made = file.make(SigningKey::generate().pem().clone());
             parse(&file, made.map_err(|error| file.unusable(&error))?)?

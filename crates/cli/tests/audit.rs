@@ -227,3 +227,68 @@ fn case_40_a_record_that_is_changed_is_named_by_its_position() {
     let (_, message) = world.json(&["audit", "verify"]).exits(6).error();
     assert!(message.contains("corrupt"), "{message}");
 }
+
+#[test]
+fn a_receipt_is_checked_by_the_public_key_alone_in_another_folder() {
+    let world = World::new();
+    let run = world.act_write("a", "a secret of the company");
+    world.json(&["rollback", &run]).exits(0);
+    let receipt = world.enact(&["receipt", &run]).exits(0).stdout;
+    assert_eq!(receipt, world.json(&["receipt", &run]).exits(0).stdout, "JSON, however it is asked for");
+    assert!(!receipt.contains("a secret of the company") && !receipt.contains("disclosed"));
+
+    let auditor = World::new();
+    auditor.write("receipt.json", &receipt);
+    auditor.write("auditor.pub", &world.read("enact-signing.pub"));
+    let check = ["audit", "verify", "--receipt", "receipt.json", "--public-key", "auditor.pub"];
+    let proven = auditor.json(&check).exits(0).json();
+    assert_eq!((&proven["run_id"], &proven["status"]), (&json!(run), &json!("rolled_back")));
+    assert_eq!(
+        proven["events"],
+        json!(
+            serde_json::from_str::<Value>(&receipt).unwrap()["statement"]["events"].as_array().unwrap().len()
+        )
+    );
+    let said = auditor.enact(&check).exits(0).stdout;
+    assert!(said.contains(&format!("the receipt holds: run {run}")), "{said}");
+
+    // Whoever is shown the content can check that it is that of the receipt.
+    let disclosed = world.enact(&["receipt", &run, "--disclose"]).exits(0).stdout;
+    auditor.write("receipt.json", &disclosed);
+    let shown = auditor.json(&check).exits(0).json();
+    assert_eq!(shown["disclosed"]["actions.1.params"]["content"], json!("a secret of the company"));
+
+    for (from, to) in
+        [("rolled_back", "completed"), ("\"a secret", "\"no secret"), ("\"user\":\"", "\"user\":\"x")]
+    {
+        auditor.write("receipt.json", &disclosed.replacen(from, to, 1));
+        auditor.json(&check).exits(6);
+    }
+    auditor.write("receipt.json", "{}");
+    let error = auditor.json(&check).exits(6).json();
+    assert!(error["error"]["message"].as_str().unwrap().contains("it is no receipt"), "{error}");
+    auditor.json(&["audit", "verify", "--receipt", "nowhere", "--public-key", "auditor.pub"]).exits(2);
+}
+
+#[test]
+fn the_log_is_held_against_receipts_and_an_erased_run_has_none_any_more() {
+    let world = World::new();
+    let (first, second) = (world.act_write("a", "1"), world.act_write("b", "2"));
+    for run in [&first, &first, &second] {
+        world.enact(&["receipt", run]).exits(0);
+    }
+    assert_eq!(verified(&world)["receipts"], json!({ "same": 2, "gone": 0, "locked": 0 }));
+    assert_eq!(mode(&world, "enact-data/receipts"), 0o600);
+    world.json(&["erase", &first]).exits(0);
+    assert_eq!(verified(&world)["receipts"], json!({ "same": 1, "gone": 1, "locked": 0 }));
+    let refused = world.json(&["receipt", &first]).exits(2).json();
+    assert!(refused["error"]["message"].as_str().unwrap().contains("was erased"), "{refused}");
+    world.json(&["receipt", "nothing"]).exits(2);
+    let said = world.enact(&["audit", "verify"]).exits(0).stdout;
+    assert!(said.contains("1 receipts say what it says, 1 are of runs that were erased"), "{said}");
+
+    let register = world.read("enact-data/receipts");
+    world.write("enact-data/receipts", &register.replace("\"events\":", "\"events\":1"));
+    let found = world.json(&["audit", "verify"]).exits(6).json();
+    assert!(found["error"]["message"].as_str().unwrap().contains("line 1"), "{found}");
+}

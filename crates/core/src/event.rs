@@ -6,6 +6,8 @@
 //! a new variant or word in its body, such as an `ErrorCode`: an older build reads that version as `NewerFormat`, and
 //! a word that it does not know as damage.
 
+mod about;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};

@@ -18,10 +18,13 @@ use enact_core::ids::Pseudonym;
 use enact_core::person;
 use sha2::{Digest, Sha256};
 
+pub use codec::{HASHED_BYTES, RecordHeader};
 pub use memory::MemoryStore;
 pub use memory_blobs::MemoryBlobs;
 pub use secrets::MasterKey;
-pub use sled_store::{Held, HeldBy, KeptCheckpoints, MAX_LEAVES, Options, Pruned, SledStore, Verified};
+pub use sled_store::{
+    Held, HeldBy, Ledger, LedgerLines, MAX_LEAVES, Options, ProvableEvent, Pruned, Salts, SledStore, Verified,
+};
 
 /// The pseudonym of a user under a store's salt, whatever the spelling of their name. The salt has a fixed size, so that
 /// no two pairs of salt and user give the same bytes to the hash.

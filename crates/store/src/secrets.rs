@@ -189,6 +189,11 @@ impl RunKey {
         self.key.derived(b"enact.blob.name.1", hash)
     }
 
+    /// The key under which the digest of something of the run is made that others see.
+    pub(crate) fn salt(&self, label: &str) -> Hash {
+        self.key.derived(b"enact.receipt.salt.1", label.as_bytes())
+    }
+
     /// The key of one blob of the run; the salt is the blob's own.
     pub(crate) fn blob(&self, salt: &[u8; 32]) -> Result<BlobKey, DoesNotOpen> {
         let mut derived = SecretBox::new(Box::new(self.key.derived(b"enact.blob.key.1", salt)));

@@ -10,8 +10,13 @@ use crate::{Result, cargo, run, shown, succeeds};
 
 /// Programs that checks start, each with the Debian package that brings it. A test that starts another
 /// program adds its line here.
-const PROGRAMS: &[(&str, &str)] =
-    &[("bash", "bash"), ("timeout", "coreutils"), ("setsid", "util-linux"), ("flock", "util-linux")];
+const PROGRAMS: &[(&str, &str)] = &[
+    ("bash", "bash"),
+    ("timeout", "coreutils"),
+    ("setsid", "util-linux"),
+    ("flock", "util-linux"),
+    ("python3", "python3-minimal"),
+];
 
 /// Parts of the Rust toolchain that checks call, as cargo commands and as rustup names them.
 const COMPONENTS: &[(&str, &str)] = &[("fmt", "rustfmt"), ("clippy", "clippy")];

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use enact_audit::{AuditError, KeptElsewhere, Notary, Proved, PublicKeys, SigningKey, verify};
-use enact_core::event::{Event, NewEvent, ValueRecorded};
+use enact_core::event::{
+    Event, NewEvent, OnFailure, PoliciesEvaluated, RunAccepted, RunSucceeded, ValueRecorded, WorkflowSource,
+};
 use enact_core::ids::{CallPath, EventSeq, Position, Pseudonym, RunId};
 use enact_core::json::JsonText;
 use enact_core::store::{Append, Durability, EventStore, Fence, RunMark};
@@ -51,33 +53,69 @@ pub(crate) async fn fill(store: &SledStore, runs: std::ops::RangeInclusive<u64>,
             by: Pseudonym::default(),
             event: Event::ValueRecorded(body),
         };
-        let append = Append {
-            run,
-            expected: EventSeq(0),
-            fence: Fence::NONE,
-            events: vec![event.clone(), event],
-            mark: RunMark::Closed,
-            key: None,
-            durability: Durability::Barrier,
-        };
-        store.append(append).await.unwrap().durable().await.unwrap();
+        append(store, run, vec![event.clone(), event]).await;
     }
+}
+
+/// Appends a run as it was recorded, and gives its id.
+pub(crate) async fn append(store: &SledStore, run: RunId, events: Vec<NewEvent>) -> RunId {
+    let append = Append {
+        run,
+        expected: EventSeq(0),
+        fence: Fence::NONE,
+        events,
+        mark: RunMark::Closed,
+        key: None,
+        durability: Durability::Barrier,
+    };
+    store.append(append).await.unwrap().durable().await.unwrap();
+    run
+}
+
+/// A run that did nothing.
+pub(crate) async fn short_run(store: &SledStore, number: u64) -> RunId {
+    let accepted = RunAccepted {
+        workflow: "nothing".into(),
+        version: 1,
+        source: WorkflowSource::Code,
+        user: "agent".into(),
+        attributes: JsonText::parse("{}").unwrap(),
+        input: JsonText::null(),
+        on_failure: OnFailure::Rollback,
+        key: None,
+    };
+    let judged = PoliciesEvaluated { verdicts: Vec::new(), policies: None };
+    let events = [
+        Event::RunAccepted(Arc::new(accepted)),
+        Event::PoliciesEvaluated(judged),
+        Event::RunSucceeded(RunSucceeded { output: JsonText::null() }),
+    ];
+    let new = |event| NewEvent { at: Timestamp::from_unix_us(number), by: Pseudonym::default(), event };
+    append(store, RunId::from_parts(number, [7; 10]), events.map(new).to_vec()).await
+}
+
+/// Who signs the log of a store.
+pub(crate) async fn notary(store: &Arc<SledStore>, number: u8) -> Notary {
+    Notary::open(Arc::clone(store), key(number)).await.unwrap()
 }
 
 /// Signs the whole log, and gives the checkpoint.
 pub(crate) async fn sign(store: &Arc<SledStore>, number: u8) -> String {
-    let notary = Notary::open(Arc::clone(store), key(number)).await.unwrap();
-    notary.checkpoint().await.unwrap().unwrap()
+    notary(store, number).await.checkpoint().await.unwrap().unwrap()
 }
 
 /// What verifying says, with the first key.
-pub(crate) fn proved(store: &SledStore) -> Result<Proved, AuditError> {
-    verify(store, trusting(store, &[1]), Vec::new())
+pub(crate) async fn proved(store: &Arc<SledStore>) -> Result<Proved, AuditError> {
+    verify(store, trusting(store, &[1]), Vec::new()).await
 }
 
 /// What verifying says of a checkpoint that was kept elsewhere.
-pub(crate) fn against(store: &SledStore, trusted: PublicKeys, note: &str) -> Result<Proved, AuditError> {
-    verify(store, trusted, vec![KeptElsewhere::parse("kept.checkpoint", note)?])
+pub(crate) async fn against(
+    store: &Arc<SledStore>,
+    trusted: PublicKeys,
+    note: &str,
+) -> Result<Proved, AuditError> {
+    verify(store, trusted, vec![KeptElsewhere::parse("kept.checkpoint", note)?]).await
 }
 
 /// The message of what was found.
@@ -127,3 +165,16 @@ pub(crate) fn lines(store: &Path) -> Vec<String> {
 }
 
 pub(crate) const FIRST: Position = Position(1);
+
+/// What the verifier in another language says: `Ok` where it says that all holds.
+pub(crate) fn python(keys: &PublicKeys, what: &str, path: &Path) -> Result<String, String> {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("keys.pub");
+    fs::write(&file, keys.to_string()).unwrap();
+    let script: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../tests/verifier/verify.py"].iter().collect();
+    let output =
+        std::process::Command::new("python3").arg(script).args([&file, Path::new(what), path]).output();
+    let output = output.unwrap_or_else(|error| panic!("python3: {error}; `cargo xtask tools` installs it"));
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    if output.status.success() { Ok(said) } else { Err(said) }
+}

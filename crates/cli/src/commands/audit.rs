@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use enact::SledStore;
-use enact::audit::{self, Checkpoint, KeptElsewhere, Proved, SignedNote};
+use enact::audit::{self, Checkpoint, KeptElsewhere, Proved, Receipts, SignedNote};
 use enact::store::StoreError;
 use serde_json::json;
 
@@ -22,7 +22,7 @@ use crate::text;
 const MAX_NOTE: usize = 1024 * 1024;
 
 /// `enact audit verify`.
-pub(crate) fn verify(
+pub(crate) async fn verify(
     config: &Config,
     checkpoints: &[PathBuf],
     public_key: Option<&Path>,
@@ -32,13 +32,15 @@ pub(crate) fn verify(
     let beside = signing::public_file(&config.signing_key());
     let trusted = signing::public_keys(public_key.unwrap_or(&beside))?;
     let elsewhere = checkpoints.iter().map(|file| kept_elsewhere(file)).collect::<Result<_, _>>()?;
-    let store = open_to_verify(config)?;
-    let proved = audit::verify(&store, trusted, elsewhere)?;
+    let store = Arc::new(open_to_verify(config)?);
+    let proved = audit::verify(&store, trusted, elsewhere).await?;
     if out.json {
-        let Proved { origin, verified, root, checkpoints, signed } = &proved;
+        let Proved { origin, verified, root, checkpoints, signed, receipts } = &proved;
+        let Receipts { same, gone, locked } = receipts;
         out.document(&json!({
             "log": origin, "events": verified.events, "up_to": verified.up_to, "blobs": verified.blobs,
             "checkpoints": checkpoints, "signed": signed, "root": STANDARD.encode(root),
+            "receipts": { "same": same, "gone": gone, "locked": locked },
         }));
     } else {
         out.line(&said(&proved));
@@ -65,7 +67,7 @@ fn open_to_verify(config: &Config) -> Result<SledStore, Failure> {
 }
 
 fn said(proved: &Proved) -> String {
-    let Proved { origin, verified, checkpoints, signed, .. } = proved;
+    let Proved { origin, verified, checkpoints, signed, receipts, .. } = proved;
     let mut said = format!(
         "{} events up to position {} and {} blobs are as they were written",
         verified.events, verified.up_to, verified.blobs
@@ -81,6 +83,16 @@ fn said(proved: &Proved) -> String {
                  not signed yet"
             );
         }
+    }
+    let Receipts { same, gone, locked } = receipts;
+    if same + gone + locked > 0 {
+        said += &format!("; {same} receipts say what it says");
+    }
+    if *gone > 0 {
+        said += &format!(", {gone} are of runs that were erased or pruned");
+    }
+    if *locked > 0 {
+        said += &format!(", {locked} can be checked with the master key alone");
     }
     said + &format!(" (log {origin})")
 }

@@ -7,6 +7,7 @@ mod keep;
 mod look;
 mod plan;
 mod policy;
+mod receipt;
 mod runs;
 mod start;
 
@@ -61,9 +62,12 @@ pub(crate) async fn carry_out(command: Command, config: Option<&Path>, out: Out)
         Command::Erase { run, by } => keep::erase(&load()?, &run, &by.name(), out).await,
         Command::Store { command } => keep::store(command, load, out).await,
         Command::Plan(start) => plan::plan(&load()?, start, out).await,
-        Command::Receipt { .. } => not_yet("receipt"),
-        Command::Audit { command: Audit::Verify { checkpoint, public_key } } => {
-            audit::verify(&load()?, &checkpoint, public_key.as_deref(), out)
+        Command::Receipt { run, disclose } => receipt::give(&load()?, &run, disclose, out).await,
+        Command::Audit { command: Audit::Verify { receipt: Some(file), public_key, .. } } => {
+            receipt::verify(&file, public_key, load, out)
+        }
+        Command::Audit { command: Audit::Verify { checkpoint, receipt: None, public_key } } => {
+            audit::verify(&load()?, &checkpoint, public_key.as_deref(), out).await
         }
         Command::Audit { command: Audit::Checkpoint } => audit::checkpoint(&load()?, out).await,
         Command::Audit { command: Audit::RotateKey { lost } } => audit::rotate_key(&load()?, lost, out).await,

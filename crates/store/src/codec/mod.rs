@@ -57,7 +57,8 @@ const ENCRYPTED: u16 = 1;
 const ERASURE: u16 = 60;
 /// The size of everything but the payload.
 pub(crate) const HEADER_BYTES: usize = 108;
-const HASHED_BYTES: usize = 72;
+/// The size of the part of the header that the leaf hash covers.
+pub const HASHED_BYTES: usize = 72;
 const CRC_AT: usize = 104;
 
 /// Why bytes are not a record of this build.
@@ -182,6 +183,50 @@ impl Prepared {
     }
 }
 
+/// What the clear header of a record says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RecordHeader {
+    /// The number of the event's kind; see [`Event::code`].
+    pub kind: u16,
+    /// The run.
+    pub run_id: RunId,
+    /// Its number within the run.
+    pub event_seq: EventSeq,
+    /// Its place in the whole log.
+    pub position: Position,
+    /// When it happened.
+    pub at: Timestamp,
+    /// Who made it happen.
+    pub by: Pseudonym,
+    version: u16,
+    encrypted: bool,
+}
+
+impl RecordHeader {
+    /// Reads the header of a record of any format of this build, without its leaf hash and checksum. `None` for anything else.
+    #[must_use]
+    pub fn parse(header: &[u8; HASHED_BYTES]) -> Option<Self> {
+        if !header.starts_with(&MAGIC) || check_format(header).is_err() {
+            return None;
+        }
+        Self::fields(header)
+    }
+
+    fn fields(header: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(header.get(6..)?);
+        Some(Self {
+            kind: reader.u16()?,
+            version: reader.u16()?,
+            encrypted: reader.u16()? == ENCRYPTED,
+            run_id: RunId::from_bytes(reader.array()?),
+            event_seq: EventSeq(reader.u64()?),
+            position: Position(reader.u64()?),
+            at: Timestamp::from_unix_us(reader.u64()?),
+            by: Pseudonym(reader.array()?),
+        })
+    }
+}
+
 /// A record whose bytes were found to be whole; its payload is not yet read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Record<'a> {
@@ -225,23 +270,27 @@ impl<'a> Record<'a> {
         let payload = whole.get(HEADER_BYTES..).unwrap_or_default();
         check_sum(header, payload)?;
         check_format(header)?;
-        let mut reader = Reader::new(header.get(6..).unwrap_or_default());
-        let record = Self::fields(&mut reader, header, payload).ok_or_else(cut_off)?;
+        let record = Self::fields(header, payload).ok_or_else(cut_off)?;
         Ok((record, rest))
     }
 
-    fn fields(reader: &mut Reader<'a>, header: &'a [u8], payload: &'a [u8]) -> Option<Self> {
-        let kind = reader.u16()?;
-        let version = reader.u16()?;
-        let encrypted = reader.u16()? == ENCRYPTED;
-        let run = RunId::from_bytes(reader.array()?);
-        let seq = EventSeq(reader.u64()?);
-        let position = Position(reader.u64()?);
-        let at = Timestamp::from_unix_us(reader.u64()?);
-        let by = Pseudonym(reader.array()?);
-        reader.u32()?;
-        let leaf = reader.array()?;
+    fn fields(header: &'a [u8], payload: &'a [u8]) -> Option<Self> {
+        let RecordHeader { kind, run_id: run, event_seq: seq, position, at, by, version, encrypted } =
+            RecordHeader::fields(header)?;
+        let leaf = Reader::new(header.get(HASHED_BYTES..)?).array()?;
         Some(Self { run, seq, position, at, leaf, kind, version, by, encrypted, header, payload })
+    }
+
+    /// The part of the header that the leaf hash covers.
+    pub(crate) fn hashed_header(&self) -> [u8; HASHED_BYTES] {
+        let mut header = [0; HASHED_BYTES];
+        header.iter_mut().zip(self.header).for_each(|(to, from)| *to = *from);
+        header
+    }
+
+    /// The hash of the payload as it is stored.
+    pub(crate) fn payload_hash(&self) -> Hash {
+        payload_hash(self.payload)
     }
 
     /// Whether the leaf hash is that of header and payload.
@@ -324,7 +373,7 @@ fn payload_hash(payload: &[u8]) -> Hash {
 
 /// The leaf hash of a record. The header has a fixed size and begins with a magic, so that no two records
 /// give the same bytes to the hash.
-fn leaf(header: &[u8], payload_hash: &Hash) -> Hash {
+pub(crate) fn leaf(header: &[u8], payload_hash: &Hash) -> Hash {
     leaf_hash_of(&[header, payload_hash])
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use enact_core::store::StoreError;
 
-use super::checkpoints;
+use super::ledger;
 use super::open::{self, BLOBS};
 use super::verify::{Referenced, verify_sealed};
 use super::{Options, SledStore, off_worker};
@@ -62,11 +62,10 @@ impl SledStore {
                 copy_tree(&from, &to)?;
             }
         }
-        for path in [manifest::path, checkpoints::path] {
-            if path(from).exists() {
-                copy_file(&path(from), &path(to))?;
-            }
+        if manifest::path(from).exists() {
+            copy_file(&manifest::path(from), &manifest::path(to))?;
         }
+        ledger::copy(from, to)?;
         identity.write(to)?;
         // Every hash is of what is stored: nothing here needs the master key.
         let without_key = Options::default().without_key();
@@ -117,7 +116,7 @@ pub(super) fn copy_up_to(
         sealed.iter().map(|sealed| Arc::new(Sealed::new(to, sealed.entry.clone()))).collect();
     let (_, heads) = open::read_journal(copied_journal(to, identity), &copied)?;
     copy_blobs(from, to, heads, referenced)?;
-    checkpoints::copy(from, to)?;
+    ledger::copy(from, to)?;
     // Last: now it is a store.
     identity.write(to)
 }

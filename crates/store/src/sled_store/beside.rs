@@ -21,7 +21,7 @@ use enact_core::store::StoreError;
 
 use super::SledStore;
 use super::backup::{copied_journal, copy_blobs, copy_file, copy_volume, create_empty, missing};
-use super::checkpoints;
+use super::ledger;
 use super::open::{self, BLOBS};
 use super::verify::Referenced;
 use crate::files::{self, Tried};
@@ -69,7 +69,7 @@ impl SledStore {
                 files::remove_dir(&to.join(folder))?;
             }
         }
-        checkpoints::copy(from, to)?;
+        ledger::copy(from, to)?;
         // Last: now it is a store.
         identity.write(to)
     }

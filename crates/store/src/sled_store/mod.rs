@@ -2,11 +2,12 @@
 
 mod backup;
 mod beside;
-mod checkpoints;
 pub(crate) mod closed;
 mod erase;
+mod ledger;
 pub(crate) mod open;
 pub(crate) mod order;
+mod provable;
 mod prune;
 mod rotate;
 mod threads;
@@ -42,7 +43,8 @@ use crate::volume::Volumes;
 use crate::volume::applier::Applier;
 use crate::watermark::Watermark;
 
-pub use checkpoints::KeptCheckpoints;
+pub use ledger::{Ledger, LedgerLines};
+pub use provable::{ProvableEvent, Salts};
 pub use prune::{Held, HeldBy, Pruned};
 pub use verify::Verified;
 
@@ -318,6 +320,11 @@ impl SledStore {
             let failed = |error| StoreError::io("making the key of a run", io::Error::other(error));
             return ring.new_run(run).map(Some).map_err(failed);
         }
+        self.secret_of(run).await
+    }
+
+    /// The key of a run that is there; `None` where it has none.
+    async fn secret_of(&self, run: RunId) -> Result<Option<RunKey>, StoreError> {
         let content = match content_in_memory(&self.order, &self.volumes, run)? {
             None => {
                 let volumes = Arc::clone(&self.volumes);

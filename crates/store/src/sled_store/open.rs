@@ -8,7 +8,7 @@ use std::sync::Arc;
 use enact_core::ids::{Position, RunId};
 use enact_core::store::StoreError;
 
-use super::{Options, checkpoints, closed};
+use super::{Options, closed, ledger::Ledger};
 use crate::codec::CodecError;
 use crate::files::{self, Tried};
 use crate::identity::{StoreIdentity, StoreKeys};
@@ -175,7 +175,10 @@ fn create(
             Some("lock" | "store.new") => {}
             Some("volumes" | BLOBS) if path.is_dir() && files::list(&path)?.is_empty() => {}
             Some(journal::FOLDER) if is_unused(&path)? => files::remove_dir(&path)?,
-            Some(journal::FOLDER | checkpoints::FILE | "manifest" | "closed" | "volumes" | BLOBS) => {
+            Some(name)
+                if matches!(name, journal::FOLDER | "manifest" | "closed" | "volumes" | BLOBS)
+                    || Ledger::ALL.iter().any(|ledger| ledger.file() == name) =>
+            {
                 let what = "its file 'store' is missing".to_owned();
                 return Err(StoreError::Corrupt { path: store.to_owned(), what });
             }

@@ -41,9 +41,14 @@ impl From<StoreError> for Trouble {
     }
 }
 
+/// What is read of an event.
+type Take<T> = fn(StoredEvent, &Record<'_>) -> T;
+
 /// The events of a page, with what is left of its limits.
-struct Page<'a> {
-    events: Vec<StoredEvent>,
+struct Page<'a, T> {
+    events: Vec<T>,
+    take: Take<T>,
+    last: EventSeq,
     limit: usize,
     bytes: usize,
     volumes: &'a Volumes,
@@ -52,9 +57,10 @@ struct Page<'a> {
     secrets: HashMap<RunId, Option<RunKey>>,
 }
 
-impl<'a> Page<'a> {
-    fn new(limit: usize, volumes: &'a Volumes, view: &'a View) -> Self {
-        Self { events: Vec::new(), limit, bytes: 0, volumes, view, secrets: HashMap::new() }
+impl<'a, T> Page<'a, T> {
+    fn new(limit: usize, volumes: &'a Volumes, view: &'a View, take: Take<T>) -> Self {
+        let (events, secrets) = (Vec::new(), HashMap::new());
+        Self { events, take, last: EventSeq(0), limit, bytes: 0, volumes, view, secrets }
     }
 
     /// Adds an event, and says whether there is room for another.
@@ -68,7 +74,8 @@ impl<'a> Page<'a> {
         } else {
             record.event(None)?
         };
-        self.events.push(event);
+        self.last = event.event_seq;
+        self.events.push((self.take)(event, record));
         self.bytes += bytes.len();
         Ok(!self.is_full())
     }
@@ -92,8 +99,19 @@ impl Volumes {
         from: EventSeq,
         limit: usize,
     ) -> Result<Vec<StoredEvent>, StoreError> {
+        self.read_run_as(run, from, limit, |event, _| event)
+    }
+
+    /// The same, and of each event what `take` takes.
+    pub(crate) fn read_run_as<T>(
+        &self,
+        run: RunId,
+        from: EventSeq,
+        limit: usize,
+        take: Take<T>,
+    ) -> Result<Vec<T>, StoreError> {
         self.reading(|seen| {
-            let mut page = Page::new(limit, self, seen.view);
+            let mut page = Page::new(limit, self, seen.view, take);
             let mut next = from.max(EventSeq(1));
             let head = self.heads.read().runs.get(&run).copied();
             let pieces = pieces(seen.view, head, run)?;
@@ -109,7 +127,7 @@ impl Volumes {
                 self.in_volume(seen, &source, |contents| {
                     read_piece(contents, run, next, version, &mut page)
                 })?;
-                next = EventSeq(next.0.max(page.events.last().map_or(0, |event| event.event_seq.0 + 1)));
+                next = next.max(page.last.next());
             }
             Ok(page.events)
         })
@@ -118,7 +136,7 @@ impl Volumes {
     /// The events of all runs, from a position, at most `limit`.
     pub(crate) fn read_from(&self, from: Position, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
         self.reading(|seen| {
-            let (mut page, view) = (Page::new(limit, self, seen.view), seen.view);
+            let (mut page, view) = (Page::new(limit, self, seen.view, |event, _| event), seen.view);
             let sealed = view.sealed.iter().filter(|sealed| !sealed.entry.pruned);
             let mut sources: Vec<_> = sealed
                 .map(|sealed| (Source::Sealed(Arc::clone(sealed)), sealed.entry.first, sealed.entry.last))
@@ -266,12 +284,12 @@ fn pieces(
     Ok(if from_its_beginning { pieces } else { Vec::new() })
 }
 
-fn read_piece(
+fn read_piece<T>(
     contents: &Contents,
     run: RunId,
     start: EventSeq,
     version: EventSeq,
-    page: &mut Page<'_>,
+    page: &mut Page<'_, T>,
 ) -> Result<(), VolumeError> {
     let there = usize::try_from(version.0 - start.0 + 1).unwrap_or(usize::MAX);
     let wanted = there.min(page.limit - page.events.len());
@@ -322,7 +340,7 @@ fn scan_piece(
     start: Position,
     last: Position,
     cut: &BTreeSet<RunId>,
-    page: &mut Page<'_>,
+    page: &mut Page<'_, StoredEvent>,
 ) -> Result<(), VolumeError> {
     let mut next = start;
     contents.scan(start, &mut |record, bytes| {

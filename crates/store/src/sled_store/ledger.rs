@@ -1,6 +1,6 @@
-//! The signed heads of the log, as they were kept with it.
+//! What was signed of the log, as it is kept with it.
 //!
-//! Knows: lines of text in a file that only grows. Does not know: what they say; whoever verifies holds them against the log.
+//! Knows: lines of text in files that only grow. Does not know: what they say; whoever verifies holds them against the log.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -16,30 +16,45 @@ use crate::files::{self, Tried};
 /// A line is shorter: longer ones are damage.
 const MAX_LINE: u64 = 1024 * 1024;
 
-/// The file's name in the store.
-pub(super) const FILE: &str = "checkpoints";
-
-/// The file.
-pub(super) fn path(store: &Path) -> PathBuf {
-    store.join(FILE)
+/// A file of lines that is kept with the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ledger {
+    /// The signed heads of the log.
+    Checkpoints,
+    /// What was signed for the receipts of its runs.
+    Receipts,
 }
 
-/// Copies the file of a store, where it has one.
-pub(super) fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {
-    match path(from) {
-        from if from.exists() => copy_file(&from, &path(to)),
-        _ => Ok(()),
+impl Ledger {
+    pub(super) const ALL: [Self; 2] = [Self::Checkpoints, Self::Receipts];
+
+    /// The file's name in the store.
+    pub(super) fn file(self) -> &'static str {
+        match self {
+            Self::Checkpoints => "checkpoints",
+            Self::Receipts => "receipts",
+        }
     }
 }
 
-/// What is kept of checkpoints with a store, line by line, oldest first.
+/// Copies those that a store has, and gives where they were.
+pub(super) fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {
+    for file in Ledger::ALL.map(Ledger::file) {
+        if from.join(file).exists() {
+            copy_file(&from.join(file), &to.join(file))?;
+        }
+    }
+    Ok(())
+}
+
+/// What is kept with a store, line by line, oldest first.
 #[derive(Debug)]
-pub struct KeptCheckpoints {
+pub struct LedgerLines {
     path: PathBuf,
     file: Option<BufReader<File>>,
 }
 
-impl KeptCheckpoints {
+impl LedgerLines {
     /// The file that they are read from.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -93,37 +108,37 @@ impl KeptCheckpoints {
 }
 
 impl SledStore {
-    /// What is kept of checkpoints with this store.
+    /// What is kept with this store.
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn checkpoints(&self) -> Result<KeptCheckpoints, StoreError> {
-        let path = path(&self.path);
+    pub fn kept(&self, ledger: Ledger) -> Result<LedgerLines, StoreError> {
+        let path = self.path.join(ledger.file());
         let file = match File::open(&path) {
             Ok(file) => Some(BufReader::new(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error).tried("opening", &path),
         };
-        Ok(KeptCheckpoints { path, file })
+        Ok(LedgerLines { path, file })
     }
 
-    /// Keeps a line about a checkpoint, durably. A line before it that was cut off by a crash is taken away.
+    /// Keeps a line with this store, durably. A line before it that was cut off by a crash is taken away.
     ///
     /// # Errors
     /// [`StoreError::Closed`]; those of the disk: then it is kept or not, or cut off. [`StoreError::Io`] of kind `InvalidInput`,
     /// where it is not one line.
-    pub async fn keep_checkpoint(&self, line: String) -> Result<(), StoreError> {
-        let path = path(&self.path);
+    pub async fn keep(&self, ledger: Ledger, line: String) -> Result<(), StoreError> {
+        let path = self.path.join(ledger.file());
         if line.contains('\n') || line.len() as u64 >= MAX_LINE {
             let error = io::Error::new(io::ErrorKind::InvalidInput, "it is not one line of text");
-            return Err(error).tried("keeping a checkpoint in", &path);
+            return Err(error).tried("keeping a line in", &path);
         }
         let maintenance = std::sync::Arc::clone(&self.maintenance);
         let place = self.volumes.place.clone();
         off_worker(move || {
             maintenance.carry_out(|| {
                 place.check()?;
-                append(&path, &line).tried("keeping a checkpoint in", &path)
+                append(&path, &line).tried("keeping a line in", &path)
             })
         })
         .await
