@@ -1,9 +1,11 @@
 //! Runs for people.
 
 use enact::document::{
-    ActionResult, ApprovalOutcome, ApprovalResult, RollbackResult, RunDocument, UndoResult,
+    ActionResult, ApprovalOutcome, ApprovalResult, Change, RollbackResult, RunDocument, UndoResult,
 };
 use enact::error::ErrorCode;
+use enact::event::StoredEvent;
+use enact::exact::Exact;
 use enact::ids::RunId;
 use enact::json::JsonText;
 use enact::policies::redacted_json;
@@ -152,6 +154,23 @@ pub(crate) fn short(value: &JsonText) -> String {
             format!("{}… ({} bytes; --json shows all)", text.get(..end).unwrap_or_default(), text.len())
         }
         None => text.into_owned(),
+    }
+}
+
+/// An event that came later, and what it changed.
+pub(crate) fn later(out: Out, event: &StoredEvent, changes: &[Change]) {
+    let line = format!("  later: {:>4}  {}  {}", event.event_seq, event.at, event.event.name());
+    out.line(&out.paint(Tone::Faint, &line));
+    let value =
+        |value: &Exact| JsonText::encode(value).map_or_else(|error| error.to_string(), |text| short(&text));
+    for Change { path, before, after } in changes {
+        let change = match (before, after) {
+            (None | Some(Exact::Null), Some(after)) => value(after),
+            (Some(before), Some(after)) => format!("{} → {}", value(before), value(after)),
+            (Some(before), None) => format!("{} → nothing", value(before)),
+            (None, None) => continue,
+        };
+        out.line(&format!("         {}: {}", out.paint(Tone::Faint, &clean(path)), clean(&change)));
     }
 }
 

@@ -290,6 +290,34 @@ fn replay_shows_the_run_as_it_was_after_an_event() {
     world.json(&["replay", &run, "--until", "99"]).exits(2);
 }
 
+#[test]
+fn replay_says_what_each_later_event_changed() {
+    let world = World::new();
+    let run = world.act_write("a", "1");
+    world.json(&["rollback", &run]).exits(0);
+    let then = world.json(&["replay", &run, "--until", "2"]).exits(0).json();
+    assert_eq!(then["status"], "running");
+    let later = then["later"].as_array().unwrap();
+    let change = |kind: &str, path: &str| {
+        let event = later.iter().find(|event| event["kind"] == kind).unwrap();
+        let change = event["changes"].as_array().unwrap().iter().find(|change| change["path"] == path);
+        change.map(|change| (change["before"].clone(), change["after"].clone()))
+    };
+    assert_eq!(change("ActionSucceeded", "actions.1.success"), Some((json!(false), json!(true))));
+    assert_eq!(change("RunSucceeded", "status"), Some((json!("running"), json!("completed"))));
+    assert_eq!(change("RollbackRequested", "status"), Some((json!("completed"), json!("rolling_back"))));
+    let undone = change("CompensationSucceeded", "actions.1.reversal.outcome").unwrap();
+    assert_eq!(undone.1, json!("undone"));
+    assert_eq!(change("RollbackFinished", "status").unwrap().1, json!("rolled_back"));
+    assert_eq!(
+        later.len() + 2,
+        usize::try_from(later.last().unwrap()["event_seq"].as_u64().unwrap()).unwrap()
+    );
+
+    let told = world.enact(&["replay", &run, "--until", "2"]).exits(0).stdout;
+    assert!(told.contains("status: \"completed\" → \"rolling_back\""), "{told}");
+}
+
 trait WithoutDetail {
     fn without_detail(self) -> Value;
 }

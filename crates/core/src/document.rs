@@ -4,6 +4,8 @@
 //! `{"base64", "size", "sha256"}`, above 64 KiB without the bytes: [`RunDocument::detailed`],
 //! [`RunDocument::abridged`] and [`event`] see to that, and all of them by one function.
 
+mod changes;
+
 use serde::Serialize;
 
 use crate::action::{EffectClass, Target};
@@ -18,6 +20,8 @@ use crate::run::{
     ActionEnd, ActionState, ApprovalState, Erasure, Outcome, RunState, RunStatus, UndoOutcome, Undoing,
 };
 use crate::time::Timestamp;
+
+pub use changes::{Before, Change};
 
 /// One run, as commands and services show it.
 #[derive(Clone, Debug, Serialize)]
@@ -224,13 +228,7 @@ impl RunDocument {
     /// The same with binary content as `show` and `replay` have it.
     #[must_use]
     pub fn abridged(mut self) -> Self {
-        for action in self.actions.iter_mut().flatten() {
-            abridge(&mut action.output);
-            let Some(detail) = &mut action.detail else { continue };
-            abridge(&mut detail.pre_state);
-            abridge(&mut detail.params);
-            detail.reversal.params.iter_mut().for_each(abridge);
-        }
+        self.actions.iter_mut().flatten().for_each(ActionResult::abridge);
         self
     }
 
@@ -247,10 +245,7 @@ impl RunDocument {
             policy_results: policy_results(state),
             approvals: state.approvals.iter().map(ApprovalResult::new).collect(),
             rollback: state.rollback.is_some().then(|| RollbackResult::new(state)),
-            error: state
-                .error
-                .as_ref()
-                .map(|error| RunError { code: error.code, message: error.message.clone() }),
+            error: state.error.as_ref().map(RunError::new),
             started_at: state.started_at,
             ended_at: state.ended_at,
             erased: state.erased,
@@ -303,7 +298,21 @@ fn policy_results(state: &RunState) -> Vec<PolicyResult> {
     on_run.chain(on_actions).collect()
 }
 
+impl RunError {
+    fn new(error: &ErrorRecord) -> Self {
+        Self { code: error.code, message: error.message.clone() }
+    }
+}
+
 impl ActionResult {
+    fn abridge(&mut self) {
+        abridge(&mut self.output);
+        let Some(detail) = &mut self.detail else { return };
+        abridge(&mut detail.pre_state);
+        abridge(&mut detail.params);
+        detail.reversal.params.iter_mut().for_each(abridge);
+    }
+
     fn new(seq: Seq, action: &ActionState) -> Self {
         let (success, output, error) = match action.end.as_ref().map(ActionEnd::result) {
             Some(Ok(output)) => (true, output.clone(), None),

@@ -41,7 +41,11 @@ pub async fn load_until(
     }
 }
 
-pub(crate) fn step(state: Option<RunState>, event: &StoredEvent) -> Result<RunState, Error> {
+/// The state after an event, which has to be the next.
+///
+/// # Errors
+/// `internal`, where it may not follow: the log is damaged.
+pub fn step(state: Option<RunState>, event: &StoredEvent) -> Result<RunState, Error> {
     RunState::step(state, event).map_err(|illegal| {
         Error::new(ErrorCode::Internal, format!("the log contradicts itself: {illegal}")).with_source(illegal)
     })

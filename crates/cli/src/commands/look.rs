@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use enact::connector::Toolbox;
-use enact::document::{self, RunDocument};
+use enact::document::{self, Before, Change, RunDocument};
 use enact::error::{Error, ErrorCode};
+use enact::event::StoredEvent;
 use enact::ids::{EventSeq, Position, RunId};
 use enact::run::{RunState, RunStatus};
 use enact::runtime::history;
 use enact::store::{EventStore, MAX_PAGE};
 use enact::subscription::{Delivered, Subscription};
+use enact::time::Timestamp;
+use serde::Serialize;
 use serde_json::json;
 
 use crate::config::Config;
@@ -95,20 +98,66 @@ pub(crate) async fn replay(
     if until.0 != u64::MAX && state.version < until {
         return Err(usage(format!("run {run} has {} events; there is no event {until}", state.version)));
     }
+    let document = RunDocument::new(&state).abridged();
     if out.json {
-        out.document(&RunDocument::new(&state).abridged());
+        let mut later = Vec::new();
+        each_later(&*store, state, |event, changes| {
+            let (event_seq, at, kind) = (event.event_seq, event.at, event.event.name());
+            later.push(Later { event_seq, at, kind, changes });
+            true
+        })
+        .await?;
+        let later = (until.0 != u64::MAX).then_some(later);
+        out.document(&Replayed { document, later });
         return Ok(Exit::OK);
     }
     out.line(&format!("after event {}:", state.version));
-    render::run_as_it_was(out, &RunDocument::new(&state));
-    let mut next = state.version.next();
+    render::run_as_it_was(out, &document);
+    each_later(&*store, state, |event, changes| {
+        render::later(out, event, &changes);
+        out.is_read()
+    })
+    .await?;
+    Ok(Exit::OK)
+}
+
+/// A run as it was, and what changed it since.
+#[derive(Serialize)]
+struct Replayed {
+    #[serde(flatten)]
+    document: RunDocument,
+    /// Left out where nobody asked for another time than now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    later: Option<Vec<Later>>,
+}
+
+/// An event that came later.
+#[derive(Serialize)]
+struct Later {
+    event_seq: EventSeq,
+    at: Timestamp,
+    kind: &'static str,
+    changes: Vec<Change>,
+}
+
+/// Gives each event behind a state, with what it changed, until no more is wanted.
+async fn each_later(
+    store: &dyn EventStore,
+    mut state: RunState,
+    mut take: impl FnMut(&StoredEvent, Vec<Change>) -> bool,
+) -> Result<(), Failure> {
     loop {
-        let later = store.read(run, next, MAX_PAGE).await?;
-        let Some(last) = later.last().filter(|_| out.is_read()) else { return Ok(Exit::OK) };
-        next = last.event_seq.next();
+        let later = store.read(state.id, state.version.next(), MAX_PAGE).await?;
+        if later.is_empty() {
+            return Ok(());
+        }
         for event in &later {
-            let line = format!("  later: {:>4}  {}  {}", event.event_seq, event.at, event.event.name());
-            out.line(&out.paint(Tone::Faint, &line));
+            let unshown = |error: serde_json::Error| Error::new(ErrorCode::Internal, error.to_string());
+            let before = Before::new(&state, &event.event).map_err(unshown)?;
+            state = history::step(Some(state), event)?;
+            if !take(event, before.changes(&state).map_err(unshown)?) {
+                return Ok(());
+            }
         }
     }
 }
