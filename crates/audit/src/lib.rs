@@ -1,6 +1,6 @@
 //! What makes the log provable to those who do not trust who keeps it.
 //!
-//! Knows: signing keys, signed notes, checkpoints of a store's log, receipts of its runs. Does not know: the runtime, how records are
+//! Knows: signing keys, signed notes, checkpoints of a store's log, receipts of its runs, exports. Does not know: the runtime, how records are
 //! encoded. Formats are those of [C2SP](https://c2sp.org): [signed notes](https://c2sp.org/signed-note) and
 //! [checkpoints](https://c2sp.org/tlog-checkpoint), so that other people's tools can verify them.
 //!
@@ -20,6 +20,7 @@
 
 mod checkpoint;
 mod error;
+mod export;
 mod kept;
 mod key;
 mod notary;
@@ -29,6 +30,7 @@ mod verify;
 
 pub use checkpoint::{BadCheckpoint, Checkpoint};
 pub use error::AuditError;
+pub use export::{Export, Filter, Line};
 pub use key::{BadKey, PublicKey, PublicKeys, SigningKey};
 pub use notary::{Notary, is_signed, origin};
 pub use note::{BadNote, SignedNote};

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use enact::event::Event;
+use enact::time::Timestamp;
 
 /// Lets an agent act on real systems through a middleman that limits it, records what happens, and can undo it.
 #[derive(Debug, Parser)]
@@ -301,8 +303,8 @@ pub(crate) enum Audit {
     /// Delete runs that ended before a time, to get disk space back; their hashes stay, and the log can still be proved.
     Prune {
         /// A date or a time of RFC 3339, such as 2026-01-31 or 2026-01-31T12:00:00Z; a date begins at midnight in UTC.
-        #[arg(long, value_name = "TIME")]
-        before: String,
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        before: Timestamp,
     },
 }
 
@@ -322,14 +324,14 @@ pub(crate) struct Export {
     #[arg(long, value_name = "NAME")]
     pub(crate) workflow: Option<String>,
     /// Only events of this kind, such as RunAccepted; may be given several times.
-    #[arg(long, value_name = "KIND")]
+    #[arg(long, value_name = "KIND", value_parser = kind)]
     pub(crate) kind: Vec<String>,
     /// Only events of this time or later.
-    #[arg(long, value_name = "TIME")]
-    pub(crate) since: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) since: Option<Timestamp>,
     /// Only events from before this time.
-    #[arg(long, value_name = "TIME")]
-    pub(crate) before: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) before: Option<Timestamp>,
     /// Exactly as it was recorded: also what looks like a secret, and binary content of any size.
     #[arg(long)]
     pub(crate) whole: bool,
@@ -374,4 +376,20 @@ pub(crate) enum Store {
         #[arg(long, value_name = "DAYS")]
         older_than: u64,
     },
+}
+
+/// A time, or the midnight in UTC with which a date begins.
+fn time(text: &str) -> Result<Timestamp, String> {
+    let is_date = text.len() == "2026-01-31".len();
+    let at = if is_date { format!("{text}T00:00:00Z").parse() } else { text.parse() };
+    at.map_err(|why: String| format!("write 2026-01-31T12:00:00Z, or a date such as 2026-01-31 ({why})"))
+}
+
+/// The name of a kind of event.
+fn kind(text: &str) -> Result<String, String> {
+    let mut kinds = Event::kinds();
+    if kinds.any(|kind| kind == text) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("there is no such kind; there is: {}", Event::kinds().collect::<Vec<_>>().join(", ")))
 }

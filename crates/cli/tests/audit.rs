@@ -292,3 +292,64 @@ fn the_log_is_held_against_receipts_and_an_erased_run_has_none_any_more() {
     let found = world.json(&["audit", "verify"]).exits(6).json();
     assert!(found["error"]["message"].as_str().unwrap().contains("line 1"), "{found}");
 }
+
+/// The lines of an export.
+fn exported(world: &World, args: &[&str]) -> Vec<Value> {
+    let said = world.enact(&[&["audit", "export"], args].concat()).exits(0).stdout;
+    said.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn the_log_is_exported_as_lines_and_the_next_export_goes_on() {
+    let world = World::new();
+    let first = world.act_write("a", "token ghp_16C7e42F292c6912E7710c838347Ae178B4a");
+    let all = exported(&world, &[]);
+    assert_eq!((&all[0]["type"], &all[0]["format"]), (&json!("begin"), &json!("enact.export.v1")));
+    let end = all.last().unwrap();
+    assert_eq!((&end["type"], &end["position"]), (&json!("end"), &json!(all.len() - 2)));
+    let text = world.enact(&["audit", "export"]).exits(0).stdout;
+    assert!(!text.contains("ghp_16C7"), "it is redacted as what is printed elsewhere");
+    assert!(world.enact(&["audit", "export", "--whole"]).exits(0).stdout.contains("ghp_16C7"));
+
+    let second = world.act_write("b", "2");
+    let next = (all.len() - 1).to_string();
+    let more = exported(&world, &["--from", &next]);
+    assert!(more.iter().filter(|line| line["type"] == "event").all(|line| line["run_id"] == json!(second)));
+    assert_eq!(more[1]["event_seq"], json!(1));
+    let of_first = exported(&world, &["--run", &first, "--kind", "ActionIntended", "--before", "2999-01-01"]);
+    assert_eq!((of_first.len(), &of_first[1]["run_id"]), (3, &json!(first)));
+    for bad in [
+        &["--kind", "Nothing"][..],
+        &["--since", "yesterday"],
+        &["--since", "2026-02-30"],
+        &["--run", "none"],
+    ] {
+        world.enact(&[&["audit", "export"], bad].concat()).exits(2);
+    }
+}
+
+#[test]
+fn old_runs_are_pruned_and_the_log_is_proved_as_before() {
+    let world = World::new();
+    let old = world.act_write("a", "1");
+    world.enact(&["receipt", &old]).exits(0);
+    // The active volume is sealed by it.
+    let erased = world.act_write("b", "1");
+    world.json(&["erase", &erased]).exits(0);
+    let kept = world.enact(&["audit", "checkpoint"]).exits(0).stdout;
+    world.write("kept", &kept);
+    let before = verified(&world);
+    assert_eq!(
+        world.json(&["audit", "prune", "--before", "2020-01-01"]).exits(0).json()["volumes"],
+        json!(0)
+    );
+    let pruned = world.json(&["audit", "prune", "--before", "2999-01-01"]).exits(0).json();
+    assert_eq!(pruned["volumes"], json!(1), "{pruned}");
+    let after = world.json(&["audit", "verify", "--checkpoint", "kept"]).exits(0).json();
+    assert_eq!((&after["root"], &after["up_to"]), (&before["root"], &before["up_to"]));
+    assert!(after["events"].as_u64() < before["events"].as_u64());
+    assert_eq!(after["receipts"], json!({ "same": 0, "gone": 1, "locked": 0 }));
+    assert_eq!(exported(&world, &[])[1]["type"], json!("pruned"));
+    world.json(&["show", &old]).exits(2);
+    world.enact(&["audit", "prune", "--before", "soon"]).exits(2);
+}

@@ -259,7 +259,15 @@ impl RunDocument {
 /// # Errors
 /// Where the event has no JSON form.
 pub fn event(event: &StoredEvent) -> serde_json::Result<String> {
-    let text = serde_json::to_string(event)?;
+    line(event)
+}
+
+/// Anything that holds what was recorded, shown as [`event`] shows an event.
+///
+/// # Errors
+/// Where it has no JSON form.
+pub fn line(what: &impl Serialize) -> serde_json::Result<String> {
+    let text = serde_json::to_string(what)?;
     let mut value = Exact::read(&text)?;
     if show_binary(&mut value) { serde_json::to_string(&value) } else { Ok(text) }
 }

@@ -44,6 +44,11 @@ macro_rules! events {
                 match self { $(events!(@pattern $name $($body)?) => stringify!($name),)* }
             }
 
+            /// The names of all kinds that are recorded, in the order of their numbers.
+            pub fn kinds() -> impl Iterator<Item = &'static str> {
+                [$(stringify!($name),)*].into_iter().filter(|name| *name != "PayloadErased")
+            }
+
             /// The name of the kind that has a number; `unknown` where none has.
             #[must_use]
             pub fn name_of(code: u16) -> &'static str {

@@ -1,6 +1,7 @@
 //! Points in time. Core never asks for the time; it is given.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -65,16 +66,23 @@ impl Serialize for Timestamp {
     }
 }
 
+/// Reads RFC 3339, with any offset.
+impl FromStr for Timestamp {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let at: jiff::Timestamp = text.parse().map_err(|error: jiff::Error| error.to_string())?;
+        let us = u64::try_from(at.as_microsecond());
+        us.map(Self).map_err(|_| "a time before 1970 is not a time of this log".to_owned())
+    }
+}
+
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         if !from.is_human_readable() {
             return u64::deserialize(from).map(Self);
         }
-        let text = String::deserialize(from)?;
-        let at: jiff::Timestamp = text.parse().map_err(de::Error::custom)?;
-        u64::try_from(at.as_microsecond())
-            .map(Self)
-            .map_err(|_| de::Error::custom("a time before 1970 is not a time of this log"))
+        String::deserialize(from)?.parse().map_err(de::Error::custom)
     }
 }
 

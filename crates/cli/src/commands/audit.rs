@@ -6,15 +6,20 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use enact::SledStore;
-use enact::audit::{self, Checkpoint, KeptElsewhere, Proved, Receipts, SignedNote};
+use enact::audit::{self, Checkpoint, Export, Filter, KeptElsewhere, Proved, Receipts, SignedNote};
+use enact::error::{Error, ErrorCode};
+use enact::ids::Position;
+use enact::runtime::history;
 use enact::store::StoreError;
 use serde_json::json;
 
+use crate::args;
 use crate::config::Config;
 use crate::failure::{Exit, Failure, usage};
 use crate::master_key;
 use crate::out::Out;
 use crate::session::{open_store, there_is};
+use crate::signals::Listener;
 use crate::signing;
 use crate::text;
 
@@ -136,5 +141,34 @@ pub(crate) async fn rotate_key(config: &Config, lost: bool, out: Out) -> Result<
         "the log is signed by {key} from now on; {vouched}; all public keys are in {}",
         public.display()
     ));
+    Ok(Exit::OK)
+}
+
+/// `enact audit export`.
+pub(crate) async fn export(config: &Config, wanted: args::Export, out: Out) -> Result<Exit, Failure> {
+    there_is(config)?;
+    let args::Export { from, run, user, workflow, kind, since, before, whole } = wanted;
+    let store = Arc::new(open_store(config)?);
+    let mut runs = Vec::new();
+    for run in run {
+        runs.push(history::find(&*store, &run).await?);
+    }
+    let filter = Filter { runs, user, workflow, kinds: kind, since, before };
+    let mut export = Export::new(store, Position(from), filter);
+    // Nobody is there any more who could read what comes.
+    while out.is_read() {
+        let mut listener = Listener::new();
+        let line = tokio::select! {
+            line = export.next() => line,
+            () = listener.heard() => return Ok(Exit::INTERRUPTED),
+        };
+        if listener.end() {
+            return Ok(Exit::INTERRUPTED);
+        }
+        let Some(line) = line else { break };
+        let text =
+            line?.to_json(whole).map_err(|error| Error::new(ErrorCode::Internal, error.to_string()))?;
+        if whole { out.line_as_it_is(&text) } else { out.json_line(&text) }
+    }
     Ok(Exit::OK)
 }

@@ -76,21 +76,27 @@ pub(crate) async fn store(
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             let before = now.saturating_sub(Duration::from_secs(older_than.saturating_mul(24 * 60 * 60)));
             let before = Timestamp::from_unix_us(u64::try_from(before.as_micros()).unwrap_or(u64::MAX));
-            let pruned = open(&load()?)?.prune(before).await?;
-            let held = pruned.held.map(|held| {
-                let (run, open) = (held.by.run(), held.by.is_open());
-                json!({ "volume": held.volume, "run_id": run, "open": open, "why": held.by.to_string() })
-            });
-            let document = json!({
-                "volumes": pruned.volumes, "up_to": pruned.up_to, "blobs": pruned.blobs, "held": held,
-            });
-            let mut said = format!("deleted {} volumes and {} blobs", pruned.volumes, pruned.blobs);
-            if let Some(held) = pruned.held {
-                said += &format!("; volume {} and those behind it stay: {}", held.volume, held.by);
-            }
-            tell(out, document, &said);
+            return prune(&load()?, before, out).await;
         }
     }
+    Ok(Exit::OK)
+}
+
+/// `enact audit prune`, and `enact store prune`.
+pub(crate) async fn prune(config: &Config, before: Timestamp, out: Out) -> Result<Exit, Failure> {
+    let pruned = open(config)?.prune(before).await?;
+    let held = pruned.held.map(|held| {
+        let (run, open) = (held.by.run(), held.by.is_open());
+        json!({ "volume": held.volume, "run_id": run, "open": open, "why": held.by.to_string() })
+    });
+    let document = json!({
+        "volumes": pruned.volumes, "up_to": pruned.up_to, "blobs": pruned.blobs, "held": held,
+    });
+    let mut said = format!("deleted {} volumes and {} blobs", pruned.volumes, pruned.blobs);
+    if let Some(held) = pruned.held {
+        said += &format!("; volume {} and those behind it stay: {}", held.volume, held.by);
+    }
+    tell(out, document, &said);
     Ok(Exit::OK)
 }
 

@@ -71,8 +71,8 @@ pub(crate) async fn carry_out(command: Command, config: Option<&Path>, out: Out)
         }
         Command::Audit { command: Audit::Checkpoint } => audit::checkpoint(&load()?, out).await,
         Command::Audit { command: Audit::RotateKey { lost } } => audit::rotate_key(&load()?, lost, out).await,
-        Command::Audit { command: Audit::Export(_) } => not_yet("audit export"),
-        Command::Audit { command: Audit::Prune { .. } } => not_yet("audit prune"),
+        Command::Audit { command: Audit::Export(wanted) } => audit::export(&load()?, wanted, out).await,
+        Command::Audit { command: Audit::Prune { before } } => keep::prune(&load()?, before, out).await,
         Command::Policy { command: Policy::Check } => policy::check(&load()?, out),
         Command::Policy { command: Policy::Test { file } } => policy::test(&load()?, &file, out),
         Command::Serve { .. } => not_yet("serve"),
