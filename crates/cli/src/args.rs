@@ -68,20 +68,7 @@ pub(crate) enum Command {
         reason: Option<String>,
     },
     /// List runs, newest first.
-    Runs {
-        /// Only those with this status.
-        #[arg(long, value_name = "STATUS")]
-        status: Option<String>,
-        /// Only those of this user.
-        #[arg(long, value_name = "EMAIL")]
-        user: Option<String>,
-        /// Only those of this workflow.
-        #[arg(long, value_name = "NAME")]
-        workflow: Option<String>,
-        /// At most so many.
-        #[arg(long, value_name = "N", default_value_t = 20)]
-        limit: usize,
-    },
+    Runs(Runs),
     /// Show one run: its actions, verdicts, pre-states, reversals.
     Show {
         /// The run, or the beginning of its id.
@@ -306,6 +293,41 @@ pub(crate) enum Audit {
         #[arg(long, value_name = "TIME", value_parser = time)]
         before: Timestamp,
     },
+}
+
+/// Which runs are listed: those for which all that is asked for holds.
+#[derive(Debug, Args)]
+pub(crate) struct Runs {
+    /// Only those with this status.
+    #[arg(long, value_name = "STATUS")]
+    pub(crate) status: Option<String>,
+    /// Only those of this user.
+    #[arg(long, value_name = "EMAIL")]
+    pub(crate) user: Option<String>,
+    /// Only those of this workflow.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) workflow: Option<String>,
+    /// Only those that asked this connector for something.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) connector: Option<String>,
+    /// Only those that asked for this action, such as write_file or files.write_file.
+    #[arg(long, value_name = "ACTION")]
+    pub(crate) action: Option<String>,
+    /// Only those that asked for something on the target with this id, such as a path; with --connector and --action, by one action.
+    #[arg(long, value_name = "ID")]
+    pub(crate) target: Option<String>,
+    /// Only those that were accepted at this time or later.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) since: Option<Timestamp>,
+    /// Only those that were accepted before this time.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) until: Option<Timestamp>,
+    /// Only those older than this run: where the list before ended.
+    #[arg(long, value_name = "RUN")]
+    pub(crate) before: Option<String>,
+    /// At most so many.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) limit: usize,
 }
 
 /// What of the log is exported. An event is exported where all that is asked for holds.

@@ -189,6 +189,15 @@ fn runs_are_listed_newest_first_and_filtered() {
     assert_eq!(count(&["--user", "nobody@example.com"]), 0);
     assert_eq!(count(&["--workflow", "act", "--status", "completed"]), 2);
     assert_eq!(count(&["--status", "failed"]), 0);
+    assert_eq!(count(&["--target", "a", "--connector", "files", "--action", "write_file"]), 1);
+    assert_eq!(count(&["--target", "a", "--action", "files.delete_file"]), 0);
+    assert_eq!(count(&["--since", "2020-01-01", "--until", "2999-01-01", "--user", "ME@example.com"]), 2);
+    assert_eq!(count(&["--until", "2020-01-01"]) + count(&["--since", "2999-01-01T00:00:00Z"]), 0);
+    let page = world.json(&["runs", "--limit", "1"]).exits(0).json();
+    assert_eq!(page["next"], json!(second));
+    let next = world.json(&["runs", "--before", page["next"].as_str().unwrap()]).exits(0).json();
+    assert_eq!((&next["runs"][0]["run_id"], &next["next"]), (&json!(first), &Value::Null));
+    world.json(&["runs", "--since", "yesterday"]).exits(2);
 }
 
 #[test]

@@ -23,6 +23,7 @@ pub mod ids;
 pub mod json;
 pub mod person;
 pub mod policy;
+pub mod query;
 pub mod run;
 pub mod store;
 pub mod subscription;

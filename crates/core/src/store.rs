@@ -11,6 +11,7 @@ use crate::blob::BlobStore;
 use crate::error::{Error, ErrorCode};
 use crate::event::{NewEvent, StoredEvent};
 use crate::ids::{EventSeq, Position, Pseudonym, RunId};
+use crate::query::{self, RunPage, RunQuery};
 
 /// The largest record, encoded, in bytes. A larger one is refused before anything is written.
 pub const MAX_RECORD_BYTES: usize = 64 * 1024 * 1024;
@@ -65,6 +66,12 @@ pub trait EventStore: Debug + Send + Sync + 'static {
     /// Runs, newest first, older than `before` (all, where that is `None`), at most `limit`. A run is listed
     /// once its acceptance is durable.
     fn runs(&self, before: Option<RunId>, limit: usize) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>>;
+
+    /// The runs for which all that is asked holds, newest first, a page of them: every one that was durable when this was called.
+    /// The answer is that of reading every run; a store may know of a shorter way to it.
+    fn find_runs(&self, query: RunQuery) -> BoxFuture<'_, Result<RunPage, StoreError>> {
+        Box::pin(async move { query::scan(self, &query).await })
+    }
 
     /// The run that was accepted under an idempotency key, where it was accepted within the retention.
     /// Covers ordered and not yet durable acceptances too.

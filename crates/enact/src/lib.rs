@@ -83,7 +83,7 @@
 
 pub use enact_audit as audit;
 pub use enact_core::{
-    action, blob, catalog, connector, document, error, event, exact, ids, json, person, policy, run,
+    action, blob, catalog, connector, document, error, event, exact, ids, json, person, policy, query, run,
     schemars, store, subscription, time,
 };
 pub use enact_runtime as runtime;

@@ -15,6 +15,7 @@ use enact_core::document::RunDocument;
 use enact_core::error::{Error, ErrorCode};
 use enact_core::event::{Decision, RunAccepted};
 use enact_core::ids::{Position, RunId, Seq};
+use enact_core::query::{RunPage, RunQuery};
 use enact_core::run::{RunState, RunStatus};
 use enact_core::store::EventStore;
 use enact_core::subscription::Subscription;
@@ -323,6 +324,14 @@ impl Enact {
     pub async fn state(&self, run: RunId) -> Result<RunState, Error> {
         let state = history::load(&*self.shared.store, run).await?;
         state.ok_or_else(|| history::unknown_run(&run.to_string()))
+    }
+
+    /// The runs for which all that is asked holds, newest first, as they are durable in the log.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn runs(&self, query: RunQuery) -> Result<RunPage, Error> {
+        Ok(self.shared.store.find_runs(query).await?)
     }
 
     /// The store.

@@ -9,6 +9,7 @@ mod journal;
 mod lock;
 mod memory;
 mod memory_blobs;
+mod run_index;
 mod secrets;
 mod sled_store;
 mod volume;

@@ -290,6 +290,11 @@ impl KeyRing {
         Ok(Self { store, keys })
     }
 
+    /// A key for other uses, which stays the same when the master key is exchanged.
+    pub(crate) fn derived(&self, label: &[u8], from: &[u8]) -> Hash {
+        self.keys.first().map_or([0; 32], |key| key.derived(label, from))
+    }
+
     /// How many keys there are.
     pub(crate) fn count(&self) -> usize {
         self.keys.len()

@@ -7,6 +7,7 @@ use enact::document::{self, Before, Change, RunDocument};
 use enact::error::{Error, ErrorCode};
 use enact::event::StoredEvent;
 use enact::ids::{EventSeq, Position, RunId};
+use enact::query::RunQuery;
 use enact::run::{RunState, RunStatus};
 use enact::runtime::history;
 use enact::store::{EventStore, MAX_PAGE};
@@ -15,6 +16,7 @@ use enact::time::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::args;
 use crate::config::Config;
 use crate::failure::{Exit, Failure, usage};
 use crate::out::{Out, Tone, clean};
@@ -23,38 +25,28 @@ use crate::session::{is_made, look};
 use crate::signals::Listener;
 
 /// `enact runs`.
-pub(crate) async fn runs(
-    config: &Config,
-    status: Option<String>,
-    user: Option<String>,
-    workflow: Option<String>,
-    limit: usize,
-    out: Out,
-) -> Result<Exit, Failure> {
+pub(crate) async fn runs(config: &Config, asked: args::Runs, out: Out) -> Result<Exit, Failure> {
+    let args::Runs { status, user, workflow, connector, action, target, since, until, before, limit } = asked;
     let status = status.as_deref().map(known_status).transpose()?;
     let store = look(config)?;
-    let (mut found, mut before) = (Vec::new(), None);
-    'pages: loop {
-        let page = store.runs(before, MAX_PAGE).await?;
-        let Some(last) = page.last() else { break };
-        before = Some(*last);
-        for run in page {
-            if found.len() >= limit {
-                break 'pages;
-            }
-            let Some(state) = history::load(&*store, run).await? else { continue };
-            let wanted = status.is_none_or(|status| state.status() == status)
-                && user.as_ref().is_none_or(|user| state.accepted.user == *user)
-                && workflow.as_ref().is_none_or(|workflow| state.accepted.workflow == *workflow);
-            if wanted {
-                found.push(RunDocument::summary(&state));
-            }
-        }
-    }
+    let before = match before {
+        // The run itself may be pruned by now.
+        Some(run) => match run.parse() {
+            Ok(run) => Some(run),
+            Err(_) => Some(history::find(&*store, &run).await?),
+        },
+        None => None,
+    };
+    let query = RunQuery { user, workflow, connector, action, target, status, since, until, before, limit };
+    let page = store.find_runs(query).await?;
+    let found: Vec<_> = page.runs.iter().map(RunDocument::summary).collect();
     if out.json {
-        out.document(&json!({ "runs": found }));
+        out.document(&json!({ "runs": found, "next": page.next }));
     } else {
         render::list(out, &found);
+        if let Some(next) = page.next {
+            out.line(&out.paint(Tone::Faint, &format!("there may be more: --before {next}")));
+        }
     }
     Ok(Exit::OK)
 }

@@ -50,9 +50,7 @@ pub(crate) async fn carry_out(command: Command, config: Option<&Path>, out: Out)
         Command::Deny { run, seq, by, reason } => {
             runs::deny(&load()?, &run, (seq, by.name()), reason, out).await
         }
-        Command::Runs { status, user, workflow, limit } => {
-            look::runs(&load()?, status, user, workflow, limit, out).await
-        }
+        Command::Runs(asked) => look::runs(&load()?, asked, out).await,
         Command::Show { run } => look::show(&load()?, &run, out).await,
         Command::Events { run, from, follow, whole } => {
             look::events(&load()?, run, from, (follow, whole), out).await

@@ -157,6 +157,12 @@ impl RunStatus {
         Self::Quarantined,
     ];
 
+    /// Whether a run that stands so has ended.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        !matches!(self, Self::Running | Self::AwaitingApproval | Self::RollingBack | Self::Quarantined)
+    }
+
     /// The stable word.
     #[must_use]
     pub fn as_str(self) -> &'static str {

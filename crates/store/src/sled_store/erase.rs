@@ -18,6 +18,7 @@ use futures::executor::block_on;
 use super::{SledStore, off_worker};
 use crate::blobs::{FileBlobs, file_of};
 use crate::codec::payload;
+use crate::run_index::RunIndex;
 use crate::secrets::RunKey;
 use crate::volume::Volumes;
 use enact_merkle::Hash;
@@ -94,10 +95,10 @@ impl SledStore {
     async fn finish_erasing(&self) -> Result<(), StoreError> {
         self.volumes.caught_up(self.durable.get()).await?;
         let (volumes, maintenance) = (Arc::clone(&self.volumes), Arc::clone(&self.maintenance));
-        let blobs = self.blobs.clone();
+        let (blobs, index) = (self.blobs.clone(), Arc::clone(&self.index));
         off_worker(move || {
             // A backup that is under way holds segments, and one that begins meanwhile would copy what goes.
-            maintenance.carry_out(|| match take_away(&volumes, &blobs)? {
+            maintenance.carry_out(|| match take_away(&volumes, &blobs, &index)? {
                 Some(up_to) => {
                     volumes.backlog.want_sealed(up_to);
                     block_on(volumes.sealed.reached(up_to)).map(drop)
@@ -116,9 +117,13 @@ fn blobs_of(events: &[StoredEvent], key: &RunKey) -> Vec<Hash> {
     files.into_iter().collect()
 }
 
-/// Takes keys and blobs away of the runs of which the active volume says that they are erased, and says up to where it
+/// Takes keys and blobs away, and what the index of runs tells, of the runs of which the active volume says that they are erased, and says up to where it
 /// has to be sealed, so that the journal has nothing of them either; `None` where there are no such runs.
-pub(super) fn take_away(volumes: &Volumes, blobs: &FileBlobs) -> Result<Option<Position>, StoreError> {
+pub(super) fn take_away(
+    volumes: &Volumes,
+    blobs: &FileBlobs,
+    index: &RunIndex,
+) -> Result<Option<Position>, StoreError> {
     let (runs, gone, last) = {
         let heads = volumes.heads.read();
         let runs: Vec<_> = heads.erased().collect();
@@ -132,5 +137,6 @@ pub(super) fn take_away(volumes: &Volumes, blobs: &FileBlobs) -> Result<Option<P
         sealed.secrets.take_away(&runs)?;
     }
     blobs.delete(&gone)?;
+    index.forget()?;
     Ok(Some(last))
 }

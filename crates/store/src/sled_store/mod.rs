@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 use enact_core::blob::BlobStore;
 use enact_core::event::StoredEvent;
 use enact_core::ids::{EventSeq, Position, Pseudonym, RunId};
+use enact_core::query::{RunPage, RunQuery};
 use enact_core::store::{Append, Appended, EventStore, MAX_PAGE, StoreError};
 use enact_merkle::Hash;
 use futures::future::{BoxFuture, Either, select};
@@ -38,6 +39,7 @@ use crate::identity::StoreIdentity;
 use crate::journal::disk::{Disk, RealDisk};
 use crate::journal::{Journal, Segments};
 use crate::lock::StoreLock;
+use crate::run_index::RunIndex;
 use crate::secrets::{MasterKey, RunKey};
 use crate::volume::Volumes;
 use crate::volume::applier::Applier;
@@ -147,6 +149,7 @@ pub struct SledStore {
     volumes: Arc<Volumes>,
     segments: Arc<Segments>,
     blobs: FileBlobs,
+    index: Arc<RunIndex>,
     maintenance: Arc<Maintenance>,
     running: Mutex<Option<Running>>,
     closing: Duration,
@@ -217,7 +220,8 @@ impl SledStore {
             backlog: Arc::clone(&volumes.backlog),
         };
         let blobs = FileBlobs::open(&path.join(open::BLOBS))?;
-        if let Some(up_to) = erase::take_away(&volumes, &blobs)? {
+        let index = Arc::new(RunIndex::new(&path));
+        if let Some(up_to) = erase::take_away(&volumes, &blobs, &index)? {
             tracing::info!(path = %path.display(), "finishing what was begun to be erased");
             volumes.backlog.want_sealed(up_to);
         }
@@ -233,6 +237,7 @@ impl SledStore {
             volumes,
             segments,
             blobs,
+            index,
             maintenance: Arc::new(Maintenance(Mutex::new(Some(lock)))),
             running: Mutex::new(running),
             closing: options.closing,
@@ -482,6 +487,11 @@ impl EventStore for SledStore {
 
     fn runs(&self, before: Option<RunId>, limit: usize) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>> {
         Box::pin(self.reading(move |volumes| volumes.runs(before, limit)))
+    }
+
+    fn find_runs(&self, query: RunQuery) -> BoxFuture<'_, Result<RunPage, StoreError>> {
+        let index = Arc::clone(&self.index);
+        Box::pin(self.reading(move |volumes| index.find(volumes, &query)))
     }
 
     fn find_key(&self, key: &str) -> BoxFuture<'_, Result<Option<RunId>, StoreError>> {

@@ -98,9 +98,13 @@ impl SledStore {
             self.volumes.caught_up(self.durable.get()).await?;
             let (volumes, maintenance) = (Arc::clone(&self.volumes), Arc::clone(&self.maintenance));
             let (order, blobs) = (Arc::clone(&self.order), self.blobs.clone());
+            let index = Arc::clone(&self.index);
             let tried = off_worker(move || {
                 maintenance.carry_out(|| match prune_volumes(&volumes, &order, before)? {
                     Tried::Pruned(pruned) => {
+                        if pruned.volumes > 0 {
+                            index.forget()?;
+                        }
                         let blobs = blobs.sweep(&referenced(&volumes)?)?;
                         Ok(Tried::Pruned(Pruned { blobs, ..pruned }))
                     }

@@ -122,6 +122,17 @@ impl<const N: usize> Table<N> {
         Ok(())
     }
 
+    /// Every entry, in order.
+    pub(crate) fn entries(&self) -> Result<impl Iterator<Item = Result<[u8; N], StoreError>>, StoreError> {
+        let mut file = self.open()?;
+        file.seek(SeekFrom::Start(0)).tried("reading", &self.path)?;
+        let mut file = BufReader::with_capacity(64 * 1024, file);
+        Ok((0..self.summary.count).map(move |_| {
+            let mut entry = [0; N];
+            file.read_exact(&mut entry).tried("reading", &self.path).map(|()| entry)
+        }))
+    }
+
     /// The entry that begins with `key`, in a table whose entries are sorted.
     pub(crate) fn find(&self, key: &[u8]) -> Result<Option<[u8; N]>, StoreError> {
         let file = self.open()?;
@@ -147,6 +158,14 @@ impl<const N: usize> Table<N> {
             }
         }
         Ok(())
+    }
+
+    /// How many entries begin with `prefix`, which has no byte 255 at its end, in a table whose entries are sorted.
+    pub(crate) fn count(&self, prefix: &[u8]) -> Result<u64, StoreError> {
+        let file = self.open()?;
+        let mut behind = prefix.to_vec();
+        behind.resize(N, 255);
+        Ok(self.first_not_below(&file, &behind)? - self.first_not_below(&file, prefix)?)
     }
 
     fn first_not_below(&self, file: &File, key: &[u8]) -> Result<u64, StoreError> {
