@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -26,6 +26,16 @@ pub fn scratch() -> Result<tempfile::TempDir> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
     std::fs::create_dir_all(&target)?;
     Ok(tempfile::Builder::new().prefix("bench-").tempdir_in(target)?)
+}
+
+/// The same in a folder that somebody names.
+///
+/// # Errors
+/// Those of the disk.
+pub fn scratch_in(dir: Option<&Path>) -> Result<tempfile::TempDir> {
+    let Some(dir) = dir else { return scratch() };
+    std::fs::create_dir_all(dir)?;
+    Ok(tempfile::Builder::new().prefix("bench-").tempdir_in(dir)?)
 }
 
 /// The middle one.
@@ -51,8 +61,18 @@ pub fn percentile(sorted: &[Duration], share: f64) -> Duration {
 /// The largest resident size of this process so far, in MiB, as Linux counts it.
 #[must_use]
 pub fn peak_memory_mib() -> u64 {
+    memory_mib("VmHWM:")
+}
+
+/// The resident size of this process now, in MiB, as Linux counts it.
+#[must_use]
+pub fn resident_memory_mib() -> u64 {
+    memory_mib("VmRSS:")
+}
+
+fn memory_mib(line: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|found| found.strip_prefix(line));
     line.and_then(|line| line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok()).unwrap_or_default()
         / 1024
 }

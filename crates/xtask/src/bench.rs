@@ -2,18 +2,32 @@
 
 use crate::{Result, cargo, root, run};
 
-/// Runs the benchmarks named, or all of them.
+/// Runs the benchmarks named, or all of them. `--only NAME` runs one, and gives it the words behind.
 pub(crate) fn run_named(names: &[&str]) -> Result {
+    if let ["--only", name, words @ ..] = names {
+        known(&[name])?;
+        return start(name, words);
+    }
+    known(names)?;
+    for bench in found()?.iter().filter(|bench| names.is_empty() || names.contains(&bench.as_str())) {
+        println!("\n==> {bench}");
+        start(bench, &[])?;
+    }
+    Ok(())
+}
+
+fn known(names: &[&str]) -> Result {
     let all = found()?;
     if let Some(unknown) = names.iter().find(|name| !all.iter().any(|bench| bench == *name)) {
         return Err(format!("there is no benchmark `{unknown}`; there are: {}", all.join(", ")));
     }
-    let wanted = all.iter().filter(|bench| names.is_empty() || names.contains(&bench.as_str()));
-    for bench in wanted {
-        println!("\n==> {bench}");
-        run(&mut cargo(&["run", "--release", "--package", "enact-benches", "--bin", bench])?)?;
-    }
     Ok(())
+}
+
+fn start(bench: &str, words: &[&str]) -> Result {
+    let mut command =
+        cargo(&["run", "--quiet", "--release", "--package", "enact-benches", "--bin", bench, "--"])?;
+    run(command.args(words))
 }
 
 /// The names of all benchmarks, sorted.

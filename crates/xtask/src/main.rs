@@ -31,6 +31,8 @@ usage: cargo xtask COMMAND
                  needs npm to fetch them
   tools          finds or installs what `test` needs; `test` does this first
   bench [NAME…]  runs the benchmarks of benches/src/bin in release mode, one after the other
+  bench --only runs [--concurrency N] [--seconds S] [--json] [--dir DIR]
+                 runs of three actions alone; with --json a line of JSON for each concurrency
 ";
 
 fn main() -> ExitCode {

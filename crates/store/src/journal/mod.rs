@@ -93,6 +93,11 @@ impl Segments {
         self.delete_released(&mut state)
     }
 
+    /// How many frames were written: each with a sync of its own.
+    pub(crate) fn syncs(&self) -> u64 {
+        self.state.lock().cursor.sequence
+    }
+
     fn delete_released(&self, state: &mut SegmentsState) -> Result<(), StoreError> {
         // One of them stays while the current one is empty: a journal that holds no frame at all has lost some.
         let kept = usize::from(state.cursor.offset == SEGMENT_START);

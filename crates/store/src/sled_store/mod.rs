@@ -255,6 +255,12 @@ impl SledStore {
         self.identity.id.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// How many syncs the journal has had since the store was made. What something takes is the difference of two.
+    #[must_use]
+    pub fn syncs(&self) -> u64 {
+        self.segments.syncs()
+    }
+
     /// The leaf hashes of the durable records from a position on, at most `limit` and at most [`MAX_LEAVES`], in the order
     /// of the log. Those of pruned records too. Empty past the end.
     ///
