@@ -6,7 +6,7 @@ use std::error::Error as StdError;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use enact::action::{Action, Captured, Doubt, EffectClass, Left, LockKey, Target, Undo};
 use enact::connector::{ActionSet, ConfigEnv, Connector, Cx, Identity, Perform, Toolbox};
@@ -23,19 +23,24 @@ pub type Result<T = ()> = std::result::Result<T, Box<dyn StdError>>;
 /// # Errors
 /// Those of the disk.
 pub fn scratch() -> Result<tempfile::TempDir> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
-    std::fs::create_dir_all(&target)?;
-    Ok(tempfile::Builder::new().prefix("bench-").tempdir_in(target)?)
+    scratch_in(&std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from))
 }
 
-/// The same in a folder that somebody names.
+/// The same in a folder that somebody names, which is made where it is not there.
 ///
 /// # Errors
 /// Those of the disk.
-pub fn scratch_in(dir: Option<&Path>) -> Result<tempfile::TempDir> {
-    let Some(dir) = dir else { return scratch() };
+pub fn scratch_in(dir: &Path) -> Result<tempfile::TempDir> {
     std::fs::create_dir_all(dir)?;
     Ok(tempfile::Builder::new().prefix("bench-").tempdir_in(dir)?)
+}
+
+/// How many a second there were since a time.
+#[must_use]
+pub fn rate(count: u64, start: Instant) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+    let count = count as f64;
+    count / start.elapsed().as_secs_f64()
 }
 
 /// The middle one.

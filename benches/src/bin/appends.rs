@@ -11,7 +11,7 @@ use enact::ids::{CallPath, EventSeq, Pseudonym, RunId};
 use enact::json::JsonText;
 use enact::store::{Append, Durability, EventStore, Fence, RunMark};
 use enact::time::Timestamp;
-use enact_benches::{Result, median, scratch};
+use enact_benches::{Result, median, rate, scratch};
 use enact_store::{MasterKey, SledStore};
 
 const ROUNDS: usize = 7;
@@ -81,7 +81,7 @@ fn raw_file(dir: &std::path::Path, load: Load) -> Result<f64> {
         file.write_all_at(&group, (number * group.len()) as u64)?;
         file.sync_data()?;
     }
-    Ok(rate(events * groups, start))
+    Ok(rate((events * groups) as u64, start))
 }
 
 /// Events a second into the store, by so many writers that each wait for each append to be durable.
@@ -89,7 +89,7 @@ async fn appends(store: &SledStore, round: usize, load: Load) -> Result<f64> {
     let start = Instant::now();
     let writing = (0..load.writers).map(|writer| write(store, round, writer, load));
     futures::future::try_join_all(writing).await?;
-    Ok(rate(load.writers * load.events * load.groups, start))
+    Ok(rate((load.writers * load.events * load.groups) as u64, start))
 }
 
 async fn write(store: &SledStore, round: usize, writer: usize, load: Load) -> Result {
@@ -120,10 +120,4 @@ async fn write(store: &SledStore, round: usize, writer: usize, load: Load) -> Re
         appended.durable().await?;
     }
     Ok(())
-}
-
-fn rate(events: usize, start: Instant) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-    let events = events as f64;
-    events / start.elapsed().as_secs_f64()
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use enact::policies::{Connectors, from_entries};
 use enact::prelude::*;
-use enact_benches::{Map, Result, ThreePuts, percentile, resident_memory_mib, scratch_in};
+use enact_benches::{Map, Result, ThreePuts, percentile, resident_memory_mib, scratch, scratch_in};
 use enact_store::MasterKey;
 use serde_json::{Value, json};
 
@@ -104,7 +104,7 @@ fn policies() -> Vec<Value> {
 }
 
 async fn measure(concurrency: usize, seconds: u64, dir: Option<&std::path::Path>) -> Result<Measured> {
-    let dir = scratch_in(dir)?;
+    let dir = dir.map_or_else(scratch, scratch_in)?;
     let store = SledStore::options().master_key(MasterKey::random()).open(dir.path().join("store"))?;
     let store = Arc::new(store);
     let (toolbox, _) = Map::toolbox()?;

@@ -9,7 +9,7 @@ use enact::ids::{CallPath, EventSeq, Pseudonym, RunId};
 use enact::json::JsonText;
 use enact::store::{Append, Durability, EventStore, Fence, RunMark};
 use enact::time::Timestamp;
-use enact_benches::{Result, median, peak_memory_mib, scratch};
+use enact_benches::{Result, median, peak_memory_mib, rate, scratch};
 use enact_store::{MasterKey, SledStore};
 
 /// Groups of events, each a run.
@@ -88,10 +88,4 @@ fn hash(events: u64) -> f64 {
     }
     std::hint::black_box(root);
     rate(events, start)
-}
-
-fn rate(events: u64, start: Instant) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-    let events = events as f64;
-    events / start.elapsed().as_secs_f64()
 }

@@ -87,12 +87,17 @@ impl Notary {
     /// # Errors
     /// Those of the store.
     pub async fn checkpoint(&self) -> Result<Option<String>, AuditError> {
+        Ok(self.signed().await?.1)
+    }
+
+    /// The same, with how many events it is of.
+    pub(crate) async fn signed(&self) -> Result<(u64, Option<String>), AuditError> {
         let mut last = self.last.lock().await;
         let tree = self.grown(&last.tree).await?;
         if tree.size() > last.tree.size() {
             *last = self.sign(tree, None, &[&self.key]).await?;
         }
-        Ok(last.note.clone())
+        Ok((last.tree.size(), last.note.clone()))
     }
 
     /// Signs a checkpoint each time that this time has passed and something was appended. Never ends; what goes wrong is logged, and

@@ -73,3 +73,13 @@ impl Listener {
         self.0.try_recv().is_ok()
     }
 }
+
+/// Waits for a part of an answer; `None` where a signal came before or with it.
+pub(crate) async fn unless_told<T>(part: impl Future<Output = T>) -> Option<T> {
+    let mut listener = Listener::new();
+    let part = tokio::select! {
+        part = part => part,
+        () = listener.heard() => return None,
+    };
+    (!listener.end()).then_some(part)
+}

@@ -82,7 +82,7 @@ fn digit(digit: u8) -> Option<u8> {
 }
 
 fn name_of(hash: &Hash) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    crate::digits(hash)
 }
 
 /// The file of a blob in a folder of blobs.

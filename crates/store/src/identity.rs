@@ -8,7 +8,7 @@ use rand::RngCore;
 use crate::codec::CodecError;
 use crate::codec::bytes::{Reader, put_u16, put_u32};
 use crate::files;
-use crate::secrets::{self, Fingerprint, KeyRing, MasterKey, WrappedKey};
+use crate::secrets::{Fingerprint, KeyRing, MasterKey, WrappedKey};
 
 const MAGIC: [u8; 4] = *b"ENST";
 /// The newest format of a store's folder that this build reads.
@@ -64,7 +64,7 @@ impl StoreKeys {
 
     /// The fingerprint of the master key that is needed.
     pub(crate) fn needed(&self) -> String {
-        secrets::digits(self.print)
+        crate::digits(&self.print)
     }
 
     fn read(reader: &mut Reader<'_>) -> Option<Self> {

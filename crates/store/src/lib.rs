@@ -27,6 +27,11 @@ pub use sled_store::{
     Held, HeldBy, Ledger, LedgerLines, MAX_LEAVES, Options, ProvableEvent, Pruned, Salts, SledStore, Verified,
 };
 
+/// Bytes as lower-case hexadecimal digits.
+fn digits(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The pseudonym of a user under a store's salt, whatever the spelling of their name. The salt has a fixed size, so that
 /// no two pairs of salt and user give the same bytes to the hash.
 fn pseudonym(salt: &[u8; 32], user: &str) -> Pseudonym {

@@ -120,14 +120,13 @@ impl MasterKey {
     /// As 64 lower-case hexadecimal digits.
     #[must_use]
     pub fn to_text(&self) -> SecretString {
-        let digits: String = self.0.0.expose_secret().iter().map(|byte| format!("{byte:02x}")).collect();
-        digits.into()
+        crate::digits(self.0.0.expose_secret()).into()
     }
 
     /// Tells master keys apart and says nothing of them: what messages name a key by, 16 hexadecimal digits.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        digits(self.print())
+        crate::digits(&self.print())
     }
 
     pub(crate) fn print(&self) -> Fingerprint {
@@ -153,11 +152,6 @@ impl Clone for MasterKey {
 
 fn zero(bytes: &mut SecretBox<[u8; KEY]>) {
     *secrecy::ExposeSecretMut::expose_secret_mut(bytes) = [0; KEY];
-}
-
-/// As messages have a fingerprint.
-pub(crate) fn digits(print: Fingerprint) -> String {
-    print.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The key of one run.

@@ -102,6 +102,16 @@ async fn close_run(store: &SledStore, run: RunId) {
     put(store, append).await.unwrap();
 }
 
+/// A store with so many runs that some of the index is in tables.
+async fn filled(path: &Path, random: &mut StdRng) -> SledStore {
+    let store = small().open(path).unwrap();
+    for number in 1..1200 {
+        put_run(&store, random, number).await;
+    }
+    store.flush().await.unwrap();
+    store
+}
+
 fn query(random: &mut StdRng) -> RunQuery {
     let mut some = |of: &[&str]| random.random_bool(0.3).then(|| any(random, of).to_owned());
     let (user, workflow) = (some(&USERS), some(&WORKFLOWS));
@@ -188,11 +198,7 @@ async fn an_index_that_is_damaged_of_another_log_or_cut_is_made_anew() {
     let mut random = StdRng::seed_from_u64(7);
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s");
-    let store = small().open(&path).unwrap();
-    for number in 1..1200 {
-        put_run(&store, &mut random, number).await;
-    }
-    store.flush().await.unwrap();
+    let store = filled(&path, &mut random).await;
     let ask = RunQuery { user: Some("BOB".into()), limit: 1000, ..RunQuery::default() };
     let expected = store.find_runs(ask.clone()).await.unwrap();
     assert!(expected.runs.len() > 200);
@@ -239,11 +245,7 @@ async fn of_a_run_that_is_erased_or_pruned_nothing_stays_in_the_index() {
     let mut random = StdRng::seed_from_u64(9);
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s");
-    let store = small().open(&path).unwrap();
-    for number in 1..1200 {
-        put_run(&store, &mut random, number).await;
-    }
-    store.flush().await.unwrap();
+    let store = filled(&path, &mut random).await;
     let ask =
         RunQuery { user: Some("bob".into()), status: Some(RunStatus::Completed), ..RunQuery::default() };
     let bobs = store.find_runs(ask.clone()).await.unwrap().runs;

@@ -101,16 +101,6 @@ impl Debug for Receipt {
 }
 
 impl Receipt {
-    fn new(
-        statement: Statement,
-        signatures: Vec<String>,
-        checkpoint: String,
-        proof: Paths,
-        disclosed: Vec<Disclosed>,
-    ) -> Self {
-        Self { statement, signatures, checkpoint, proof, disclosed }
-    }
-
     /// Reads one, in whatever order and spacing its JSON is. Nothing is verified.
     ///
     /// # Errors

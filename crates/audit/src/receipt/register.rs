@@ -17,11 +17,9 @@ use tokio::task::spawn_blocking;
 use super::proof::{Disclosed, Paths};
 use super::said::Speaker;
 use super::{BadReceipt, Receipt, Signed, Statement, sha256};
-use crate::checkpoint::Checkpoint;
 use crate::error::AuditError;
 use crate::key::PublicKeys;
 use crate::notary::{Notary, origin};
-use crate::note::SignedNote;
 
 /// A line of the register.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -66,18 +64,14 @@ impl Notary {
         let Some(Said { statement, disclosed }) = say(self.store(), run, &events).await? else {
             return Err(none("there is no such run, or it was pruned"));
         };
-        let checkpoint = self.checkpoint().await?.ok_or_else(|| none("the log is empty"))?;
+        let (size, checkpoint) = self.signed().await?;
+        let checkpoint = checkpoint.ok_or_else(|| none("the log is empty"))?;
         let registered = Registered::sign(run, events.len() as u64, &statement, self)?;
-        let size = SignedNote::parse(&checkpoint)
-            .map_err(Into::into)
-            .and_then(|note| Checkpoint::read(&note))
-            .map_err(BadReceipt::from)?
-            .size;
         let indices = events.iter().map(|event| event.event.position.0 - 1).collect();
         let proof = Paths::of(&prove(self.store(), size, indices).await?);
         registered.enter(self.store()).await?;
         let disclosed = if disclose { disclosed } else { Vec::new() };
-        Ok(Receipt::new(statement, registered.signatures, checkpoint, proof, disclosed))
+        Ok(Receipt { statement, signatures: registered.signatures, checkpoint, proof, disclosed })
     }
 }
 

@@ -19,7 +19,7 @@ use crate::failure::{Exit, Failure, usage};
 use crate::master_key;
 use crate::out::Out;
 use crate::session::{open_store, there_is};
-use crate::signals::Listener;
+use crate::signals::unless_told;
 use crate::signing;
 use crate::text;
 
@@ -157,14 +157,7 @@ pub(crate) async fn export(config: &Config, wanted: args::Export, out: Out) -> R
     let mut export = Export::new(store, Position(from), filter);
     // Nobody is there any more who could read what comes.
     while out.is_read() {
-        let mut listener = Listener::new();
-        let line = tokio::select! {
-            line = export.next() => line,
-            () = listener.heard() => return Ok(Exit::INTERRUPTED),
-        };
-        if listener.end() {
-            return Ok(Exit::INTERRUPTED);
-        }
+        let Some(line) = unless_told(export.next()).await else { return Ok(Exit::INTERRUPTED) };
         let Some(line) = line else { break };
         let text =
             line?.to_json(whole).map_err(|error| Error::new(ErrorCode::Internal, error.to_string()))?;

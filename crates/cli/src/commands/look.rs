@@ -22,7 +22,7 @@ use crate::failure::{Exit, Failure, usage};
 use crate::out::{Out, Tone, clean};
 use crate::render;
 use crate::session::{is_made, look};
-use crate::signals::Listener;
+use crate::signals::unless_told;
 
 /// `enact runs`.
 pub(crate) async fn runs(config: &Config, asked: args::Runs, out: Out) -> Result<Exit, Failure> {
@@ -182,15 +182,8 @@ pub(crate) async fn events(
     }
     // Nobody is there any more who could read what comes.
     while out.is_read() {
-        let mut listener = Listener::new();
-        let delivered = tokio::select! {
-            delivered = log.next() => delivered,
-            // A question that was answered so far: nothing is left to be said.
-            () = listener.heard() => return Ok(Exit::INTERRUPTED),
-        };
-        if listener.end() {
-            return Ok(Exit::INTERRUPTED);
-        }
+        // A question that was answered so far: nothing is left to be said.
+        let Some(delivered) = unless_told(log.next()).await else { return Ok(Exit::INTERRUPTED) };
         let Some(delivered) = delivered else { break };
         show.print(&delivered?)?;
     }

@@ -14,6 +14,7 @@ use rand::RngCore;
 use ring::hmac;
 use serde::{Deserialize, Serialize};
 
+use crate::digits;
 use crate::files::{self, Tried};
 use crate::secrets::Unlocked;
 use crate::volume::table::{self, Table, TableSummary};
@@ -234,7 +235,7 @@ impl Parts {
         let named = |part: &Part| Named { file: part.file, count: part.summary.count, crc: part.summary.crc };
         let names = Names {
             format: FORMAT,
-            number: hex(&self.number),
+            number: digits(&self.number),
             check: check(&self.key),
             position: self.position,
             tables: self.tables.iter().map(named).collect(),
@@ -297,9 +298,5 @@ fn derived(keys: &Unlocked, number: &Hash) -> hmac::Key {
 }
 
 fn check(key: &hmac::Key) -> String {
-    hex(hmac::sign(key, b"enact.run-index.check.1").as_ref().get(..8).unwrap_or_default())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    digits(hmac::sign(key, b"enact.run-index.check.1").as_ref().get(..8).unwrap_or_default())
 }

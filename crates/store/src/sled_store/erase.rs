@@ -117,8 +117,9 @@ fn blobs_of(events: &[StoredEvent], key: &RunKey) -> Vec<Hash> {
     files.into_iter().collect()
 }
 
-/// Takes keys and blobs away, and what the index of runs tells, of the runs of which the active volume says that they are erased, and says up to where it
-/// has to be sealed, so that the journal has nothing of them either; `None` where there are no such runs.
+/// Takes keys and blobs away, and what the index of runs tells, of the runs of which the active volume says that they are
+/// erased, and says up to where it has to be sealed, so that the journal has nothing of them either; `None` where there are no
+/// such runs.
 pub(super) fn take_away(
     volumes: &Volumes,
     blobs: &FileBlobs,

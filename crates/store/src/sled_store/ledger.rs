@@ -37,7 +37,7 @@ impl Ledger {
     }
 }
 
-/// Copies those that a store has, and gives where they were.
+/// Copies those that a store has.
 pub(super) fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {
     for file in Ledger::ALL.map(Ledger::file) {
         if from.join(file).exists() {

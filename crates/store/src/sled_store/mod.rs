@@ -252,7 +252,7 @@ impl SledStore {
     /// Which store this is: 32 hexadecimal digits, made at random with it. A copy of it has the same.
     #[must_use]
     pub fn id(&self) -> String {
-        self.identity.id.iter().map(|byte| format!("{byte:02x}")).collect()
+        crate::digits(&self.identity.id)
     }
 
     /// How many syncs the journal has had since the store was made. What something takes is the difference of two.
