@@ -23,7 +23,7 @@ mod frontier;
 mod inclusion;
 mod subtrees;
 
-use sha2::{Digest, Sha256};
+use ring::digest::{Context, SHA256};
 
 pub use consistency::Consistency;
 pub use frontier::Frontier;
@@ -41,19 +41,32 @@ pub fn leaf_hash(data: &[u8]) -> Hash {
 /// As [`leaf_hash`], of data that is in parts.
 #[must_use]
 pub fn leaf_hash_of(parts: &[&[u8]]) -> Hash {
-    parts.iter().fold(Sha256::new().chain_update([0]), Digest::chain_update).finalize().into()
+    hash(0, parts)
 }
 
 /// The hash of a node: of both hashes below it behind a one.
 #[must_use]
 pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
-    Sha256::new().chain_update([1]).chain_update(left).chain_update(right).finalize().into()
+    hash(1, &[left, right])
 }
 
 /// The root of a log that has no leaves.
 #[must_use]
 pub fn empty_root() -> Hash {
-    Sha256::digest([]).into()
+    finished(Context::new(&SHA256))
+}
+
+fn hash(what: u8, parts: &[&[u8]]) -> Hash {
+    let mut context = Context::new(&SHA256);
+    context.update(&[what]);
+    parts.iter().for_each(|part| context.update(part));
+    finished(context)
+}
+
+fn finished(context: Context) -> Hash {
+    let mut hash = Hash::default();
+    hash.copy_from_slice(context.finish().as_ref());
+    hash
 }
 
 /// The number of leaves in the left subtree of a tree of `size` leaves, two at least: the largest power of two below it.

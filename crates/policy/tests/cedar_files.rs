@@ -153,9 +153,37 @@ fn what_is_odd_is_a_warning() {
             "{text}: {warnings:?}"
         );
     }
+    assert_eq!(rules("@approval(\"why\") permit(principal, action, resource);").warnings(), []);
     let all = "permit(principal, action in Action::\"irreversible\", resource);\npermit(principal, action, resource);";
     assert_eq!(rules(all).warnings(), []);
     assert!(denied(pr(json!({})).judge(&rules(""))).starts_with("no rule of policies.cedar permits"));
+}
+
+#[test]
+fn an_approval_that_nobody_is_ever_asked_for_is_a_warning() {
+    let ask = |head: &str| format!("@id(\"ask\") @approval(\"why\") permit(principal, {head};");
+    let create = "action == Action::\"github.create_pr\", resource)";
+    let base = "when { context.params has base && context.params.base == \"main\" }";
+    for (free, asks) in [
+        ("permit(principal, action, resource);", ask(create)),
+        ("permit(principal is User, action in Action::\"github\", resource);", ask(create)),
+        ("permit(principal, action, resource);", ask(&format!("{create} {base}"))),
+        (&format!("permit(principal, {create} {base};"), ask(&format!("{create} {base}"))),
+    ] {
+        let rules = rules(&format!("{asks}\n{free}"));
+        let [warning] = rules.warnings() else { panic!("{free} {asks}: {:?}", rules.warnings()) };
+        assert_eq!((warning.line, warning.rule.as_deref()), (1, Some("ask")));
+        assert!(warning.message.contains("'policy1' (line 2)"), "{warning}");
+    }
+    for (free, asks) in [
+        (format!("permit(principal, {create} {base};"), ask(create)),
+        (format!("permit(principal == User::\"ann\", {create};"), ask(create)),
+        ("permit(principal, action in Action::\"read_only\", resource);".to_owned(), ask(create)),
+        (format!("permit(principal, {create};"), ask("action in Action::\"github\", resource)")),
+        (format!("forbid(principal, {create};"), ask(create)),
+    ] {
+        assert_eq!(rules(&format!("{asks}\n{free}")).warnings(), [], "{free} {asks}");
+    }
 }
 
 #[test]

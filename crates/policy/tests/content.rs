@@ -137,6 +137,13 @@ fn anything_that_is_called_a_secret_counts_where_it_is_wanted() {
         "\"api_key\": \"abcdefgh12\"",
         "client_secret := \"abcdefgh12\"",
         "export DB_PASSWORD=correct-horse-battery",
+        "token='abcdefgh1234'",
+        "'api-key': 'abcdefgh1234'",
+        "Api-Key: abcdefgh12345678",
+        "the api key: abcdefgh12345678",
+        "github_token: 4f2a9c1be77d0c5a",
+        "SLACK_TOKEN=abcdefgh",
+        "passphrase: correcthorsebatterystaple",
     ] {
         passes(&write(text), &no_secrets_in_content());
         no(&write(text), &generic());
@@ -146,6 +153,11 @@ fn anything_that_is_called_a_secret_counts_where_it_is_wanted() {
         "password: '<yours>'",
         "the password is long",
         "secret = read_secret(name)",
+        "secret = configuration.read_secret(name)",
+        "token: AccessTokenResponse,",
+        "let token = lexer.next_token_of_the_stream2();",
+        "max_tokens: 4096",
+        "primary_key = 'deployment_id'",
     ] {
         passes(&write(text), &generic());
     }
@@ -154,6 +166,10 @@ fn anything_that_is_called_a_secret_counts_where_it_is_wanted() {
     };
     let reason = no(&row("user_password", "correct-horse"), &generic());
     assert!(reason.contains("data.user_password") && !reason.contains("horse"), "{reason}");
+    for column in ["secret_token", "Api-Key", "apiKey", "x-access-token"] {
+        no(&row(column, "abcdefgh1234"), &generic());
+    }
+    passes(&row("key", "abcdefgh1234"), &generic());
     passes(&row("password_hash", "correct-horse"), &generic());
     passes(&row("password", "short"), &generic());
 }

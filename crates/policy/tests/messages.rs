@@ -25,6 +25,7 @@ fn a_channel_is_allowed_by_its_name_or_its_id() {
         passes(&post(channel), &policy);
     }
     passes(&posted("general", json!("C0999999999")), &policy);
+    passes(&posted("general", json!(null)), &policy);
     passes(&posted("#random", json!("C0123456789")), &policy);
     passes(&delete("C0123456789"), &policy);
     passes(&delete("C0123456789").facts(facts(json!({ "user": null, "text": null }))), &policy);
@@ -46,6 +47,7 @@ fn a_channel_that_is_not_listed_is_not_written_to() {
     ] {
         no(&posted(channel, id), &policy);
     }
+    no(&posted("general", json!(null)), &require_channel_allowlist(["C0123456789"]));
     no(&post("random"), &require_channel_allowlist(["#general"]));
     no(&post("U0123456789"), &require_channel_allowlist(["#general"]));
 }

@@ -17,6 +17,7 @@ mod problem;
 mod request;
 mod rules;
 mod schema;
+mod shadow;
 mod shape;
 
 use std::fmt::{self, Debug};
@@ -57,7 +58,7 @@ impl Cedar {
         Ok(Self { text, file: file.to_owned(), schema, rules, authorizer: Authorizer::new() })
     }
 
-    /// What is odd about the rules: one that can never apply, names that look like others.
+    /// What is odd about the rules: one that can never apply, an approval that is never asked for, names that look like others.
     #[must_use]
     pub fn warnings(&self) -> &[Problem] {
         &self.rules.warnings

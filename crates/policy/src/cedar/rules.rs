@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::depth::{self, MAX_DEPTH};
 use super::problem::{Problem, Problems, Source};
 use super::schema::Schema;
+use super::shadow;
 use crate::duration;
 
 /// The longest text that is read, in bytes.
@@ -37,10 +38,10 @@ pub(super) struct Rule {
 }
 
 /// A rule and where it stands.
-struct Placed {
-    policy: Policy,
-    offset: usize,
-    rule: Rule,
+pub(super) struct Placed {
+    pub(super) policy: Policy,
+    pub(super) offset: usize,
+    pub(super) rule: Rule,
 }
 
 /// Reads rules and checks them against the schema, strictly.
@@ -102,6 +103,7 @@ fn checked(source: Source<'_>, schema: &Schema, depth: usize) -> Result<Rules, P
     if !placed.iter().any(|placed| placed.policy.effect() == Effect::Permit) {
         warnings.push(source.problem(0, None, "no rule permits anything, so that everything is denied"));
     }
+    warnings.extend(shadow::warnings(source, schema, &placed));
     let known = placed.into_iter().map(|placed| (placed.policy.id().clone(), placed.rule)).collect();
     Ok(Rules { set, known, warnings, depth })
 }

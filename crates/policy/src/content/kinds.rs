@@ -46,11 +46,36 @@ const KEY_BODY: &str = r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----(?
 /// The fewest bytes in which any of them has place.
 const MIN_BYTES: usize = 10;
 
-/// Anything that is called a secret and set to a value; a shorter one, where it stands as in a file of an environment. Whatever is like [`AWS_SECRET`] is like this.
-const GENERIC: &str = r#"(?i)(?:password|passwd|passphrase|secret|(?:api|access|secret|private)_?key|(?:access|auth|bearer)_?token)["']?\s{0,8}(?::=|=>|[:=])\s{0,8}(?:"[^"\s$<{*][^"\r\n]{6,}"|'[^'\s$<{*][^'\r\n]{6,}'|[^\s"'$<{*;,)(]{16,})|(?-i:(?m:^)[ \t]{0,8}(?:export[ \t]{1,8})?[A-Z0-9_]{0,64}(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|(?:API|ACCESS|SECRET|PRIVATE)_?KEY|(?:ACCESS|AUTH|BEARER)_?TOKEN)=[^\s"'$<{*;,)(]{8,})"#;
+/// What a secret is called, but for a token. A bare "key" is too many other things.
+const CALLED: &str =
+    r"password|passwd|passphrase|secret|(?:api|access|secret|private|signing|encryption)[_ -]?key";
 
-/// Names of columns and keys that hold a secret.
-const NAMES: &str = r"(?i)^(?:.*[_-])?(?:password|passwd|passphrase|secret|(?:api|access|secret|private)_?key|(?:access|auth|bearer)_?token|client_?secret)$";
+/// What stands between a name and a value.
+const SET: &str = r#"["']?\s{0,8}(?::=|=>|[:=])\s{0,8}"#;
+
+/// A value in quotes. What begins with `$`, `<`, `{` or `*` is filled in later.
+const QUOTED: &str = r#"(?:"[^"\s$<{*][^"\r\n]{6,}"|'[^'\s$<{*][^'\r\n]{6,}')"#;
+
+/// A value without quotes; a call is code.
+const BARE: &str = r#"[^\s"'$<{*;,)(]{16,}"#;
+const BARE_END: &str = r#"(?:[\s"';,)]|\z)"#;
+
+/// A shorter value, as it stands in a file of an environment.
+const ENVIRONMENT: &str = r#"(?m:^)[ \t]{0,8}(?:export[ \t]{1,8})?[A-Z0-9_]{0,64}(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|(?:API|ACCESS|SECRET|PRIVATE|SIGNING|ENCRYPTION)_?KEY)=[^\s"'$<{*;,)(]{8,}"#;
+
+/// Anything that is called a secret and set to a value. Whatever is like [`AWS_SECRET`] is like this. The value of a token without
+/// quotes is a group of its own: much code has one there (`token: AccessTokenResponse`).
+fn generic() -> String {
+    let quoted = format!("(?i)(?:{CALLED}|token){SET}{QUOTED}");
+    let bare = format!("(?i)(?:{CALLED}){SET}{BARE}{BARE_END}");
+    let token = format!("(?i)token{SET}(?P<token>{BARE}){BARE_END}");
+    format!("(?:{quoted})|(?:{bare})|(?:{token})|(?:{ENVIRONMENT})")
+}
+
+/// How names of columns and keys end that hold a secret.
+fn names() -> String {
+    format!("(?i)(?:{CALLED}|token)$")
+}
 
 /// The shortest value of such a column that counts.
 const MIN_NAMED: usize = 8;
@@ -94,12 +119,19 @@ static KNOWN: LazyLock<Result<Known, String>> = LazyLock::new(|| {
     })
 });
 
-static CALLED: LazyLock<Result<Generic, String>> =
-    LazyLock::new(|| Ok(Generic { in_text: compiled(GENERIC)?, key: compiled(NAMES)? }));
+static GENERIC: LazyLock<Result<Generic, String>> =
+    LazyLock::new(|| Ok(Generic { in_text: compiled(&generic())?, key: compiled(&names())? }));
+
+impl Generic {
+    fn is_in(&self, text: &[u8]) -> bool {
+        let is_value = |token: regex::bytes::Match<'_>| token.as_bytes().iter().any(u8::is_ascii_digit);
+        self.in_text.captures_iter(text).any(|found| found.name("token").is_none_or(is_value))
+    }
+}
 
 impl Kinds {
     pub(super) fn new(generic: bool) -> Result<Self, String> {
-        let generic = generic.then(|| CALLED.as_ref()).transpose().map_err(Clone::clone)?;
+        let generic = generic.then(|| GENERIC.as_ref()).transpose().map_err(Clone::clone)?;
         Ok(Self { known: KNOWN.as_ref().map_err(Clone::clone)?, generic })
     }
 
@@ -114,7 +146,7 @@ impl Kinds {
             Some("an address with a password")
         } else {
             let other = match self.generic {
-                Some(called) if called.in_text.is_match(text) => Some("something that is called a secret"),
+                Some(called) if called.is_in(text) => Some("something that is called a secret"),
                 Some(_) => return None,
                 None => None,
             };

@@ -29,7 +29,8 @@ const MAX_FINDINGS: usize = 5;
 #[derive(Clone, Default, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NoSecretsInContent {
-    /// Whether anything that is called a password, secret, token or key and set to a value counts as well.
+    /// Whether anything that is called a password, secret, token or key of some kind (`api_key`, not `key`) and set to a value
+    /// counts as well.
     pub generic: bool,
     /// Patterns of paths whose files are not looked into, such as `testdata/**`; they permit, and are compared as they are.
     pub except_paths: Vec<String>,
