@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,8 +33,23 @@ pub fn scratch() -> Result<tempfile::TempDir> {
 /// # Errors
 /// Those of the disk.
 pub fn scratch_in(dir: &Path) -> Result<tempfile::TempDir> {
-    std::fs::create_dir_all(dir)?;
+    fs::create_dir_all(dir)?;
     Ok(tempfile::Builder::new().prefix("bench-").tempdir_in(dir)?)
+}
+
+/// What a file, or a folder with all in it, takes on the disk, in bytes.
+///
+/// # Errors
+/// Those of the disk.
+pub fn size_of(path: &Path) -> Result<u64> {
+    let found = fs::symlink_metadata(path)?;
+    let mut size = found.blocks() * 512;
+    if found.is_dir() {
+        for entry in fs::read_dir(path)? {
+            size += size_of(&entry?.path())?;
+        }
+    }
+    Ok(size)
 }
 
 /// How many a second there were since a time.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use enact::prelude::*;
 use enact::store::EventStore;
-use enact_benches::{Map, Result, ThreePuts, peak_memory_mib, scratch};
+use enact_benches::{Map, Result, ThreePuts, peak_memory_mib, scratch, size_of};
 use futures::{StreamExt, TryStreamExt};
 
 const EVENTS: u64 = 1_000_000;
@@ -97,13 +97,4 @@ fn copy(from: &Path, to: &Path) -> Result {
         }
     }
     Ok(())
-}
-
-fn size_of(path: &Path) -> Result<u64> {
-    let mut size = 0;
-    for entry in fs::read_dir(path)? {
-        let entry = entry?;
-        size += if entry.file_type()?.is_dir() { size_of(&entry.path())? } else { entry.metadata()?.len() };
-    }
-    Ok(size)
 }

@@ -1,4 +1,5 @@
-//! Proving a log by its signatures: events a second, and the memory that it takes, against the hashing alone of as many bytes.
+//! Proving a log by its signatures: events a second, and the memory that it takes, against the hashing alone of as many bytes. Takes
+//! the number of events as an argument; a million without.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,20 +13,23 @@ use enact::time::Timestamp;
 use enact_benches::{Result, median, peak_memory_mib, rate, scratch};
 use enact_store::{MasterKey, SledStore};
 
-/// Groups of events, each a run.
-const RUNS: u64 = 20_000;
+/// Events of a run, which is one group.
 const EVENTS: usize = 50;
 const BYTES: usize = 300;
 const ROUNDS: usize = 5;
 
 #[tokio::main]
 async fn main() -> Result {
+    let runs = match std::env::args().nth(1) {
+        Some(events) => events.parse::<u64>()?.div_ceil(EVENTS as u64),
+        None => 20_000,
+    };
     let dir = scratch()?;
     let options = || {
         SledStore::options().master_key(MasterKey::parse(&"07".repeat(32)).unwrap_or_else(MasterKey::random))
     };
     let path = dir.path().join("store");
-    let trusted = fill(Arc::new(options().open(&path)?)).await?;
+    let trusted = fill(Arc::new(options().open(&path)?), runs).await?;
     let store = Arc::new(SledStore::options().without_key().open(&path)?);
     let before = peak_memory_mib();
     let mut rates: [Vec<f64>; 2] = Default::default();
@@ -50,13 +54,13 @@ async fn main() -> Result {
 }
 
 /// Fills and signs a log, and gives who signed it.
-async fn fill(store: Arc<SledStore>) -> Result<PublicKeys> {
+async fn fill(store: Arc<SledStore>, runs: u64) -> Result<PublicKeys> {
     let notary = Notary::open(Arc::clone(&store), SigningKey::generate()).await?;
     let value = JsonText::encode(&"x".repeat(BYTES - 130))?;
     let body = ValueRecorded { path: CallPath::root(1), what: "bench".into(), value };
     let event = Event::ValueRecorded(body);
     let event = NewEvent { at: Timestamp::from_unix_us(1), by: Pseudonym::default(), event };
-    for number in 0..RUNS {
+    for number in 0..runs {
         let append = Append {
             run: RunId::from_parts(number, [7; 10]),
             expected: EventSeq(0),

@@ -70,8 +70,9 @@ impl KeptElsewhere {
 
 /// Reads the whole store, record by record, and holds it against each checkpoint that is kept with it, and those that were kept
 /// elsewhere; then makes again what each receipt says that was given. `trusted` are the public keys of the log, or the first of
-/// them: keys that they hand over to are trusted from there on. Needs no master key but for receipts, and writes nothing. Memory
-/// grows with the logarithm of the log, and with the largest run of which a receipt was given.
+/// them: keys that they hand over to are trusted from there on. Needs no master key but for receipts, and writes nothing. Reads
+/// a volume for each processor at a time, four at most, which take some 100 MiB of memory each; beyond that, memory grows with the
+/// logarithm of the log, with the blobs of runs that were erased, and with the largest run of which a receipt was given.
 ///
 /// # Errors
 /// The first damage in the order of the log, as [`StoreError::Corrupt`](enact_core::store::StoreError::Corrupt), with its position where it is a record's;

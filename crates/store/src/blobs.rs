@@ -187,6 +187,11 @@ impl FileBlobs {
         Ok(count)
     }
 
+    /// Whether there is a file of a blob, whatever is in it.
+    pub(crate) fn has(&self, blob: &Hash) -> bool {
+        self.path(blob).is_file()
+    }
+
     /// Reads every blob, and says how many there are.
     ///
     /// # Errors

@@ -1,7 +1,9 @@
 //! Reading a whole store, byte by byte, to find what is not as it was written.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
 
 use enact_core::ids::Position;
 use enact_core::store::StoreError;
@@ -15,6 +17,9 @@ use crate::volume::applier::each_append;
 use crate::volume::contents::{Contents, VolumeError};
 use crate::volume::sealed::Sealed;
 use enact_merkle::{Frontier, Hash};
+
+/// The most volumes that are read at a time: each takes memory.
+const MAX_THREADS: usize = 4;
 
 /// What was read, and found to be as it was written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,6 +43,12 @@ impl Referenced {
     /// Those that have to be there.
     pub(super) fn needed(self) -> BTreeSet<Hash> {
         self.blobs.difference(&self.gone).copied().collect()
+    }
+
+    /// Takes in what is known of another part of the log, which comes behind.
+    fn extend(&mut self, other: Self) {
+        self.blobs.extend(other.blobs);
+        self.gone.extend(other.gone);
     }
 
     /// Takes in what is known of an append.
@@ -83,24 +94,42 @@ impl SledStore {
         Ok(())
     }
 
+    /// Reads a sealed volume, and gives how many events it has, and the blobs that it refers to and that are not there: those of
+    /// runs that were erased since, or lost.
+    fn verify_volume(&self, sealed: &Sealed) -> Result<(u64, Referenced), StoreError> {
+        self.verify_secrets(sealed)?;
+        let mut referenced = Referenced::default();
+        let events = verify_sealed(sealed, || self.volumes.open_sealed(sealed), &mut referenced);
+        // sled holds much of a volume that is open in memory.
+        self.volumes.close_sealed(sealed);
+        let events = events?;
+        referenced.blobs.retain(|blob| !self.blobs.has(blob));
+        Ok((events, referenced))
+    }
+
     fn read_everything(&self, leaf: &mut dyn FnMut(&Hash)) -> Result<Verified, StoreError> {
         let (_pin, segments, end) = self.segments.pin();
         let sealed = self.volumes.view().sealed.clone();
         let (mut events, mut referenced) = (0, Referenced::default());
         let mut next = Position(1);
-        for sealed in &sealed {
-            if sealed.entry.first != next {
-                let what = format!("the manifest has nothing for position {next}");
-                return Err(StoreError::Corrupt { path: sealed.folder.clone(), what });
-            }
-            next = sealed.entry.last.next();
-            self.verify_secrets(sealed)?;
-            events += verify_sealed(sealed, || self.volumes.open_sealed(sealed), &mut referenced)?;
-            sealed.leaves.each(&mut |hash| {
-                leaf(hash);
-                true
-            })?;
-        }
+        in_turn(
+            &sealed,
+            |sealed| self.verify_volume(sealed),
+            |sealed, found| {
+                if sealed.entry.first != next {
+                    let what = format!("the manifest has nothing for position {next}");
+                    return Err(StoreError::Corrupt { path: sealed.folder.clone(), what });
+                }
+                next = sealed.entry.last.next();
+                let (count, found) = found?;
+                events += count;
+                referenced.extend(found);
+                sealed.leaves.each(&mut |hash| {
+                    leaf(hash);
+                    true
+                })
+            },
+        )?;
         let journal = self.path.join(journal::FOLDER);
         journal::read_all(&journal, &self.identity.id, end, &segments, &mut |header, body| {
             if header.last < next {
@@ -152,12 +181,8 @@ pub(super) fn verify_sealed(
     referenced: &mut Referenced,
 ) -> Result<u64, StoreError> {
     sealed.leaves.verify()?;
-    let mut leaves = Frontier::default();
-    sealed.leaves.each(&mut |leaf| {
-        leaves.push(*leaf);
-        true
-    })?;
-    if leaves.root() != sealed.entry.root {
+    let root: Frontier = sealed.leaves.entries()?.collect::<Result<_, _>>()?;
+    if root.root() != sealed.entry.root {
         let what = "the leaf hashes do not have the root that the manifest says".to_owned();
         return Err(StoreError::Corrupt { path: sealed.leaves.path().to_owned(), what });
     }
@@ -174,22 +199,65 @@ pub(super) fn verify_sealed(
         referenced.blobs.insert(*blob);
         true
     })?;
-    let (mut tree, mut count) = (Frontier::default(), 0);
+    let (mut leaves, mut count) = (sealed.leaves.entries()?, 0);
     let read = open().and_then(|contents| {
         contents.scan(sealed.entry.first, &mut |record, _| {
-            if !record.leaf_is_right() {
+            let is_its_leaf = leaves.next().transpose()? == Some(record.leaf);
+            if !is_its_leaf || !record.leaf_is_right() {
                 return Err(VolumeError::Damaged(wrong_leaf(record.position)));
             }
             referenced.gone.extend(record.gone()?);
-            tree.push(record.leaf);
             count += 1;
             Ok(true)
         })
     });
     read.map_err(|error| error.at(&sealed.folder))?;
-    if tree.root() == sealed.entry.root {
+    if count == sealed.entry.count() {
         return Ok(count);
     }
-    let what = "its records do not have the root that the manifest says".to_owned();
+    let what = format!("it has {count} events, and the manifest says {}", sealed.entry.count());
     Err(StoreError::Corrupt { path: sealed.folder.clone(), what })
+}
+
+/// Does the work for each item on as many threads as there are processors, and takes what comes of it in the order of the
+/// items until that fails.
+fn in_turn<T: Sync, R: Send>(
+    items: &[T],
+    work: impl Fn(&T) -> R + Sync,
+    mut take: impl FnMut(&T, R) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS).min(items.len());
+    let (next, work) = (&AtomicUsize::new(0), &work);
+    let (done, results) = mpsc::channel();
+    thread::scope(|scope| {
+        // Here, so that the threads stop where this returns.
+        let results = results;
+        for _ in 0..threads {
+            let done = done.clone();
+            let each = move || {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(item) = items.get(at) else { break };
+                    if done.send((at, work(item))).is_err() {
+                        break;
+                    }
+                }
+            };
+            let thread = thread::Builder::new().name("verify".into()).spawn_scoped(scope, each);
+            thread.map_err(|error| StoreError::io("starting a thread to verify", error))?;
+        }
+        drop(done);
+        let mut early = BTreeMap::new();
+        for (at, item) in items.iter().enumerate() {
+            while !early.contains_key(&at)
+                && let Ok((at, result)) = results.recv()
+            {
+                early.insert(at, result);
+            }
+            // Where none comes any more, a thread panicked, and so does the scope.
+            let Some(result) = early.remove(&at) else { break };
+            take(item, result)?;
+        }
+        Ok(())
+    })
 }

@@ -236,6 +236,16 @@ impl Volumes {
         slot
     }
 
+    /// Closes a sealed volume that nobody reads.
+    pub(crate) fn close_sealed(&self, sealed: &Sealed) {
+        let mut opened = self.opened.lock();
+        let at = opened.iter().position(|(number, slot)| *number == sealed.entry.number && is_idle(slot));
+        let closed = at.and_then(|at| opened.remove(at));
+        // Closing takes its time.
+        drop(opened);
+        drop(closed);
+    }
+
     /// Closes the sealed volumes that are open.
     pub(crate) fn forget_opened(&self) {
         self.opened.lock().clear();
