@@ -117,10 +117,60 @@ async fn case_52_a_killed_store_whose_journal_lost_what_its_volume_has_is_report
 }
 
 #[tokio::test]
+async fn case_52_a_killed_store_that_lost_its_last_acknowledged_group_is_reported() {
+    for (how, lose) in losses() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, killed) = (dir.path().join("s"), dir.path().join("killed"));
+        let store = small().open(&path).unwrap();
+        for number in 0..25 {
+            let append = append(run(1000 + number, 0), 0, vec![event(number, 100)], RunMark::Open);
+            put(&store, append).await.unwrap();
+        }
+        let seen = |killed: &Path| {
+            copy(&path, killed);
+            small().open(killed).map(|store| store.durable().0)
+        };
+        assert_eq!(seen(&killed).unwrap(), 25, "nothing is lost yet");
+
+        // What sled wrote by now, if anything, is no witness here.
+        let lost = dir.path().join("lost");
+        copy(&path, &lost);
+        fs::remove_dir_all(lost.join("volumes")).unwrap();
+        lose(&lost.join("journal/000000000001.journal"));
+        for _ in 0..2 {
+            let refused = small().open(&lost);
+            assert!(matches!(refused, Err(StoreError::Corrupt { .. })), "{how}: {refused:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_mark_that_is_old_torn_or_gone_as_after_a_power_cut_says_nothing() {
+    for harm in [|_: &[u8]| vec![], |bytes: &[u8]| bytes[..7].to_vec(), |_: &[u8]| vec![0xff; 12]] {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, segment) = closed_store(dir.path()).await;
+        fs::remove_file(path.join("closed")).unwrap();
+        fs::remove_dir_all(path.join("volumes")).unwrap();
+        zero_last_sectors(&segment, 1);
+        let mark = path.join("synced");
+        let harmed = harm(&fs::read(&mark).unwrap());
+        fs::write(&mark, harmed).unwrap();
+        let store = small().open(&path).unwrap();
+        assert_eq!(store.durable().0, 24);
+        put(&store, append(run(2000, 0), 0, vec![event(1, 100)], RunMark::Open)).await.unwrap();
+        store.close().unwrap();
+        drop(store);
+        fs::remove_file(path.join("closed")).unwrap();
+        assert_eq!(small().open(&path).unwrap().durable().0, 25, "the next writer makes it good");
+    }
+}
+
+#[tokio::test]
 async fn what_a_crash_leaves_of_a_volume_is_no_witness_where_it_is_torn() {
     let dir = tempfile::tempdir().unwrap();
     let (path, segment) = closed_store(dir.path()).await;
     fs::remove_file(path.join("closed")).unwrap();
+    fs::remove_file(path.join("synced")).unwrap();
     // The end of the journal is torn, and no record of the volume is whole.
     let mut bytes = fs::read(path.join("volumes/00000001/db")).unwrap();
     bytes.chunks_mut(64).for_each(|part| part[0] ^= 0x55);

@@ -5,6 +5,7 @@ mod beside;
 pub(crate) mod closed;
 mod erase;
 mod ledger;
+mod mark;
 pub(crate) mod open;
 pub(crate) mod order;
 mod provable;
@@ -29,6 +30,7 @@ use enact_merkle::Hash;
 use futures::future::{BoxFuture, Either, select};
 use parking_lot::Mutex;
 
+use self::mark::Mark;
 use self::open::Opened;
 use self::order::{Candidate, Known, Lookup, OnDisk, Order, Placed, key_hash};
 use self::threads::Thread;
@@ -213,9 +215,12 @@ impl SledStore {
             volume_bytes: options.volume_bytes,
             was_closed,
         };
+        let mark = Mark::open(&path, identity.id)?;
+        mark.set(durable.get());
         let writer = Writer {
             order: Arc::clone(&order),
             journal,
+            mark,
             durable: Arc::clone(&durable),
             backlog: Arc::clone(&volumes.backlog),
         };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use enact_core::ids::{Position, RunId};
 use enact_core::store::StoreError;
 
-use super::{Options, closed, ledger::Ledger};
+use super::{Options, closed, ledger::Ledger, mark};
 use crate::codec::CodecError;
 use crate::files::{self, Tried};
 use crate::identity::{StoreIdentity, StoreKeys};
@@ -137,6 +137,9 @@ fn open_journal(
             next.0.saturating_sub(1)
         ),
     };
+    if let Some(synced) = mark::read(store, &identity.id)?.filter(|synced| *synced >= end) {
+        return Err(cut(&mark::path(store), synced.next()));
+    }
     match noted_next {
         Some(next) if next > end => return Err(cut(&closed::path(store), next)),
         Some(_) => {}
@@ -176,8 +179,10 @@ fn create(
             Some("volumes" | BLOBS) if path.is_dir() && files::list(&path)?.is_empty() => {}
             Some(journal::FOLDER) if is_unused(&path)? => files::remove_dir(&path)?,
             Some(name)
-                if matches!(name, journal::FOLDER | "manifest" | "closed" | "volumes" | BLOBS)
-                    || Ledger::ALL.iter().any(|ledger| ledger.file() == name) =>
+                if matches!(
+                    name,
+                    journal::FOLDER | "manifest" | "closed" | mark::NAME | "volumes" | BLOBS
+                ) || Ledger::ALL.iter().any(|ledger| ledger.file() == name) =>
             {
                 let what = "its file 'store' is missing".to_owned();
                 return Err(StoreError::Corrupt { path: store.to_owned(), what });

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use enact_core::ids::Position;
 use enact_core::store::StoreError;
 
+use super::mark::Mark;
 use super::order::{Order, Ordered};
 use crate::group::Content;
 use crate::journal::{Journal, WriteError, frame};
@@ -17,6 +18,7 @@ use crate::watermark::Watermark;
 pub(crate) struct Writer {
     pub(crate) order: Arc<Order>,
     pub(crate) journal: Journal,
+    pub(crate) mark: Mark,
     pub(crate) durable: Arc<Watermark>,
     pub(crate) backlog: Arc<Backlog>,
 }
@@ -81,6 +83,7 @@ impl Writer {
                 return Err(why);
             }
         }
+        self.mark.set(last);
         self.durable.raise(last);
         self.order.release(&group);
         group.into_iter().for_each(|append| append.done(Ok(())));
