@@ -101,6 +101,15 @@ fn a_run_that_waits_for_nobody_cannot_be_approved() {
 }
 
 #[test]
+fn whoever_names_another_action_is_told_which_one_waits() {
+    let (world, run) = waiting();
+    let (code, message) = world.json(&["approve", &run, "--seq", "99"]).exits(2).error();
+    assert_eq!(code, "conflict");
+    assert!(message.contains("action 99 does not wait for an approval, but action 3"), "{message}");
+    assert_eq!(status(&world.json(&["show", &run]).exits(0).json()), "awaiting_approval");
+}
+
+#[test]
 fn people_are_told_what_waits_and_how_to_decide_it() {
     let (world, run) = waiting();
     let told = world.enact(&["show", &run]).exits(0).stdout;

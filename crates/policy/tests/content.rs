@@ -9,6 +9,9 @@ use enact_policy::{Builtin, Case, NoSecretsInContent, no_secrets_in_content, red
 use proptest::prelude::*;
 use serde_json::json;
 
+/// How many secrets there are.
+const SECRETS: usize = 41;
+
 /// Secrets of each kind, put together here: a scanner of this repository is not to find them.
 fn secrets() -> Vec<(&'static str, String)> {
     let letters = "Ab3dEf6hIjK9mNoPqRsTuVwXyZ0123456789abCDefGH";
@@ -40,6 +43,22 @@ fn secrets() -> Vec<(&'static str, String)> {
         ("password", format!("postgres://app:{}@db.example.com/app", "hunter2x")),
         ("password", format!("POSTGRESQL://app:{}@db.example.com/app", "hunter2x")),
         ("password", format!("redis://:{}@cache:6379", "hunter2x")),
+        ("password", format!("postgresql+asyncpg://app:{}@db/app", "hunter2x")),
+        ("password", format!("postgres:\\/\\/app:{}@db\\/app", "hunter2x")),
+        ("password", format!("postgres://app@example.com:{}@db/app", "hunter2x")),
+        ("password", format!("ftp://app:{}@files", "hunter2x")),
+        ("GitHub", format!("ghs_12345_eyJ{}.eyJ{}.{}", body(20), body(30), body(43))),
+        ("GitLab", format!("gldt-{}", body(20))),
+        ("Slack token", format!("xoxc-{}", body(24))),
+        ("Slack webhook", format!("https://hooks.slack.com/triggers/T0000/B0000/{}", body(24))),
+        ("AWS secret", format!("\"SecretAccessKey\": \"{}\"", body(40))),
+        ("Stripe", format!("sk_org_live_{}", body(24))),
+        ("JSON web token", format!("eyAi{}.ewog{}.{}", body(20), body(30), body(43))),
+        ("JSON web token", format!("eyJ{}..{}.{}.{}", body(20), body(16), body(30), body(22))),
+        ("private key", format!("AGE-{}-KEY-1{}", "SECRET", body(58).to_uppercase())),
+        ("Hugging Face", format!("api_org_{}", body(34))),
+        ("DigitalOcean", format!("DO00{}", body(16).to_uppercase())),
+        ("Shopify", format!("shpua_{}", lower(32))),
     ]
 }
 
@@ -57,6 +76,18 @@ fn each_kind_of_secret_is_named_and_never_shown() {
                 assert!(!reason.contains(&secret), "{reason}");
             }
         }
+    }
+}
+
+#[test]
+fn a_secret_behind_an_escape_of_another_language_is_found_and_its_line_is_told() {
+    assert_eq!(secrets().len(), SECRETS);
+    for (kind, secret) in secrets() {
+        let reason = no(&write(&format!("{{\n \"keys\": \"a\\n{secret}\"\n}}")), &no_secrets_in_content());
+        assert!(
+            reason.contains(kind) && reason.contains("in line 2 of content of 'a.txt'"),
+            "{kind}: {reason}"
+        );
     }
 }
 
@@ -143,7 +174,17 @@ fn anything_that_is_called_a_secret_counts_where_it_is_wanted() {
         "the api key: abcdefgh12345678",
         "github_token: 4f2a9c1be77d0c5a",
         "SLACK_TOKEN=abcdefgh",
-        "passphrase: correcthorsebatterystaple",
+        "config[\"password\"] = \"correcthorse\"",
+        "os.environ['PASSWORD'] = 'correcthorse'",
+        "const password: &str = \"correcthorse\";",
+        "password: str = b'correcthorse'",
+        "password = \"\"\"correcthorse\"\"\"",
+        "password = [\"correcthorse\"]",
+        "password = `correcthorse`",
+        "{\\\"password\\\":\\\"correcthorse\\\"}",
+        "password += \"correcthorse\"",
+        "ENV DB_PASSWORD=hunter22",
+        "  - DB_PASSWORD=hunter22",
     ] {
         passes(&write(text), &no_secrets_in_content());
         no(&write(text), &generic());
@@ -155,6 +196,9 @@ fn anything_that_is_called_a_secret_counts_where_it_is_wanted() {
         "secret = read_secret(name)",
         "secret = configuration.read_secret(name)",
         "token: AccessTokenResponse,",
+        "password: process.env.DB_PASSWORD",
+        "password = self.config.database.password",
+        "secret: kubernetes-secret-name",
         "let token = lexer.next_token_of_the_stream2();",
         "max_tokens: 4096",
         "primary_key = 'deployment_id'",
@@ -199,7 +243,7 @@ fn content_that_does_not_decode_cannot_be_judged() {
 
 proptest! {
     #[test]
-    fn a_secret_among_other_text_is_found(before in "[ -~\n]{0,40}[ \n\"'=]", after in "([ \n\"'][ -~\n]{0,40})?", at in 0usize..25) {
+    fn a_secret_among_other_text_is_found(before in "[ -~\n]{0,40}[ \n\"'=]", after in "([ \n\"'][ -~\n]{0,40})?", at in 0..SECRETS) {
         let (_, secret) = secrets().swap_remove(at);
         no(&write(&format!("{before}{secret}{after}")), &no_secrets_in_content());
     }

@@ -9,72 +9,89 @@ use std::sync::LazyLock;
 use regex::bytes::{Regex, RegexBuilder};
 
 /// What a secret is, in words, and how it looks. Each begins with letters of its own, so that text without them is passed
-/// over quickly.
+/// over quickly. `^` stands where a word begins.
 const TOKENS: &[(&str, &str)] = &[
-    ("a GitHub token", r"gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{30,}"),
-    ("a GitLab token", r"glpat-[A-Za-z0-9_-]{20,}"),
-    ("a Slack token", r"xox[abeoprs]-[A-Za-z0-9-]{10,}|xapp-[0-9]-[A-Za-z0-9-]{10,}"),
-    ("an address of a Slack webhook", r"hooks\.slack\.com/(?:services|workflows)/[A-Za-z0-9/]{20,}"),
-    ("an AWS access key", r"\b(?:AKIA|ASIA)[A-Z2-7]{16}\b"),
-    ("a Google API key", r"AIza[A-Za-z0-9_-]{35}"),
-    ("a Google OAuth token", r"\bya29\.[A-Za-z0-9_-]{20,}|GOCSPX-[A-Za-z0-9_-]{20,}"),
-    ("a Stripe key", r"\b(?:sk|rk)_(?:live|test)_[A-Za-z0-9]{16,}|whsec_[A-Za-z0-9+/=]{24,}"),
-    ("a private key", r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----|PuTTY-User-Key-File-[23]:"),
-    ("a JSON web token", r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*"),
-    ("an npm token", r"\bnpm_[A-Za-z0-9]{36}"),
-    ("a PyPI token", r"\bpypi-[A-Za-z0-9_-]{50,}"),
-    ("a crates.io token", r"\bcio[A-Za-z0-9]{32}\b"),
-    ("an Anthropic key", r"\bsk-ant-[A-Za-z0-9_-]{20,}"),
-    ("an OpenAI key", r"\bsk-(?:proj|svcacct|admin)-[A-Za-z0-9_-]{20,}|\bsk-[A-Za-z0-9]{32,}"),
-    ("a Hugging Face token", r"\bhf_[A-Za-z0-9]{30,}"),
-    ("a SendGrid key", r"\bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}"),
-    ("a DigitalOcean token", r"\bdo[por]_v1_[a-f0-9]{64}"),
-    ("a Shopify token", r"\bshp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}"),
+    (
+        "a GitHub token",
+        r"gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{30,}|ghs_[0-9]+_eyJ[A-Za-z0-9_.-]{20,}",
+    ),
+    (
+        "a GitLab token",
+        r"gl(?:pat|dt|rt|ptt|cbt|agent|oas|soat|ft|imt|ffct)-[A-Za-z0-9_-]{20,}|^GR1348941[A-Za-z0-9_-]{20,}",
+    ),
+    ("a Slack token", r"xox[abcdeoprs]-[A-Za-z0-9%-]{10,}|xapp-[0-9]-[A-Za-z0-9-]{10,}"),
+    ("an address of a Slack webhook", r"hooks\.slack\.com/(?:services|workflows|triggers)/[A-Za-z0-9/]{20,}"),
+    ("an AWS access key", r"^(?:AKIA|ASIA)[A-Z2-7]{16}\b|^ABSK[A-Za-z0-9+/]{100,}"),
+    ("a Google API key", r"AIza[A-Za-z0-9_-]{35}|^AQ\.Ab[A-Za-z0-9_-]{30,}"),
+    ("a Google OAuth token", r"^ya29\.[A-Za-z0-9_-]{20,}|^1//0[A-Za-z0-9_-]{30,}|GOCSPX-[A-Za-z0-9_-]{20,}"),
+    (
+        "a Stripe key",
+        r"^(?:sk|rk)_(?:live|test|org_live|org_test)_[A-Za-z0-9]{16,}|whsec_[A-Za-z0-9+/=]{24,}",
+    ),
+    (
+        "a private key",
+        r"-{4,5} ?BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)? ?-{4,5}|PuTTY-User-Key-File-[23]:|AGE-SECRET-KEY-1[A-Z0-9]{50,}",
+    ),
+    (
+        "a JSON web token",
+        r"^e[yw][A-Za-z0-9_-]{10,}\.e[yw][A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*|^eyJ[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]*){2}(?:\.[A-Za-z0-9_-]{10,}){2}",
+    ),
+    ("an npm token", r"^npm_[A-Za-z0-9]{36}"),
+    ("a PyPI token", r"^pypi-[A-Za-z0-9_-]{50,}"),
+    ("a crates.io token", r"^cio[A-Za-z0-9]{32}\b"),
+    ("an Anthropic key", r"^sk-ant-[A-Za-z0-9_-]{20,}"),
+    ("an OpenAI key", r"^sk-(?:proj|svcacct|admin|None)-[A-Za-z0-9_-]{20,}|^sk-[A-Za-z0-9]{32,}"),
+    ("a Hugging Face token", r"^hf_[A-Za-z0-9]{30,}|^api_org_[A-Za-z0-9]{30,}"),
+    ("a SendGrid key", r"^SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}"),
+    ("a DigitalOcean token", r"^do[por]_v1_[a-f0-9]{64}|^DO00[A-Z0-9]{16}\b"),
+    ("a Shopify token", r"^shp(?:at|ca|pa|ss|tka|ua)_[a-fA-F0-9]{32}"),
 ];
 
-/// An address with a password in it. What stands for a value that is filled in later (`$VAR`, `{{ … }}`, `<password>`, `***`)
-/// is none.
-const ADDRESS: &str = r#"(?i)\b(?:postgres(?:ql)?|mysql|mariadb|mongodb(?:\+srv)?|rediss?|amqps?|sqlserver|https?)://[^\s:/@"'<>]*:([^\s:/@$<{*%"'][^\s/@"'<>]*)@"#;
+/// How a word begins; in text of another language's, such as JSON, also behind the letter of an escape.
+const WORD: &str = r"(?:\b|\\[nrt])";
+
+/// An address with a password in it, in JSON too. What stands for a value that is filled in later (`$VAR`, `{{ … }}`,
+/// `<password>`, `***`) is none.
+const ADDRESS: &str =
+    r#"(?i)\b[a-z][a-z0-9+.-]{1,30}:(?:\\?/){2}[^\s:/"'<>?#]*:([^\s:/@$<{*%"'?#][^\s/@"'<>?#]*)@"#;
+
+/// What every address has, which is found faster than one.
+const ANY_ADDRESS: &str = r":\\?/\\?/";
 
 /// A secret that only the name before it tells.
-const AWS_SECRET: &str =
-    r#"(?i)aws_?secret_?(?:access_?)?key["']?\s{0,8}[:=]\s{0,8}["']?([A-Za-z0-9/+=]{40})"#;
+const AWS_SECRET: &str = r#"(?i)(?:aws_?secret_?(?:access_?)?key|secret_?access_?key)\\?["']?\s{0,8}[:=]\s{0,8}\\?["']?([A-Za-z0-9/+=]{40})|aws_?session_?token\\?["']?\s{0,8}[:=]\s{0,8}\\?["']?[A-Za-z0-9/+=]{100,}"#;
 
 /// A private key as a whole, where only its beginning tells what it is; to the end of the text where it has none.
-const KEY_BODY: &str = r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----(?s:.*?)(?:-----END (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----|\z)|PuTTY-User-Key-File-[23]:(?s:.*)";
+const KEY_BODY: &str = r"-{4,5} ?BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)? ?-{4,5}(?s:.*?)(?:-{4,5} ?END (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)? ?-{4,5}|\z)|PuTTY-User-Key-File-[23]:(?s:.*)";
 
 /// The fewest bytes in which any of them has place.
 const MIN_BYTES: usize = 10;
 
-/// What a secret is called, but for a token. A bare "key" is too many other things.
+/// What a secret is called. A bare "key" is too many other things.
 const CALLED: &str =
-    r"password|passwd|passphrase|secret|(?:api|access|secret|private|signing|encryption)[_ -]?key";
+    r"(?:password|passwd|passphrase|secret|token|(?:api|access|secret|private|signing|encryption)[_ -]?key)";
 
-/// What stands between a name and a value.
-const SET: &str = r#"["']?\s{0,8}(?::=|=>|[:=])\s{0,8}"#;
+/// What stands between a name and a value: the end of the name, a type, and a sign.
+const SET: &str =
+    r#"\\?["']?\]?(?:\s{0,8}:\s{0,8}&?[A-Za-z]{1,20})?\s{0,8}(?::=|=>|[+?]=|\|\|=|<-|[:=])\s{0,8}"#;
 
 /// A value in quotes. What begins with `$`, `<`, `{` or `*` is filled in later.
-const QUOTED: &str = r#"(?:"[^"\s$<{*][^"\r\n]{6,}"|'[^'\s$<{*][^'\r\n]{6,}')"#;
+const QUOTED: &str = r#"[(\[]?[bBrRfFuU]{0,2}\\?(?:"{1,3}[^"\s$<{*\\][^"\r\n]{6,}"|'{1,3}[^'\s$<{*\\][^'\r\n]{6,}'|`[^`\s$<{*\\][^`\r\n]{6,}`)"#;
 
-/// A value without quotes; a call is code.
-const BARE: &str = r#"[^\s"'$<{*;,)(]{16,}"#;
-const BARE_END: &str = r#"(?:[\s"';,)]|\z)"#;
+/// A value without quotes. A call is code.
+const BARE: &str = r#"(?P<bare>[^\s"'`$<{*;,)(]{16,})(?:[\s"';,)]|\z)"#;
 
 /// A shorter value, as it stands in a file of an environment.
-const ENVIRONMENT: &str = r#"(?m:^)[ \t]{0,8}(?:export[ \t]{1,8})?[A-Z0-9_]{0,64}(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|(?:API|ACCESS|SECRET|PRIVATE|SIGNING|ENCRYPTION)_?KEY)=[^\s"'$<{*;,)(]{8,}"#;
+const ENVIRONMENT: &str = r#"(?m:^)[ \t]{0,8}(?:(?:export|ENV|ARG|set|-)[ \t]{1,8})?[A-Z0-9_]{0,64}(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|(?:API|ACCESS|SECRET|PRIVATE|SIGNING|ENCRYPTION)_?KEY)=[^\s"'$<{*;,)(]{8,}"#;
 
-/// Anything that is called a secret and set to a value. Whatever is like [`AWS_SECRET`] is like this. The value of a token without
-/// quotes is a group of its own: much code has one there (`token: AccessTokenResponse`).
+/// Anything that is called a secret and set to a value.
 fn generic() -> String {
-    let quoted = format!("(?i)(?:{CALLED}|token){SET}{QUOTED}");
-    let bare = format!("(?i)(?:{CALLED}){SET}{BARE}{BARE_END}");
-    let token = format!("(?i)token{SET}(?P<token>{BARE}){BARE_END}");
-    format!("(?:{quoted})|(?:{bare})|(?:{token})|(?:{ENVIRONMENT})")
+    format!("(?:(?i){CALLED}{SET}{QUOTED})|(?:(?i){CALLED}{SET}{BARE})|(?:{ENVIRONMENT})")
 }
 
 /// How names of columns and keys end that hold a secret.
 fn names() -> String {
-    format!("(?i)(?:{CALLED}|token)$")
+    format!("(?i){CALLED}$")
 }
 
 /// The shortest value of such a column that counts.
@@ -87,12 +104,20 @@ pub(super) struct Kinds {
     generic: Option<&'static Generic>,
 }
 
+/// A secret in a text.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Secret {
+    /// What it is, in words.
+    pub(super) kind: &'static str,
+    /// The byte with which it begins.
+    pub(super) at: usize,
+}
+
 #[derive(Debug)]
 struct Known {
     /// Whether there is any of [`TOKENS`].
     any_token: Regex,
     each_token: Vec<(&'static str, Regex)>,
-    /// What every address has, which is found faster than one.
     any_address: Regex,
     address: Regex,
     aws_secret: Regex,
@@ -107,12 +132,12 @@ struct Generic {
 }
 
 static KNOWN: LazyLock<Result<Known, String>> = LazyLock::new(|| {
-    let any: Vec<String> = TOKENS.iter().map(|(_, look)| format!("(?:{look})")).collect();
-    let each = TOKENS.iter().map(|(kind, look)| Ok((*kind, compiled(look)?)));
+    let looks = TOKENS.iter().map(|(kind, look)| (*kind, look.replace('^', WORD)));
+    let any: Vec<String> = looks.clone().map(|(_, look)| format!("(?:{look})")).collect();
     Ok(Known {
         any_token: compiled(&any.join("|"))?,
-        each_token: each.collect::<Result<_, String>>()?,
-        any_address: compiled("://")?,
+        each_token: looks.map(|(kind, look)| Ok((kind, compiled(&look)?))).collect::<Result<_, String>>()?,
+        any_address: compiled(ANY_ADDRESS)?,
         address: compiled(ADDRESS)?,
         aws_secret: compiled(AWS_SECRET)?,
         key_body: compiled(KEY_BODY)?,
@@ -123,9 +148,13 @@ static GENERIC: LazyLock<Result<Generic, String>> =
     LazyLock::new(|| Ok(Generic { in_text: compiled(&generic())?, key: compiled(&names())? }));
 
 impl Generic {
-    fn is_in(&self, text: &[u8]) -> bool {
-        let is_value = |token: regex::bytes::Match<'_>| token.as_bytes().iter().any(u8::is_ascii_digit);
-        self.in_text.captures_iter(text).any(|found| found.name("token").is_none_or(is_value))
+    /// Where the first value begins that is called a secret. Names of what code has without quotes (`AccessTokenResponse`,
+    /// `process.env.TOKEN`) have no digit.
+    fn find(&self, text: &[u8]) -> Option<usize> {
+        let has_digit = |bare: regex::bytes::Match<'_>| bare.as_bytes().iter().any(u8::is_ascii_digit);
+        let mut found = self.in_text.captures_iter(text);
+        let found = found.find(|found| found.name("bare").is_none_or(has_digit))?;
+        found.get(0).map(|found| found.start())
     }
 }
 
@@ -135,23 +164,25 @@ impl Kinds {
         Ok(Self { known: KNOWN.as_ref().map_err(Clone::clone)?, generic })
     }
 
-    /// The first kind of secret that is there.
-    pub(super) fn of(&self, text: &[u8]) -> Option<&'static str> {
+    /// A secret that is there, of the first kind of which there is any.
+    pub(super) fn find(&self, text: &[u8]) -> Option<Secret> {
         let Known { any_token, each_token, any_address, address, aws_secret, .. } = self.known;
+        let by = |kind, look: &Regex| look.find(text).map(|found| Secret { kind, at: found.start() });
         if text.len() < MIN_BYTES {
-            None
-        } else if any_token.is_match(text) {
-            each_token.iter().find(|(_, look)| look.is_match(text)).map(|(kind, _)| *kind)
-        } else if any_address.is_match(text) && address.is_match(text) {
-            Some("an address with a password")
-        } else {
-            let other = match self.generic {
-                Some(called) if called.is_in(text) => Some("something that is called a secret"),
-                Some(_) => return None,
-                None => None,
-            };
-            if aws_secret.is_match(text) { Some("an AWS secret key") } else { other }
+            return None;
         }
+        if any_token.is_match(text) {
+            return each_token.iter().find_map(|(kind, look)| by(kind, look));
+        }
+        if any_address.is_match(text)
+            && let Some(address) = by("an address with a password", address)
+        {
+            return Some(address);
+        }
+        by("an AWS secret key", aws_secret).or_else(|| {
+            let at = self.generic?.find(text)?;
+            Some(Secret { kind: "something that is called a secret", at })
+        })
     }
 
     /// Where secrets stand that are known by how they look, in no order, each with its kind. Of an address it is the
@@ -174,7 +205,7 @@ impl Kinds {
         ];
         for (look, kind) in valued {
             let found = look.into_iter().flat_map(|look| look.captures_iter(text));
-            places.extend(found.filter_map(|found| Some((found.get(1)?.range(), kind))));
+            places.extend(found.filter_map(|found| Some((found.get(1).or(found.get(0))?.range(), kind))));
         }
         places
     }

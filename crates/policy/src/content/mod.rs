@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use self::kinds::Kinds;
+use self::kinds::{Kinds, Secret};
 use crate::builtin::{Builtin, Judged, Judging, Made, Params, Refusal, Rule, policies};
 use crate::name::path::Permitted;
 use crate::scope::Scope;
@@ -87,9 +87,7 @@ impl NoSecrets {
         match value {
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
             Value::String(text) => {
-                found.extend(
-                    self.kinds.of(text.as_bytes()).map(|kind| format!("{kind} in {}", self.shown(place))),
-                );
+                found.extend(self.told(text.as_bytes(), place));
             }
             Value::Array(items) => {
                 for (at, item) in items.iter().enumerate() {
@@ -111,8 +109,8 @@ impl NoSecrets {
         let is_excepted = path.is_some_and(|path| self.except.as_ref().is_some_and(|paths| paths.has(path)));
         for (key, value) in entries {
             let here = &Place::Key(place, key);
-            if let Some(kind) = self.kinds.of(key.as_bytes()) {
-                found.push(format!("{kind} in a key of {}", self.shown(place)));
+            if let Some(secret) = self.kinds.find(key.as_bytes()) {
+                found.push(format!("{} in a key of {}", secret.kind, self.shown(place)));
             }
             let found_before = found.len();
             match (key.as_str(), value) {
@@ -120,9 +118,7 @@ impl NoSecrets {
                 ("content_base64", Value::String(text)) => {
                     let no_base64 = |_| format!("{} is no base64, so it cannot be judged", self.shown(here));
                     let bytes = STANDARD.decode(text).map_err(no_base64)?;
-                    found.extend(
-                        self.kinds.of(&plain(&bytes)).map(|kind| format!("{kind} in {}", self.shown(here))),
-                    );
+                    found.extend(self.told(&plain(&bytes), here));
                 }
                 (key, Value::String(text)) if self.kinds.is_named_secret(key, text) => {
                     found.push(format!("a value that is called a secret in {}", self.shown(here)));
@@ -137,8 +133,19 @@ impl NoSecrets {
         Ok(())
     }
 
+    /// The first secret of a text that stands at a place, in words.
+    fn told(&self, text: &[u8], place: &Place<'_>) -> Option<String> {
+        let Secret { kind, at } = self.kinds.find(text)?;
+        let lines = |text: &[u8]| text.iter().filter(|byte| **byte == b'\n').count();
+        let line = match lines(text) {
+            0 => String::new(),
+            _ => format!("line {} of ", lines(text.get(..at).unwrap_or_default()) + 1),
+        };
+        Some(format!("{kind} in {line}{}", self.shown(place)))
+    }
+
     fn is_secret(&self, text: &str) -> bool {
-        self.kinds.of(text.as_bytes()).is_some()
+        self.kinds.find(text.as_bytes()).is_some()
     }
 
     /// A place in words: keys and positions, without a key that would give a secret away.

@@ -19,6 +19,10 @@ use unicode_security::confusable_detection::skeleton;
 /// How often folding is repeated at most, until nothing changes any more.
 const MAX_FOLDS: usize = 8;
 
+/// What shows nothing, or nothing beside the letter that it stands on, and is no invisible character to UTS 39: anchors of
+/// annotations, the empty pattern of Braille, and the second dot of `İ`, which is `i` with a dot in small letters.
+const UNSEEN: [char; 5] = ['\u{fff9}', '\u{fffa}', '\u{fffb}', '\u{2800}', '\u{307}'];
+
 /// What each ASCII character folds to.
 static ASCII: LazyLock<[String; 128]> = LazyLock::new(|| {
     std::array::from_fn(|code| fold_any(&char::from(u8::try_from(code).unwrap_or(0)).to_string()))
@@ -40,7 +44,8 @@ pub(crate) fn fold(text: &str) -> String {
 fn fold_any(text: &str) -> String {
     let mut folded = text.to_owned();
     for _ in 0..MAX_FOLDS {
-        let small: String = folded.nfkc().flat_map(char::to_lowercase).collect();
+        let small = folded.nfkc().flat_map(char::to_lowercase).filter(|c| !UNSEEN.contains(c));
+        let small: String = small.collect();
         let again: String =
             skeleton(&small).flat_map(char::to_lowercase).filter(|c| !c.is_control()).collect();
         if again == folded {
@@ -78,6 +83,8 @@ pub(crate) fn hidden(text: &str) -> Option<&'static str> {
             None
         } else if c.is_whitespace() {
             Some("an odd space")
+        } else if UNSEEN.contains(&c) && c != '\u{307}' {
+            Some("an invisible character")
         } else {
             skeleton(c.encode_utf8(&mut [0; 4])).next().is_none().then_some("an invisible character")
         }
@@ -122,6 +129,9 @@ mod tests {
             "𝐦𝐚𝐢𝐧",
             "ma\u{131}n",
             "rnain",
+            "MAİN",
+            "ma\u{fff9}in",
+            "ma\u{2800}in",
         ] {
             assert_eq!(fold(text), fold("main"), "{text}");
         }
@@ -132,7 +142,7 @@ mod tests {
 
     #[test]
     fn hidden_characters_are_seen() {
-        for text in ["a\u{200b}b", "a\u{202e}b", "a\u{feff}", "a\tb", "a\u{7f}", "a\u{a0}b"] {
+        for text in ["a\u{200b}b", "a\u{202e}b", "a\u{feff}", "a\tb", "a\u{7f}", "a\u{a0}b", "a\u{2800}"] {
             assert!(hidden(text).is_some(), "{text:?}");
         }
         for text in ["a b", "grün/日本", "е"] {

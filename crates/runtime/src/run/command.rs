@@ -199,6 +199,12 @@ impl Run {
         let wanted = |open: &&&ApprovalState| seq.is_none() || open.seq() == seq;
         let request = match open.iter().filter(wanted).collect::<Vec<_>>()[..] {
             [one] => &one.request,
+            [] if !open.is_empty() => {
+                let seq = seq.map_or_else(String::new, |seq| seq.to_string());
+                let why =
+                    format!("{what}: action {seq} does not wait for an approval, but {}", waiting(&open));
+                return Err(self.refused(&why));
+            }
             [] => {
                 let hint = match self.state()?.phase {
                     Phase::Judging | Phase::Running => format!("; `enact resume {}` carries it on", self.id),
@@ -208,9 +214,7 @@ impl Run {
                 return Err(self.refused(&why));
             }
             _ => {
-                let all: Vec<_> =
-                    open.iter().filter_map(|open| open.seq()).map(|seq| seq.to_string()).collect();
-                let why = format!("{what}: actions {} wait for an approval; say which one", all.join(", "));
+                let why = format!("{what}: {} wait for an approval; say which", waiting(&open));
                 return Err(self.refused(&why));
             }
         };
@@ -273,4 +277,12 @@ pub(super) fn asker(events: &[Event]) -> Option<&str> {
         Event::ApprovalDecided(event) => event.by.as_deref(),
         _ => None,
     })
+}
+
+/// What waits for approvals, in words.
+fn waiting(open: &[&ApprovalState]) -> String {
+    let what = |open: &&ApprovalState| {
+        open.seq().map_or_else(|| "the run as a whole".to_owned(), |seq| format!("action {seq}"))
+    };
+    open.iter().map(what).collect::<Vec<_>>().join(", ")
 }
