@@ -97,7 +97,7 @@ fn cases() -> std::result::Result<Vec<(&'static str, Case)>, Error> {
         let case = Case::action(kind, action, params.clone()).attribute("role", "developer");
         (0..10).fold(case, |case, _| case.after("files", "read_file", &json!({ "path": "a" })))
     };
-    let pushed = json!({ "default_branch": "main", "exists": true, "paths": ["a"] });
+    let pushed = json!({ "repo": "octo/app", "default_branch": "main", "exists": true, "paths": ["a"] });
     let updated = json!({ "table": "public.orders", "rows": 1, "cascades": {}, "irreversible": null });
     let facts = |value: Value| value.as_object().cloned().unwrap_or_default();
     Ok(vec![

@@ -4,7 +4,7 @@ mod common;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use common::{commit, no, passes};
+use common::{commit, facts, no, passes};
 use enact_policy::{Builtin, Case, NoSecretsInContent, no_secrets_in_content, redacted, redacted_json};
 use proptest::prelude::*;
 use serde_json::json;
@@ -230,6 +230,19 @@ fn files_of_some_paths_can_be_left_out() {
     no(&file("testdata/../a"), &policy);
     no(&file("a"), &policy);
     no(&commit(json!([{ "path": format!("testdata/{token}"), "content": "" }])), &policy);
+}
+
+#[test]
+fn a_path_that_is_left_out_and_leads_elsewhere_is_looked_into() {
+    let (_, token) = secrets().swap_remove(0);
+    let policy =
+        NoSecretsInContent { except_paths: vec!["testdata/**".into()], ..NoSecretsInContent::default() }
+            .into_policy();
+    let file = Case::action("filesystem", "write_file", json!({ "path": "testdata/a", "content": token }));
+    let leads_to = |path: &str| file.clone().facts(facts(json!({ "real_path": path, "exists": false })));
+    passes(&file, &policy);
+    passes(&leads_to("testdata/b/a"), &policy);
+    no(&leads_to("other/a"), &policy);
 }
 
 #[test]

@@ -178,7 +178,9 @@ impl Enact {
         }
         Err(Error::new(
             ErrorCode::InvalidParameters,
-            format!("the key '{key}' was used for run {run} with another input; use another key"),
+            format!(
+                "the key '{key}' was used for run {run} with another input, workflow or user; use another key"
+            ),
         )
         .left_nothing())
     }

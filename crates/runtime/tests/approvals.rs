@@ -443,6 +443,23 @@ async fn policies_that_name_nobody_in_common_block() {
 }
 
 #[tokio::test]
+async fn what_only_whoever_asked_for_it_could_approve_is_blocked_at_once() {
+    let (world, store) = (World::new(), MemoryStore::new());
+    fn by_the_user(request: &Request<'_>) -> Verdict {
+        match request.action() {
+            Some(_) => Verdict::NeedsApproval(Approval::new("mine").by([USER.to_uppercase()])),
+            None => Verdict::Pass,
+        }
+    }
+    let enact = start(&world, &store, by_the_user).await;
+    let run = enact.run_to_end(request(&[put("a")])).await.unwrap();
+    assert_eq!((run.status(), code(&run)), (RunStatus::Blocked, Some(ErrorCode::PolicyDenied)));
+    let message = &run.state().error.as_ref().unwrap().message;
+    assert!(message.contains("nobody but") && message.contains("asked for the run"), "{message}");
+    assert_eq!(ledger(&world), [""; 0]);
+}
+
+#[tokio::test]
 async fn the_word_is_recorded_under_whoever_gave_it() {
     let (world, store) = (World::new(), MemoryStore::new());
     let enact = start(&world, &store, puts_of_b).await;

@@ -63,7 +63,8 @@ struct NoSecrets {
 impl Rule for NoSecrets {
     fn judge(&self, _: &Scope, judging: &Judging<'_>) -> Judged {
         let mut found = Vec::new();
-        self.look(&Place::Top, judging.action.params, &mut found)?;
+        let real_path = judging.facts.and_then(|facts| facts.get("real_path")).and_then(Value::as_str);
+        self.look(&Place::Top { real_path }, judging.action.params, &mut found)?;
         if found.is_empty() {
             return Ok(());
         }
@@ -76,7 +77,10 @@ impl Rule for NoSecrets {
 
 /// Where in the parameters something stands.
 enum Place<'a> {
-    Top,
+    Top {
+        /// Where the path really leads, once that was looked at.
+        real_path: Option<&'a str>,
+    },
     Key(&'a Place<'a>, &'a str),
     Item(&'a Place<'a>, usize),
 }
@@ -106,7 +110,12 @@ impl NoSecrets {
         found: &mut Vec<String>,
     ) -> Result<(), Refusal> {
         let path = entries.get("path").and_then(Value::as_str);
-        let is_excepted = path.is_some_and(|path| self.except.as_ref().is_some_and(|paths| paths.has(path)));
+        let real_path = match place {
+            Place::Top { real_path } => *real_path,
+            _ => None,
+        };
+        let is_excepted =
+            path.is_some_and(|path| self.excepts(path) && real_path.is_none_or(|real| self.excepts(real)));
         for (key, value) in entries {
             let here = &Place::Key(place, key);
             if let Some(secret) = self.kinds.find(key.as_bytes()) {
@@ -144,6 +153,10 @@ impl NoSecrets {
         Some(format!("{kind} in {line}{}", self.shown(place)))
     }
 
+    fn excepts(&self, path: &str) -> bool {
+        self.except.as_ref().is_some_and(|paths| paths.has(path))
+    }
+
     fn is_secret(&self, text: &str) -> bool {
         self.kinds.find(text.as_bytes()).is_some()
     }
@@ -151,11 +164,11 @@ impl NoSecrets {
     /// A place in words: keys and positions, without a key that would give a secret away.
     fn shown(&self, place: &Place<'_>) -> String {
         match place {
-            Place::Top => "the parameters".to_owned(),
+            Place::Top { .. } => "the parameters".to_owned(),
             Place::Item(list, at) => format!("{}[{at}]", self.shown(list)),
             Place::Key(object, key) => {
                 let key = if self.is_secret(key) { "…" } else { key };
-                if matches!(object, Place::Top) {
+                if matches!(object, Place::Top { .. }) {
                     key.to_owned()
                 } else {
                     format!("{}.{key}", self.shown(object))

@@ -82,7 +82,7 @@ impl Run {
                 Some(ApprovalWord::Denied | ApprovalWord::Expired) => {}
             }
         }
-        let (reasons, approvers, within) = match merged(wanted) {
+        let (reasons, approvers, within) = match merged(wanted, &state.accepted.user) {
             Ok(merged) => merged,
             Err(error) => return Leave::Refused(error),
         };
@@ -311,8 +311,12 @@ fn reason_of((policy, approval): &(String, Approval)) -> ApprovalReason {
     ApprovalReason { policy: policy.clone(), reason: approval.reason.clone() }
 }
 
-/// What several policies want together: whoever approves may do so for each of them, within the shortest time.
-fn merged(wanted: Vec<(String, Approval)>) -> Result<(Vec<ApprovalReason>, Vec<String>, Duration), Error> {
+/// What several policies want together: whoever approves may do so for each of them, within the shortest time, and is not the
+/// user who asked for the run.
+fn merged(
+    wanted: Vec<(String, Approval)>,
+    user: &str,
+) -> Result<(Vec<ApprovalReason>, Vec<String>, Duration), Error> {
     let reasons = wanted.iter().map(reason_of).collect();
     let within = wanted.iter().map(|(_, approval)| approval.expires_after).min().unwrap_or_default();
     let mut lists =
@@ -321,9 +325,16 @@ fn merged(wanted: Vec<(String, Approval)>) -> Result<(Vec<ApprovalReason>, Vec<S
     for list in lists {
         approvers.retain(|one| list.iter().any(|other| is_same_person(one, other)));
     }
+    let refused = |message: String| Error::new(ErrorCode::PolicyDenied, message).left_nothing();
     if approvers.is_empty() {
         let message = "the policies that want an approval name nobody who may give it for all of them";
-        return Err(Error::new(ErrorCode::PolicyDenied, message).left_nothing());
+        return Err(refused(message.to_owned()));
+    }
+    approvers.retain(|one| !is_same_person(one, user));
+    if approvers.is_empty() {
+        let message =
+            format!("nobody but {user} may approve it, who asked for the run; let somebody else ask");
+        return Err(refused(message));
     }
     Ok((reasons, approvers, within))
 }

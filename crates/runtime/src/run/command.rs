@@ -214,7 +214,7 @@ impl Run {
                 return Err(self.refused(&why));
             }
             _ => {
-                let why = format!("{what}: {} wait for an approval; say which", waiting(&open));
+                let why = format!("{what}: {} wait for an approval; say which one", waiting(&open));
                 return Err(self.refused(&why));
             }
         };
