@@ -1,7 +1,9 @@
 //! Business rules: what may happen, judged on a run and on each exact action.
 
 use std::collections::BTreeMap;
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
+use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -193,11 +195,56 @@ impl Approval {
     }
 }
 
+/// The name of a policy. To clone it costs next to nothing: a run keeps many verdicts of few policies.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PolicyName(Arc<str>);
+
+impl PolicyName {
+    /// As text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<T: AsRef<str> + ?Sized> From<&T> for PolicyName {
+    fn from(name: &T) -> Self {
+        Self(name.as_ref().into())
+    }
+}
+
+impl Deref for PolicyName {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PartialEq<str> for PolicyName {
+    fn eq(&self, other: &str) -> bool {
+        self.as_str() == other
+    }
+}
+
+impl PartialEq<&str> for PolicyName {
+    fn eq(&self, other: &&str) -> bool {
+        self.as_str() == *other
+    }
+}
+
+impl fmt::Display for PolicyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// A verdict as the log keeps it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct VerdictRecord {
     /// The policy's name.
-    pub policy: String,
+    pub policy: PolicyName,
     /// Whether it passed.
     pub passed: bool,
     /// Why not; what it asks for, where it passed on a condition, such as a person's approval; else empty.

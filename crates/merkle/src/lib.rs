@@ -32,6 +32,12 @@ pub use inclusion::Inclusion;
 /// A SHA-256.
 pub type Hash = [u8; 32];
 
+/// The SHA-256 of data that is in parts.
+#[must_use]
+pub fn sha256(parts: &[&[u8]]) -> Hash {
+    finished(with(Context::new(&SHA256), parts))
+}
+
 /// The hash of a leaf: of its data behind a zero byte, so that no leaf can be taken for a node (RFC 6962, section 2.1).
 #[must_use]
 pub fn leaf_hash(data: &[u8]) -> Hash {
@@ -53,14 +59,16 @@ pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
 /// The root of a log that has no leaves.
 #[must_use]
 pub fn empty_root() -> Hash {
-    finished(Context::new(&SHA256))
+    sha256(&[])
 }
 
 fn hash(what: u8, parts: &[&[u8]]) -> Hash {
-    let mut context = Context::new(&SHA256);
-    context.update(&[what]);
+    finished(with(with(Context::new(&SHA256), &[&[what]]), parts))
+}
+
+fn with(mut context: Context, parts: &[&[u8]]) -> Context {
     parts.iter().for_each(|part| context.update(part));
-    finished(context)
+    context
 }
 
 fn finished(context: Context) -> Hash {

@@ -25,15 +25,31 @@ use crate::shared::Shared;
 pub(crate) struct Permitted {
     call: Arc<ActionCall>,
     prepared: Prepared,
+    params: Arc<Value>,
 }
 
 impl Permitted {
+    /// What no policy is asked about: an undo, and what is only looked up.
+    fn unjudged(call: &Arc<ActionCall>, prepared: Prepared) -> Self {
+        Self { call: Arc::clone(call), prepared, params: Arc::default() }
+    }
+
     pub(crate) fn call(&self) -> &Arc<ActionCall> {
         &self.call
     }
 
     pub(crate) fn prepared(&self) -> &Prepared {
         &self.prepared
+    }
+
+    /// What policies see of it.
+    pub(crate) fn parts(&self) -> (&ActionCall, &Value) {
+        (&self.call, &self.params)
+    }
+
+    /// The parameters as policies see them; null where there are none.
+    pub(crate) fn params(&self) -> &Arc<Value> {
+        &self.params
     }
 
     /// The key under which it waits for others.
@@ -116,7 +132,7 @@ pub(crate) fn admit(
     let permitted = prepare(shared, asked).map_err(refused)?;
     // Counted and admitted in one step: two runs cannot both be the last that a limit allows.
     let judged = shared.recent.look(|admitted| {
-        let judged = judge_action(shared, state, subject, &permitted.call, None, admitted);
+        let judged = judge_action(shared, state, subject, permitted.parts(), None, admitted);
         if judged.refusal().is_none() {
             admitted.admit(shared, state, &permitted.call);
         }
@@ -136,8 +152,9 @@ pub(crate) fn would_be_allowed(
     asked: &Asked<'_>,
 ) -> bool {
     let Ok(permitted) = prepare(shared, asked) else { return false };
-    let judged =
-        shared.recent.look(|admitted| judge_action(shared, state, subject, &permitted.call, None, admitted));
+    let judged = shared
+        .recent
+        .look(|admitted| judge_action(shared, state, subject, permitted.parts(), None, admitted));
     judged.refusal().is_none() && judged.wanted.is_empty()
 }
 
@@ -154,7 +171,8 @@ fn prepare(shared: &Shared, asked: &Asked<'_>) -> Result<Permitted, Error> {
         target: Some(prepared.target()),
         ..unread_call(asked)
     });
-    Ok(Permitted { call, prepared })
+    let params = if shared.policies.is_empty() { Value::Null } else { call.params.value() };
+    Ok(Permitted { call, prepared, params: Arc::new(params) })
 }
 
 /// The call, as long as its parameters are not read.
@@ -176,17 +194,17 @@ pub(crate) fn judge_captured(
     shared: &Shared,
     state: &RunState,
     subject: &Subject,
-    call: &ActionCall,
+    action: (&ActionCall, &Value),
     facts: &Facts,
 ) -> Judged {
-    shared.recent.look(|admitted| judge_action(shared, state, subject, call, Some(facts), admitted))
+    shared.recent.look(|admitted| judge_action(shared, state, subject, action, Some(facts), admitted))
 }
 
 fn judge_action(
     shared: &Shared,
     state: &RunState,
     subject: &Subject,
-    call: &ActionCall,
+    (call, params): (&ActionCall, &Value),
     facts: Option<&Facts>,
     admitted: &Admitted,
 ) -> Judged {
@@ -194,14 +212,13 @@ fn judge_action(
         return Judged::default();
     }
     let kind = shared.connector(&call.connector).map_or("", |connector| connector.toolbox().kind());
-    let params = call.params.value();
     let unknown = Target::new("unknown", "");
     let action = ActionRequest {
         connector: &call.connector,
         seq: call.seq,
         kind,
         action: &call.action,
-        params: &params,
+        params,
         target: call.target.as_ref().unwrap_or(&unknown),
         effect: call.effect,
     };
@@ -236,21 +253,21 @@ fn judge(
         recent: &recent,
         stage,
     };
-    let mut judged = Judged::default();
-    for policy in &shared.policies {
+    let mut judged = Judged { verdicts: Vec::with_capacity(shared.policies.len()), wanted: Vec::new() };
+    for (name, policy) in &shared.policies {
         let verdict = catch_unwind(AssertUnwindSafe(|| policy.judge(&request)));
         let (passed, reason) = match verdict {
             Ok(Verdict::Pass) => (true, String::new()),
             Ok(Verdict::Deny(reason)) => (false, reason),
             Ok(Verdict::NeedsApproval(approval)) => {
                 let reason = format!("needs a person's approval: {}", approval.reason);
-                judged.wanted.push((policy.name().to_owned(), approval));
+                judged.wanted.push((name.to_string(), approval));
                 (true, reason)
             }
             Ok(_) => (false, "the policy gave a verdict that this runtime does not know".to_owned()),
             Err(_) => (false, "the policy panicked".to_owned()),
         };
-        judged.verdicts.push(VerdictRecord { policy: policy.name().to_owned(), passed, reason });
+        judged.verdicts.push(VerdictRecord { policy: name.clone(), passed, reason });
     }
     judged
 }
@@ -274,7 +291,7 @@ pub(crate) fn digest(what: &impl Serialize) -> Result<String, Error> {
 pub(crate) fn recorded(shared: &Shared, call: &Arc<ActionCall>) -> Result<Permitted, Error> {
     let toolbox = shared.connector(&call.connector)?.toolbox();
     let prepared = toolbox.prepare(&call.action, &call.params)?;
-    Ok(Permitted { call: Arc::clone(call), prepared })
+    Ok(Permitted::unjudged(call, prepared))
 }
 
 /// The right to probe the undo of an intent: that it is recorded.
@@ -285,7 +302,7 @@ pub(crate) fn recorded_undo(
 ) -> Result<Permitted, Error> {
     let toolbox = shared.connector(&call.connector)?.toolbox();
     let prepared = toolbox.prepare_undo(&undo.action, &undo.params)?;
-    Ok(Permitted { call: Arc::clone(call), prepared })
+    Ok(Permitted::unjudged(call, prepared))
 }
 
 /// What undoing an attempt takes, and the right to it: the recorded intent.
@@ -303,7 +320,7 @@ pub(crate) fn compensation(
     Ok(match action.undo(&attempt.intent.pre, output)? {
         Undo::By(undo) => {
             let prepared = toolbox.prepare_undo(undo.name, &undo.params)?;
-            Undo::By((Permitted { call: Arc::clone(call), prepared }, undo))
+            Undo::By((Permitted::unjudged(call, prepared), undo))
         }
         Undo::Nothing => Undo::Nothing,
         Undo::Irreversible(reason) => Undo::Irreversible(reason),

@@ -224,8 +224,9 @@ impl Plan {
         let cx = self.cx(seq).within(Arc::clone(&around) as Arc<dyn Surroundings>);
         // What waits for a person's word is not read without it.
         let leave = judged.wanted.is_empty() && !tries.approval;
-        let judge =
-            |facts: &Facts| gate::judge_captured(&self.shared, &self.state, &self.subject, &call, facts);
+        let judge = |facts: &Facts| {
+            gate::judge_captured(&self.shared, &self.state, &self.subject, permitted.parts(), facts)
+        };
         match within(tries, found(permitted.prepared(), &cx, leave, judge)).await {
             Err(error) => planned.error = Some(error.record()),
             Ok(Found::Read(output, verdicts)) => {
@@ -253,7 +254,7 @@ impl Plan {
         planned.notes.append(&mut around.notes.lock());
         if tries.approval {
             let reason = "needs a person's approval: the workflow wants it".to_owned();
-            planned.verdicts.push(VerdictRecord { policy: WORKFLOW.to_owned(), passed: true, reason });
+            planned.verdicts.push(VerdictRecord { policy: WORKFLOW.into(), passed: true, reason });
         }
         self.remember_action(call, &planned)?;
         Ok(planned)
@@ -371,7 +372,7 @@ fn undo_text(effect: EffectClass, how: &str, irreversible: Option<&str>) -> Stri
 }
 
 fn not_in_allowlist(error: Error) -> VerdictRecord {
-    VerdictRecord { policy: ALLOWLIST.to_owned(), passed: false, reason: error.message().to_owned() }
+    VerdictRecord { policy: ALLOWLIST.into(), passed: false, reason: error.message().to_owned() }
 }
 
 enum Found {

@@ -8,7 +8,7 @@ use enact_core::connector::Toolbox;
 use enact_core::error::{Error, ErrorCode};
 use enact_core::event::{ActionCall, Event};
 use enact_core::ids::{EffectId, EventSeq, RunId};
-use enact_core::policy::Policy;
+use enact_core::policy::{Policy, PolicyName};
 use enact_core::store::EventStore;
 use parking_lot::RwLock;
 use ractor::ActorRef;
@@ -28,7 +28,7 @@ pub(crate) const AGAIN_AT_ONCE: usize = 16;
 pub(crate) struct Shared {
     pub(crate) store: Arc<dyn EventStore>,
     pub(crate) connectors: BTreeMap<String, ConnectorHandle>,
-    pub(crate) policies: Vec<Arc<dyn Policy>>,
+    pub(crate) policies: Vec<(PolicyName, Arc<dyn Policy>)>,
     /// What they are, in short.
     pub(crate) policies_digest: String,
     /// What they may ask about other runs.

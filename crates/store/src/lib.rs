@@ -17,7 +17,6 @@ mod watermark;
 
 use enact_core::ids::Pseudonym;
 use enact_core::person;
-use sha2::{Digest, Sha256};
 
 pub use codec::{HASHED_BYTES, RecordHeader};
 pub use memory::MemoryStore;
@@ -36,9 +35,9 @@ fn digits(bytes: &[u8]) -> String {
 /// no two pairs of salt and user give the same bytes to the hash.
 fn pseudonym(salt: &[u8; 32], user: &str) -> Pseudonym {
     let user = person::folded(user);
-    let hash = Sha256::new().chain_update(b"enact.pseudonym.1").chain_update(salt).chain_update(user);
+    let hash = enact_merkle::sha256(&[b"enact.pseudonym.1", salt, user.as_bytes()]);
     let mut pseudonym = Pseudonym::default();
-    for (to, from) in pseudonym.0.iter_mut().zip(hash.finalize()) {
+    for (to, from) in pseudonym.0.iter_mut().zip(hash) {
         *to = from;
     }
     pseudonym

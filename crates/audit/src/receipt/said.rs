@@ -146,7 +146,7 @@ fn code(error: &ErrorRecord) -> String {
 
 fn verdicts(verdicts: &[VerdictRecord]) -> Vec<VerdictSaid> {
     let said = |verdict: &VerdictRecord| VerdictSaid {
-        policy: verdict.policy.clone(),
+        policy: verdict.policy.to_string(),
         passed: verdict.passed,
         reason: verdict.reason.clone(),
     };

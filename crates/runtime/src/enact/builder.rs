@@ -211,7 +211,7 @@ impl Builder {
             connectors,
             recent,
             policies_digest: digest_of_policies(&self.policies)?,
-            policies: self.policies,
+            policies: self.policies.into_iter().map(|policy| (policy.name().into(), policy)).collect(),
             workflows: self.workflows,
             clock,
             observers: self.observers,

@@ -22,7 +22,7 @@ use enact_core::time::Timestamp;
 use super::forward::Asking;
 use super::{Go, Run, Told};
 use crate::coordinator::CoordinatorMsg;
-use crate::gate::{Judged, digest};
+use crate::gate::{Judged, Permitted, digest};
 
 /// Under which name the workflow itself wants an approval.
 pub(crate) const WORKFLOW: &str = "workflow";
@@ -156,10 +156,11 @@ impl Run {
     pub(super) fn waits_already(
         &mut self,
         seq: Seq,
-        call: &Arc<ActionCall>,
+        permitted: &Permitted,
         judged: Judged,
     ) -> Result<bool, Error> {
         let Judged { verdicts, mut wanted } = judged;
+        let call = permitted.call();
         let Some(asking) = self.asked.get_mut(&seq) else { return Ok(true) };
         if asking.tries.approval {
             let reason = format!("the workflow wants {}.{} approved", call.connector, call.action);
@@ -167,6 +168,7 @@ impl Run {
         }
         let is_wanted = !wanted.is_empty();
         asking.call = Some(Arc::clone(call));
+        asking.params = Arc::clone(permitted.params());
         asking.verdicts = verdicts;
         asking.wanted = wanted;
         asking.is_put_off = false;

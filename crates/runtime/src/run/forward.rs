@@ -40,6 +40,8 @@ pub(super) struct Asking {
     action: AskedAction,
     path: CallPath,
     pub(super) call: Option<Arc<ActionCall>>,
+    /// The parameters of the call as policies see them.
+    pub(super) params: Arc<serde_json::Value>,
     pub(super) verdicts: Vec<VerdictRecord>,
     /// The approvals that were wanted at the gate of the parameters, and by which policies.
     pub(super) wanted: Vec<(String, Approval)>,
@@ -323,6 +325,7 @@ impl Run {
             action,
             path,
             call: None,
+            params: Arc::default(),
             verdicts: Vec::new(),
             wanted: Vec::new(),
             is_put_off: false,
@@ -428,7 +431,7 @@ impl Run {
                 self.refuse(&call, verdicts, &error).await
             }
             Ok((permitted, judged)) => {
-                if self.waits_already(seq, permitted.call(), judged)? {
+                if self.waits_already(seq, &permitted, judged)? {
                     return Ok(());
                 }
                 let asks = self.asked.get(&seq).is_some_and(|asking| !asking.wanted.is_empty());

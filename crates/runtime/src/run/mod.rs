@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use enact_core::error::{Error, ErrorCode};
 use enact_core::event::{ActionCall, Decision, Event, NewEvent, RunAccepted};
-use enact_core::ids::{CallPath, Direction, EffectId, EventSeq, RunId, Seq};
+use enact_core::ids::{CallPath, Direction, EffectId, EventSeq, Pseudonym, RunId, Seq};
 use enact_core::json::JsonText;
 use enact_core::run::{Next, RunState};
 use enact_core::store::{Append, Appended, Durability, Fence, RunMark};
@@ -172,6 +172,8 @@ pub(crate) struct Run {
     /// What the actor will tell itself.
     later: Vec<Later>,
     undo_waits: bool,
+    /// In whose name it goes on, with their pseudonym in the store.
+    pseudonym: Option<(String, Pseudonym)>,
     /// The run's version of which the coordinator was told that a person is waited for, and nothing else.
     put_off_at: Option<EventSeq>,
     /// When requests for approval expire.
@@ -264,6 +266,7 @@ impl Run {
             code_end: None,
             later: Vec::new(),
             undo_waits: false,
+            pseudonym: None,
             put_off_at: None,
             expiries: HashMap::new(),
             undo_force: false,
@@ -425,6 +428,17 @@ impl Run {
         self.record_at(at, events, durability, key).await
     }
 
+    /// The pseudonym of whoever asked for the rollback, or for the run.
+    fn pseudonym(&mut self) -> Result<Pseudonym, Error> {
+        let name = self.state()?.rollback_by();
+        if let Some((_, known)) = self.pseudonym.as_ref().filter(|(known, _)| known == name) {
+            return Ok(*known);
+        }
+        let (name, pseudonym) = (name.to_owned(), self.shared.store.pseudonym(name));
+        self.pseudonym = Some((name, pseudonym));
+        Ok(pseudonym)
+    }
+
     async fn record_at(
         &mut self,
         at: Timestamp,
@@ -447,7 +461,7 @@ impl Run {
         // Whoever asks, or else in whose name it goes on: who asked for the rollback, or for the run.
         let by = match command::asker(&events) {
             Some(asker) => self.shared.store.pseudonym(asker),
-            None => self.shared.store.pseudonym(self.state()?.rollback_by()),
+            None => self.pseudonym()?,
         };
         let append = Append {
             run: self.id,

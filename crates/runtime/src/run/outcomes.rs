@@ -176,7 +176,8 @@ impl Run {
             Judged::default()
         } else {
             let subject = self.subject()?;
-            gate::judge_captured(&self.shared, self.state()?, &subject, &call, facts)
+            let params = self.asked.get(&seq).map(|asking| Arc::clone(&asking.params)).unwrap_or_default();
+            gate::judge_captured(&self.shared, self.state()?, &subject, (&call, &params), facts)
         };
         let verdicts = judged.verdicts.clone();
         if let Some(error) = judged.refusal() {

@@ -42,7 +42,6 @@ use enact_core::store::{MAX_RECORD_BYTES, StoreError};
 use enact_core::time::Timestamp;
 
 use enact_merkle::{Hash, leaf_hash_of};
-use sha2::{Digest, Sha256};
 
 use self::bytes::{Reader, put_u16, put_u32, put_u64};
 use crate::secrets::RunKey;
@@ -368,7 +367,7 @@ fn check_format(header: &[u8]) -> Result<(), CodecError> {
 
 /// The hash of a payload as it is stored.
 fn payload_hash(payload: &[u8]) -> Hash {
-    Sha256::digest(payload).into()
+    enact_merkle::sha256(&[payload])
 }
 
 /// The leaf hash of a record. The header has a fixed size and begins with a magic, so that no two records

@@ -56,6 +56,8 @@ pub(crate) enum WriteError {
 pub(crate) struct Journal {
     config: JournalConfig,
     file: Box<dyn DiskFile>,
+    /// Where it has to be found.
+    path: PathBuf,
     /// The size of the current segment.
     size: u64,
     cursor: Cursor,
@@ -221,7 +223,7 @@ impl Journal {
         let size = std::fs::metadata(&path).tried("reading the size of", &path)?.len();
         let state = SegmentsState { full, cursor, pins: 0, released: Position(0) };
         let segments = Arc::new(Segments { dir: config.dir.clone(), state: Mutex::new(state) });
-        let mut journal = Self { config, file, size, cursor, segments, next_segment: None };
+        let mut journal = Self { config, file, path, size, cursor, segments, next_segment: None };
         journal.prepare_next();
         Ok(journal)
     }
@@ -288,6 +290,7 @@ impl Journal {
         self.put(&word)?;
         self.segments.state.lock().full.push_back((self.cursor.segment, last));
         (self.file, self.size) = (file, size);
+        self.path = segment::path(&self.config.dir, number);
         (self.cursor.segment, self.cursor.offset) = (number, SEGMENT_START);
         self.wrote(crc);
         Ok(())
@@ -333,8 +336,8 @@ impl Journal {
             .sync()
             .map_err(|error| WriteError::Fatal(format!("a sync of the journal failed: {error}")))?;
         // What is durable in a file that nobody will find is not kept.
-        let path = segment::path(&self.config.dir, self.cursor.segment);
-        match self.file.is_at(&path) {
+        let path = &self.path;
+        match self.file.is_at(path) {
             Ok(true) => Ok(()),
             Ok(false) => {
                 Err(WriteError::Fatal(format!("{} was taken away while it was in use", path.display())))

@@ -11,8 +11,11 @@ use std::path::{Path, PathBuf};
 use enact_core::ids::Position;
 use enact_core::store::StoreError;
 
-use crate::codec::bytes::{Reader, put_u32, put_u64};
+use crate::codec::bytes::Reader;
 use crate::files::{self, Tried};
+
+/// A position and a checksum.
+const SIZE: usize = 12;
 
 /// The name of the file in the folder of the store.
 pub(crate) const NAME: &str = "synced";
@@ -51,16 +54,17 @@ impl Mark {
 pub(crate) fn read(store: &Path, id: &[u8; 16]) -> Result<Option<Position>, StoreError> {
     let Some(bytes) = files::read(&path(store))? else { return Ok(None) };
     let position = Reader::new(&bytes).u64().map(Position);
-    Ok(position.filter(|position| encode(id, *position) == bytes))
+    Ok(position.filter(|position| bytes == encode(id, *position)))
 }
 
 /// The position, and a checksum over it and the store that it is of.
-fn encode(store: &[u8; 16], position: Position) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    put_u64(&mut bytes, position.0);
+fn encode(store: &[u8; 16], position: Position) -> [u8; SIZE] {
+    let mut bytes = [0; SIZE];
+    let (number, sum) = bytes.split_at_mut(8);
+    number.copy_from_slice(&position.0.to_le_bytes());
     let mut crc = crc32fast::Hasher::new();
     crc.update(store);
-    crc.update(&bytes);
-    put_u32(&mut bytes, crc.finalize());
+    crc.update(number);
+    sum.copy_from_slice(&crc.finalize().to_le_bytes());
     bytes
 }

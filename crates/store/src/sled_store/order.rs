@@ -10,7 +10,6 @@ use enact_core::ids::{EventSeq, Position, RunId};
 use enact_core::store::{Append, Appended, Durability, MAX_APPEND_BYTES, StoreError};
 use enact_core::time::Timestamp;
 use parking_lot::{Condvar, Mutex, MutexGuard};
-use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
 use crate::codec::Prepared;
@@ -77,7 +76,7 @@ pub(crate) struct Candidate {
 
 /// The hash under which an idempotency key is kept in a store with this salt.
 pub(crate) fn key_hash(salt: &[u8; 32], key: &str) -> Hash {
-    Sha256::new().chain_update(b"enact.key.2").chain_update(salt).chain_update(key).finalize().into()
+    enact_merkle::sha256(&[b"enact.key.2", salt, key.as_bytes()])
 }
 
 impl Candidate {
