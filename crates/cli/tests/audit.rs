@@ -318,8 +318,17 @@ fn the_log_is_exported_as_lines_and_the_next_export_goes_on() {
     assert_eq!(more[1]["event_seq"], json!(1));
     let of_first = exported(&world, &["--run", &first, "--kind", "ActionIntended", "--before", "2999-01-01"]);
     assert_eq!((of_first.len(), &of_first[1]["run_id"]), (3, &json!(first)));
+    let last: u64 = exported(&world, &[]).last().unwrap()["position"].as_u64().unwrap();
+    let nothing_yet = exported(&world, &["--from", &(last + 1).to_string()]);
+    assert_eq!(
+        (nothing_yet.len(), &nothing_yet[1]["position"]),
+        (2, &json!(last)),
+        "the end is where one goes on"
+    );
+    let behind = (last + 2).to_string();
     for bad in [
-        &["--kind", "Nothing"][..],
+        &["--from", &behind][..],
+        &["--kind", "Nothing"],
         &["--since", "yesterday"],
         &["--since", "2026-02-30"],
         &["--run", "none"],

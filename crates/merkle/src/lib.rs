@@ -23,6 +23,8 @@ mod frontier;
 mod inclusion;
 mod subtrees;
 
+use std::fmt::{self, Debug};
+
 use ring::digest::{Context, SHA256};
 
 pub use consistency::Consistency;
@@ -32,10 +34,49 @@ pub use inclusion::Inclusion;
 /// A SHA-256.
 pub type Hash = [u8; 32];
 
+/// The SHA-256 of data that comes piece by piece.
+#[derive(Clone)]
+pub struct Hasher(Context);
+
+impl Debug for Hasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hasher")
+    }
+}
+
+impl Hasher {
+    /// Nothing has come yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Context::new(&SHA256))
+    }
+
+    /// Takes the next piece.
+    pub fn update(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    /// The hash of all that came.
+    #[must_use]
+    pub fn finish(self) -> Hash {
+        let mut hash = Hash::default();
+        hash.copy_from_slice(self.0.finish().as_ref());
+        hash
+    }
+}
+
+impl Default for Hasher {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// The SHA-256 of data that is in parts.
 #[must_use]
 pub fn sha256(parts: &[&[u8]]) -> Hash {
-    finished(with(Context::new(&SHA256), parts))
+    let mut hasher = Hasher::new();
+    parts.iter().for_each(|part| hasher.update(part));
+    hasher.finish()
 }
 
 /// The hash of a leaf: of its data behind a zero byte, so that no leaf can be taken for a node (RFC 6962, section 2.1).
@@ -63,18 +104,10 @@ pub fn empty_root() -> Hash {
 }
 
 fn hash(what: u8, parts: &[&[u8]]) -> Hash {
-    finished(with(with(Context::new(&SHA256), &[&[what]]), parts))
-}
-
-fn with(mut context: Context, parts: &[&[u8]]) -> Context {
-    parts.iter().for_each(|part| context.update(part));
-    context
-}
-
-fn finished(context: Context) -> Hash {
-    let mut hash = Hash::default();
-    hash.copy_from_slice(context.finish().as_ref());
-    hash
+    let mut hasher = Hasher::new();
+    hasher.update(&[what]);
+    parts.iter().for_each(|part| hasher.update(part));
+    hasher.finish()
 }
 
 /// The number of leaves in the left subtree of a tree of `size` leaves, two at least: the largest power of two below it.

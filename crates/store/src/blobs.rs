@@ -18,11 +18,10 @@ use enact_core::blob::{BlobRef, BlobStore};
 use enact_core::ids::RunId;
 use enact_core::store::StoreError;
 use parking_lot::Mutex;
-use sha2::{Digest, Sha256};
 
 use crate::files::{self, Tried};
 use crate::secrets::RunKey;
-use enact_merkle::Hash;
+use enact_merkle::{Hash, Hasher};
 
 const BUFFER: usize = 64 * 1024;
 
@@ -81,7 +80,8 @@ fn digit(digit: u8) -> Option<u8> {
     }
 }
 
-fn name_of(hash: &Hash) -> String {
+/// How a blob with this hash is called.
+pub(crate) fn name_of(hash: &Hash) -> String {
     crate::digits(hash)
 }
 
@@ -114,7 +114,7 @@ impl FileBlobs {
             file.sync_all()?;
             return Ok(written);
         }
-        let (mut hasher, mut size, mut buffer) = (Sha256::new(), 0, vec![0; BUFFER]);
+        let (mut hasher, mut size, mut buffer) = (Hasher::new(), 0, vec![0; BUFFER]);
         loop {
             let count = match content.read(&mut buffer) {
                 Ok(0) => break,
@@ -128,7 +128,7 @@ impl FileBlobs {
             size += count as u64;
         }
         file.sync_all()?;
-        Ok((hasher.finalize().into(), size))
+        Ok((hasher.finish(), size))
     }
 
     /// Gives a whole file its name, durably. Where that content is there already, it is replaced by its equal.
@@ -308,13 +308,13 @@ struct Checked {
     path: PathBuf,
     hash: Hash,
     left: u64,
-    hasher: Sha256,
+    hasher: Hasher,
 }
 
 impl Checked {
     fn open(path: &Path, hash: Hash, size: u64) -> io::Result<Self> {
         let file = File::open(path)?;
-        let checked = Self { file, path: path.to_owned(), hash, left: size, hasher: Sha256::new() };
+        let checked = Self { file, path: path.to_owned(), hash, left: size, hasher: Hasher::new() };
         if checked.file.metadata()?.len() == size {
             Ok(checked)
         } else {
@@ -336,7 +336,7 @@ impl Read for Checked {
         self.hasher.update(buffer.get(..count).unwrap_or_default());
         self.left = self.left.saturating_sub(count as u64);
         let is_damaged =
-            if count == 0 { self.left > 0 || self.hasher.clone().finalize()[..] != self.hash } else { false };
+            if count == 0 { self.left > 0 || self.hasher.clone().finish() != self.hash } else { false };
         if is_damaged { Err(self.damaged("does not hold what was put")) } else { Ok(count) }
     }
 }
@@ -429,7 +429,7 @@ mod tests {
                 assert!(blobs.verify([file].into()).is_err(), "without the key, {size}");
                 // As one who can make the sum right.
                 let mut forged = bad[..bad.len().max(72) - 32].to_vec();
-                forged.extend_from_slice(&Sha256::digest(&forged));
+                forged.extend_from_slice(&enact_merkle::sha256(&[&forged]));
                 fs::write(&path, forged).unwrap();
                 assert_eq!(read(&key).unwrap_err().kind(), io::ErrorKind::InvalidData, "{size}");
             }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use enact_core::blob::{BlobRef, BlobStore};
 use parking_lot::Mutex;
-use sha2::{Digest, Sha256};
+
+use crate::blobs::name_of;
 
 /// Blobs in memory. Clones share their content.
 #[derive(Clone, Debug, Default)]
@@ -16,7 +17,7 @@ impl BlobStore for MemoryBlobs {
     fn put(&self, content: &mut dyn Read) -> io::Result<BlobRef> {
         let mut bytes = Vec::new();
         content.read_to_end(&mut bytes)?;
-        let sha256 = format!("{:x}", Sha256::digest(&bytes));
+        let sha256 = name_of(&enact_merkle::sha256(&[&bytes]));
         let size = bytes.len() as u64;
         self.0.lock().insert(sha256.clone(), bytes.into());
         Ok(BlobRef { sha256, size })

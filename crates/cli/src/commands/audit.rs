@@ -10,7 +10,7 @@ use enact::audit::{self, Checkpoint, Export, Filter, KeptElsewhere, Proved, Rece
 use enact::error::{Error, ErrorCode};
 use enact::ids::Position;
 use enact::runtime::history;
-use enact::store::StoreError;
+use enact::store::{EventStore, StoreError};
 use serde_json::json;
 
 use crate::args;
@@ -152,6 +152,14 @@ pub(crate) async fn export(config: &Config, wanted: args::Export, out: Out) -> R
     let mut runs = Vec::new();
     for run in run {
         runs.push(history::find(&*store, &run).await?);
+    }
+    let next = store.durable().next();
+    if from > next.0 {
+        // Whoever goes on from there would miss what comes until then, or mistakes one log for another.
+        return Err(usage(format!(
+            "--from {from} is behind the end of this log: the next event gets position {next}; an export that was \
+             whole goes on there, and where one saw more, this is another log or one that was cut (enact audit verify)"
+        )));
     }
     let filter = Filter { runs, user, workflow, kinds: kind, since, before };
     let mut export = Export::new(store, Position(from), filter);

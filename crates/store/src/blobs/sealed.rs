@@ -13,10 +13,9 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use rand::RngCore;
-use sha2::{Digest, Sha256};
 
 use crate::secrets::{BlobKey, DoesNotOpen, RunKey, TAG};
-use enact_merkle::Hash;
+use enact_merkle::{Hash, Hasher};
 
 /// The zeros may say something of a later form.
 const MAGIC: [u8; 8] = *b"ENB1\0\0\0\0";
@@ -40,13 +39,13 @@ pub(super) fn write(content: &mut dyn Read, key: &RunKey, to: &mut File) -> io::
     let mut salt = [0; SALT];
     rand::rng().fill_bytes(&mut salt);
     let key = key.blob(&salt).map_err(failed)?;
-    let mut sum = Sha256::new();
+    let mut sum = Hasher::new();
     let mut put = |bytes: &[u8]| {
         sum.update(bytes);
         to.write_all(bytes)
     };
     put(&[&MAGIC[..], &salt].concat())?;
-    let (mut hasher, mut size, mut chunk) = (Sha256::new(), 0, Vec::with_capacity(CHUNK + TAG));
+    let (mut hasher, mut size, mut chunk) = (Hasher::new(), 0, Vec::with_capacity(CHUNK + TAG));
     for number in 0.. {
         fill(content, &mut chunk, CHUNK)?;
         let is_last = chunk.len() < CHUNK;
@@ -58,8 +57,8 @@ pub(super) fn write(content: &mut dyn Read, key: &RunKey, to: &mut File) -> io::
             break;
         }
     }
-    to.write_all(&sum.finalize())?;
-    Ok((hasher.finalize().into(), size))
+    to.write_all(&sum.finish())?;
+    Ok((hasher.finish(), size))
 }
 
 /// Decrypts a blob, and ends with an error where it is not what was put.
@@ -74,7 +73,7 @@ pub(super) struct Opened {
     given: usize,
     was_last: bool,
     hash: Hash,
-    hasher: Sha256,
+    hasher: Hasher,
     size: u64,
 }
 
@@ -91,7 +90,7 @@ impl Opened {
         let salt = salt.filter(|_| start.starts_with(&MAGIC)).ok_or_else(|| damaged("is not encrypted"))?;
         let key = key.blob(salt).map_err(failed)?;
         let path = path.to_owned();
-        let (chunk, hasher) = (Vec::new(), Sha256::new());
+        let (chunk, hasher) = (Vec::new(), Hasher::new());
         let file = file.take(body);
         Ok(Self { file, path, key, number: 0, chunk, given: 0, was_last: false, hash, hasher, size })
     }
@@ -108,7 +107,7 @@ impl Opened {
         self.hasher.update(&self.chunk);
         self.size = self.size.checked_sub(self.chunk.len() as u64).ok_or_else(|| self.damaged())?;
         (self.number, self.given, self.was_last) = (self.number + 1, 0, is_last);
-        let is_wrong = is_last && (self.size > 0 || self.hasher.clone().finalize()[..] != self.hash);
+        let is_wrong = is_last && (self.size > 0 || self.hasher.clone().finish() != self.hash);
         if is_wrong { Err(self.damaged()) } else { Ok(()) }
     }
 }
@@ -136,7 +135,7 @@ impl Read for Opened {
 pub(super) struct Stored {
     start: Vec<u8>,
     /// Of all but the last bytes.
-    hasher: Sha256,
+    hasher: Hasher,
     last: Vec<u8>,
 }
 
@@ -151,7 +150,8 @@ impl Stored {
 
     /// Whether it is the plain content that has this hash, or an encrypted blob that has its own sum.
     pub(super) fn is_whole(&self, hash: &Hash) -> bool {
-        let all = self.hasher.clone().chain_update(&self.last).finalize();
-        all[..] == *hash || (self.start == MAGIC && self.hasher.clone().finalize()[..] == self.last)
+        let mut all = self.hasher.clone();
+        all.update(&self.last);
+        all.finish() == *hash || (self.start == MAGIC && self.hasher.clone().finish()[..] == self.last)
     }
 }
